@@ -1,0 +1,1 @@
+"""Annotators: whoever answers the questions, and the store that keeps the answers."""

@@ -1,0 +1,90 @@
+"""What is asked and what comes back: the types that methods and annotators share.
+
+Plain NumPy on purpose: questions are frozen, stored, sent to a page, and outlive the process
+that asked them.
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+QuestionKind = Literal["cluster", "pair", "label"]
+
+# Values of ``Answers.choice`` that are not a candidate, a class or same/different.
+NONE_OF_THESE = -1
+SKIP = -2
+# Values of ``Answers.choice`` for pairs.
+DIFFERENT = 0
+SAME = 1
+
+
+class Questions(NamedTuple):
+    """The frozen questions of one round.
+
+    Attributes:
+      kind: ``"cluster"`` (which of these clusters?), ``"pair"`` (same or different?) or
+        ``"label"`` (what is this?).
+      round: the round that asks, from 1.
+      indices: int32 ``[m]``, the samples asked about; ``[m, 2]`` for pairs.
+      candidates: int32 ``[m, t]``, the cluster ids offered, best first, -1 where there are
+        fewer; ``[m, 0]`` for the other kinds.
+      exemplars: int32 ``[c]``, for each cluster id the sample that stands for it, -1 for none;
+        ``[0]`` where the kind shows no clusters.
+      members: int32 ``[c, r]``, a few more samples of each cluster, -1 where there are fewer.
+      values: float32 ``[m]``, what the selector thought each question worth.
+    """
+
+    kind: QuestionKind
+    round: int
+    indices: np.ndarray
+    candidates: np.ndarray
+    exemplars: np.ndarray
+    members: np.ndarray
+    values: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """How many questions there are."""
+        return int(self.indices.shape[0])
+
+
+class Answers(NamedTuple):
+    """The answers to one round's questions, aligned with them row by row.
+
+    Attributes:
+      kind: as in :class:`Questions`.
+      round: as in :class:`Questions`.
+      indices: int32 ``[m]`` or ``[m, 2]``.
+      candidates: int32 ``[m, t]``.
+      choice: int32 ``[m]``. Cluster questions: the chosen cluster id or ``NONE_OF_THESE``.
+        Pairs: ``SAME`` or ``DIFFERENT``. Labels: a class id >= 0. Any kind: ``SKIP``.
+    """
+
+    kind: QuestionKind
+    round: int
+    indices: np.ndarray
+    candidates: np.ndarray
+    choice: np.ndarray
+
+
+def label_questions(round_: int, indices: np.ndarray, values: np.ndarray) -> Questions:
+    """Build "what is this?" questions about ``indices`` ``[m]``."""
+    return _plain("label", round_, indices, values)
+
+
+def pair_questions(round_: int, pairs: np.ndarray, values: np.ndarray) -> Questions:
+    """Build "same or different?" questions about ``pairs`` ``[m, 2]``."""
+    return _plain("pair", round_, pairs, values)
+
+
+def _plain(kind: QuestionKind, round_: int, indices: np.ndarray, values: np.ndarray) -> Questions:
+    count = len(indices)
+    return Questions(
+        kind=kind,
+        round=round_,
+        indices=np.asarray(indices, np.int32),
+        candidates=np.zeros((count, 0), np.int32),
+        exemplars=np.zeros((0,), np.int32),
+        members=np.zeros((0, 0), np.int32),
+        values=np.asarray(values, np.float32),
+    )

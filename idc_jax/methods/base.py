@@ -1,0 +1,33 @@
+"""The contract of an interactive clustering method."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from idc_jax.annotate.questions import Answers, Questions
+
+# A pytree of arrays alone: what a checkpoint holds.
+State = Any
+# Called with a flat dict of scalars for every logged step.
+Log = Callable[[Mapping[str, Any]], None]
+
+
+class Method(NamedTuple):
+    """Four functions, pure in (key, state, ...); `learn` and `init` may stream from the data.
+
+    Attributes:
+      init: ``(key) -> state``: load or pre-train the network, embed, cluster.
+      ask: ``(key, state, round, budget) -> (state, questions)``: at most ``budget`` questions
+        that were never asked before. What it returns is frozen.
+      learn: ``(key, state, answers) -> (state, info)``: ``answers`` are those of one round;
+        the state carries the earlier ones. ``info`` is a flat dict of scalars to log.
+      predict: ``(state) -> probabilities [n, c]``, rows summing to one.
+      embed: ``(state) -> embeddings [n, d]``, for maps and galleries.
+    """
+
+    init: Callable[[jax.Array], State]
+    ask: Callable[[jax.Array, State, int, int], tuple[State, Questions]]
+    learn: Callable[[jax.Array, State, Answers], tuple[State, dict[str, float]]]
+    predict: Callable[[State], jax.Array]
+    embed: Callable[[State], jax.Array]
