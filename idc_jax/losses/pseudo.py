@@ -1,0 +1,69 @@
+"""Pseudo-labels from confident predictions: the paper's threshold and the code's store."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+
+def confident_labels(probs: jax.Array, *, threshold: float) -> jax.Array:
+    """The paper's pseudo-labels: argmax where max p > ``threshold``, else -1.
+
+    Args:
+      probs: ``[b, c]``.
+      threshold: τ, 0.99 in "Interactive Deep Clustering via Value Mining".
+
+    Returns:
+      int32 ``[b]``.
+    """
+    labels = jnp.argmax(probs, axis=-1).astype(jnp.int32)
+    return jnp.where(jnp.max(probs, axis=-1) > threshold, labels, -1)
+
+
+def update_pseudo_labels(
+    store: jax.Array,
+    indices: jax.Array,
+    probs: jax.Array,
+    mask: jax.Array,
+    *,
+    fraction: float,
+    threshold: float,
+) -> jax.Array:
+    """One step of the published code's pseudo-label memory.
+
+    Each predicted class proposes its ceil(fraction · b / c) most confident rows; those above
+    the threshold label samples that have no label yet. A stored label is kept even where the
+    prediction changed, until the sample's confidence falls below the threshold.
+
+    Args:
+      store: int32 ``[n]``, -1 for "none".
+      indices: int ``[b]``, which samples the rows are, each at most once.
+      probs: ``[b, c]``, predictions on their evaluation views.
+      mask: bool ``[b]``, False for padding.
+      fraction: the share of a batch that may be proposed, 0.2.
+      threshold: 0.99.
+
+    Returns:
+      The new store, ``[n]``.
+    """
+    batch, num_classes = probs.shape
+    quota = math.ceil(fraction * batch / num_classes)
+    labels = jnp.argmax(probs, axis=-1).astype(store.dtype)
+    confidence = jnp.where(mask, jnp.max(probs, axis=-1), -1.0)
+    proposed = (_rank_in_class(labels, confidence) < quota) & (confidence > threshold)
+    # Padding may repeat an index: it reads anything and writes nowhere.
+    kept = store[indices]
+    filled = jnp.where((kept < 0) & proposed, labels, kept)
+    updated = jnp.where(confidence < threshold, -1, filled)
+    return store.at[jnp.where(mask, indices, store.shape[0])].set(updated, mode="drop")
+
+
+def _rank_in_class(labels: jax.Array, confidence: jax.Array) -> jax.Array:
+    """Each row's rank ``[b]`` by falling confidence among the rows of its class."""
+    order = jnp.lexsort((-confidence, labels))
+    ordered = labels[order]
+    place = jnp.arange(labels.shape[0])
+    first = jnp.searchsorted(ordered, ordered, side="left")
+    return jnp.zeros_like(place).at[order].set(place - first)
