@@ -1,0 +1,69 @@
+"""`load`: any data source by name, with plain arguments."""
+
+import os
+from pathlib import Path
+
+from idc_jax.data.base import Dataset
+from idc_jax.data.sources import SOURCES, Request
+from idc_jax.data.subset import SubsetKind
+from idc_jax.data.subset import limit as limit_samples
+from idc_jax.errors import UserError
+
+CACHE_VARIABLE = "IDC_JAX_CACHE"
+
+
+def default_cache_dir() -> Path:
+    """Return ``$IDC_JAX_CACHE``, or ``~/.cache/idc_jax`` where it is not set."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "idc_jax")
+
+
+def load(
+    source: str,
+    *,
+    path: str | Path | None = None,
+    name: str | None = None,
+    image_size: int | None = None,
+    splits: tuple[str, ...] = ("train", "test"),
+    label_key: str | None = None,
+    features_key: str = "features",
+    classes: tuple[str, ...] = (),
+    limit: int | None = None,
+    subset: SubsetKind = "stratified",
+    seed: int = 0,
+    cache_dir: str | Path | None = None,
+) -> Dataset:
+    """Load all samples of a data set, its splits joined.
+
+    Args:
+      source: ``"digits"``, ``"tfds"``, ``"idx"``, ``"folder"`` or ``"features"``.
+      path: TFDS's data directory, the folder of IDX files or of images, or the file of features.
+      name: TFDS's data set (``"cifar100"``); elsewhere a title in place of the path's own.
+      image_size: resize images to this square; None keeps their own size (a folder needs one).
+      splits: the splits to join, in this order.
+      label_key: which labels to use (``"coarse_label"``); None for the source's usual one.
+      features_key: the array of features within an ``.npz``.
+      classes: of a folder, the class subfolders to keep; empty for all.
+      limit: keep this many samples only.
+      subset: how ``limit`` chooses, see :func:`idc_jax.data.subset.limit`.
+      seed: of a random subset.
+      cache_dir: where decoded arrays are kept; None for :func:`default_cache_dir`.
+
+    Raises:
+      UserError: an unknown source or anything about the data that a user can put right.
+    """
+    if source not in SOURCES:
+        raise UserError(f"unknown data source {source!r}: use one of {', '.join(SOURCES)}")
+    if image_size is not None and image_size < 1:
+        raise UserError(f"an image size of {image_size} pixels is impossible: use at least 1")
+    request = Request(
+        path=None if path is None else Path(path).expanduser(),
+        name=name,
+        image_size=image_size,
+        splits=tuple(splits),
+        label_key=label_key,
+        features_key=features_key,
+        classes=tuple(classes),
+        cache_dir=default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser(),
+    )
+    dataset = SOURCES[source](request)
+    return dataset if limit is None else limit_samples(dataset, limit, subset, seed)

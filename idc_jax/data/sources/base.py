@@ -1,0 +1,71 @@
+"""The protocol of a data source: one function of one request."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from idc_jax.data.base import Dataset
+from idc_jax.errors import UserError
+
+
+class Request(NamedTuple):
+    """What a source is asked for; a source reads the fields that concern it.
+
+    Attributes:
+      path: the folder or file to read, or None where the source needs none.
+      name: which data set, for a source that knows many by name.
+      image_size: images are resized to a square of this many pixels; None keeps their own size.
+      splits: the splits to join, in this order; the one called ``"train"`` fills
+        ``Dataset.train``.
+      label_key: which of the data set's labels to use, or None for the source's usual one.
+      features_key: the array of features within an ``.npz``.
+      classes: the class folders to keep, or empty for all.
+      cache_dir: where decoded arrays are kept.
+    """
+
+    path: Path | None
+    name: str | None
+    image_size: int | None
+    splits: tuple[str, ...]
+    label_key: str | None
+    features_key: str
+    classes: tuple[str, ...]
+    cache_dir: Path
+
+
+Source = Callable[[Request], Dataset]
+
+
+def existing_path(request: Request, wanted: str) -> Path:
+    """Return the request's path.
+
+    Raises:
+      UserError: there is none, or nothing exists there; ``wanted`` says what should.
+    """
+    if request.path is None:
+        raise UserError(f"no path was given: name {wanted}")
+    if not request.path.exists():
+        raise UserError(f"{request.path} does not exist: name {wanted}")
+    return request.path
+
+
+def compact_labels(
+    labels: np.ndarray, class_names: tuple[str, ...] = ()
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Renumber the classes that occur in ``labels`` ``[n]`` as 0..k-1, in their own order.
+
+    Args:
+      labels: integers or strings ``[n]``.
+      class_names: a name for each integer label, or empty: then a class is called by its value.
+
+    Returns:
+      int32 labels ``[n]``, and the k names.
+    """
+    values, renumbered = np.unique(labels, return_inverse=True)
+    if class_names:
+        names = tuple(class_names[int(value)] for value in values)
+    else:
+        names = tuple(str(value) for value in values)
+    return renumbered.reshape(-1).astype(np.int32), names
