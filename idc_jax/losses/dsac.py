@@ -1,4 +1,7 @@
-"""The three losses of DSAC, L = L_u + L_class + γ L_center."""
+"""DSAC's three losses, L = L_u + L_class + γ L_center.
+
+From "Deep Self-paced Active Learning for Image Clustering".
+"""
 
 from __future__ import annotations
 
