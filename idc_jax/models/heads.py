@@ -1,0 +1,85 @@
+"""Heads on an embedding: the instance head, the cluster head, and the network that joins them."""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from idc_jax.models.base import Outputs
+from idc_jax.models.layers import batch_norm, dense
+
+HeadLayout = Literal["relu_first", "plain", "batch_norm", "linear"]
+HEAD_LAYOUTS: tuple[HeadLayout, ...] = ("relu_first", "plain", "batch_norm", "linear")
+NORM_FLOOR = 1e-12
+
+
+class Head(nn.Module):
+    """A projector d -> d -> out in one of the published layouts.
+
+    Attributes:
+      features: the output's width.
+      layout: ``"relu_first"`` (ReLU, Linear, ReLU, Linear: the TCL that IDC starts from),
+        ``"plain"`` (Linear, ReLU, Linear: Contrastive Clustering and PCL), ``"batch_norm"``
+        (BatchNorm, ReLU, Linear twice: Twin Contrastive Learning as published) or ``"linear"``
+        (one Linear: DSAC).
+      dtype: the type computed in.
+    """
+
+    features: int
+    layout: HeadLayout = "relu_first"
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Map ``[b, d]`` to ``[b, features]``."""
+        if self.layout == "linear":
+            return dense(self.features, self.dtype, "dense_0")(x)
+        for index, features in enumerate((x.shape[-1], self.features)):
+            if self.layout == "batch_norm":
+                x = batch_norm(train, self.dtype, f"norm_{index}")(x)
+            if index > 0 or self.layout != "plain":
+                x = nn.relu(x)
+            x = dense(features, self.dtype, f"dense_{index}")(x)
+        return x
+
+
+class ClusterNet(nn.Module):
+    """A backbone with an instance head and a cluster head.
+
+    The variables hold ``backbone``, ``instance_head`` and ``cluster_head`` at the top of each
+    collection, so that an optimiser or an import can address them by these names.
+
+    Attributes:
+      backbone: ``(x, train) -> [b, d]``.
+      num_clusters: the cluster head's width.
+      instance_dim: the instance head's width.
+      head: the layout of both heads.
+      mean, std: subtracted from and divided into the input per channel; empty for neither.
+      dtype: the type computed in.
+    """
+
+    backbone: nn.Module
+    num_clusters: int
+    instance_dim: int = 128
+    head: HeadLayout = "relu_first"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> Outputs:
+        """Map inputs ``[b, ...]`` to float32 :class:`Outputs`."""
+        if self.mean:
+            x = (x - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+        embedding = self.backbone(x, train).astype(jnp.float32)
+        instance = Head(self.instance_dim, self.head, self.dtype, name="instance_head")(
+            embedding, train
+        ).astype(jnp.float32)
+        logits = Head(self.num_clusters, self.head, self.dtype, name="cluster_head")(
+            embedding, train
+        )
+        squared = jnp.sum(instance**2, axis=-1, keepdims=True)
+        unit = instance * jax.lax.rsqrt(jnp.maximum(squared, NORM_FLOOR**2))
+        return Outputs(embedding, unit, logits.astype(jnp.float32))

@@ -1,0 +1,43 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from idc_jax import models
+from idc_jax.models.layers import Conv
+
+
+@pytest.mark.parametrize(("size", "stride", "side"), [(3, 1, 5), (3, 2, 5), (7, 2, 8), (1, 2, 7)])
+def test_matmul_convolution_is_the_convolution(size, stride, side):
+    x = jax.random.normal(jax.random.key(0), (2, side, side, 3))
+    slow = Conv(4, size, stride, "xla")
+    fast = Conv(4, size, stride, "matmul")
+    variables = slow.init(jax.random.key(1), x)
+
+    def loss(module, variables, x):
+        return jnp.sum(jnp.sin(module.apply(variables, x)))
+
+    np.testing.assert_allclose(fast.apply(variables, x), slow.apply(variables, x), atol=1e-5)
+    for argument in (1, 2):
+        want = jax.grad(loss, argument)(slow, variables, x)
+        got = jax.grad(loss, argument)(fast, variables, x)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), got, want)
+
+
+def test_stride_two_pads_both_sides_alike():
+    # With torch's padding of 1 the first output of a 3x3 stride-2 sum over ones sees 2x2 pixels.
+    x = jnp.ones((1, 4, 4, 1))
+    variables = {"params": {"kernel": jnp.ones((3, 3, 1, 1))}}
+    out = Conv(1, 3, 2, "xla").apply(variables, x)[0, :, :, 0]
+    np.testing.assert_array_equal(out, [[4.0, 6.0], [6.0, 9.0]])
+
+
+def test_input_is_normalised_per_channel():
+    plain = models.build("mlp", num_clusters=2, input_shape=(4, 4, 2))
+    mean, std = (0.5, 0.25), (2.0, 4.0)
+    scaled = models.build("mlp", num_clusters=2, input_shape=(4, 4, 2), mean=mean, std=std)
+    x = jax.random.uniform(jax.random.key(0), (3, 4, 4, 2))
+    variables = plain.init(jax.random.key(1), x)
+    want, _ = plain.apply(variables, (x - jnp.array(mean)) / jnp.array(std), False)
+    got, _ = scaled.apply(variables, x, False)
+    np.testing.assert_allclose(got.embedding, want.embedding, rtol=1e-5)
