@@ -1,1 +1,22 @@
-"""."""
+"""Distances, neighbours and clusterings of plain arrays."""
+
+from idc_jax.ops.arrays import check_finite, inner, normalize, squared_distances
+from idc_jax.ops.contingency import contingency
+from idc_jax.ops.kmeans import KMeans, kmeans
+from idc_jax.ops.neighbors import Neighbors, knn
+from idc_jax.ops.semi_supervised import semi_supervised_kmeans
+from idc_jax.ops.spherical import spherical_kmeans
+
+__all__ = [
+    "KMeans",
+    "Neighbors",
+    "check_finite",
+    "contingency",
+    "inner",
+    "kmeans",
+    "knn",
+    "normalize",
+    "semi_supervised_kmeans",
+    "spherical_kmeans",
+    "squared_distances",
+]

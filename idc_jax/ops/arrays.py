@@ -1,0 +1,119 @@
+"""Small array operations that everything else stands on."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from idc_jax.errors import UserError
+
+# Row numbers quoted in an error message before it says "and n more".
+_ROWS_SHOWN = 10
+
+
+def is_concrete(*arrays: jax.Array | None) -> bool:
+    """Whether none of ``arrays`` is being traced, so that values may be looked at."""
+    return not any(isinstance(a, jax.core.Tracer) for a in arrays)
+
+
+def normalize(x: jax.Array, eps: float = 1e-12) -> jax.Array:
+    """Scale each row of ``x`` ``[n, d]`` to unit length: ``x / max(|x|, eps)``, in float32."""
+    x = jnp.asarray(x).astype(jnp.float32)
+    # The root of a maximum, not the maximum of a root: the gradient at a zero row stays finite.
+    return x / jnp.sqrt(jnp.maximum(squared_norms(x)[..., None], eps**2))
+
+
+def inner(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Inner products ``[n, m]`` of rows of ``x`` ``[n, d]`` and ``y`` ``[m, d]`` in full float32.
+
+    The highest precision is asked for by name: accelerators otherwise round the factors to
+    bfloat16 or TF32, which reorders close neighbours.
+    """
+    return jax.lax.dot_general(x, y, (((1,), (1,)), ((), ())), precision=jax.lax.Precision.HIGHEST)
+
+
+def squared_norms(x: jax.Array) -> jax.Array:
+    """Squared length ``[n]`` of each row of ``x`` ``[n, d]``."""
+    return jnp.sum(jnp.square(x), axis=-1)
+
+
+def squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Squared Euclidean distances ``[n, m]``, never below zero.
+
+    Computed as ``|x|² + |y|² − 2x·y``, so fit for blocks small enough to hold ``[n, m]``.
+    """
+    products = inner(x, y)
+    return jnp.maximum(squared_norms(x)[:, None] + squared_norms(y)[None] - 2.0 * products, 0.0)
+
+
+@jax.jit
+def _finite_rows(x: jax.Array) -> jax.Array:
+    return jnp.isfinite(x).all(axis=tuple(range(1, x.ndim)))
+
+
+@jax.jit
+def _all_finite(x: jax.Array) -> jax.Array:
+    # A sum is one pass without an n-sized intermediate; overflow is told apart by the caller.
+    return jnp.isfinite(jnp.sum(jnp.abs(x.astype(jnp.float32)) * 1e-12))
+
+
+def check_finite(x: jax.Array, name: str = "x") -> None:
+    """Refuse NaN and infinity in ``x`` ``[n, ...]``, naming the rows.
+
+    Does nothing while tracing (under ``jit``, ``vmap``, ``grad``): values are not known there.
+
+    Args:
+      x: array whose rows are checked.
+      name: what the message calls it.
+
+    Raises:
+      UserError: some row holds a NaN or an infinity.
+    """
+    if not is_concrete(x) or bool(_all_finite(jnp.asarray(x))):
+        return
+    finite = _finite_rows(jnp.asarray(x))
+    if not finite.is_fully_addressable:
+        if not bool(jax.jit(jnp.all)(finite)):
+            raise UserError(f"{name} holds NaN or infinity; remove those rows or embed them again")
+        return
+    rows = np.flatnonzero(~np.asarray(finite))
+    if rows.size == 0:
+        return
+    shown = ", ".join(map(str, rows[:_ROWS_SHOWN]))
+    more = f" and {rows.size - _ROWS_SHOWN} more" if rows.size > _ROWS_SHOWN else ""
+    raise UserError(
+        f"{name} holds NaN or infinity in row(s) {shown}{more}; "
+        "remove those rows or embed them again"
+    )
+
+
+def check_matrix(x: jax.Array, name: str = "x") -> jax.Array:
+    """Return ``x`` as float32 ``[n, d]`` after refusing another rank, no rows, or non-finite rows.
+
+    Raises:
+      UserError: ``x`` is not a matrix with at least one row and one column, or is not finite.
+    """
+    x = x if isinstance(x, jax.Array) else jnp.asarray(x)
+    if x.ndim != 2 or 0 in x.shape:
+        raise UserError(f"{name} has shape {x.shape}; a matrix [n, d] with n, d >= 1 would do")
+    check_finite(x, name)
+    return x if x.dtype == jnp.float32 else x.astype(jnp.float32)
+
+
+def check_labels(labels: jax.Array, num_points: int, num_classes: int) -> jax.Array:
+    """Return ``labels`` as int32 ``[n]`` after refusing a wrong length or an id out of range.
+
+    Raises:
+      UserError: not ``[num_points]``, or an id outside ``-1 .. num_classes − 1``.
+    """
+    labels = jnp.asarray(labels)
+    if labels.shape != (num_points,):
+        raise UserError(f"labels have shape {labels.shape}; [{num_points}] would do")
+    if is_concrete(labels):
+        low, high = int(labels.min()), int(labels.max())
+        if low < -1 or high >= num_classes:
+            raise UserError(
+                f"labels run from {low} to {high}; -1 (unknown) to {num_classes - 1} would do"
+            )
+    return labels.astype(jnp.int32)

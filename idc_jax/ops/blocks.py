@@ -1,0 +1,60 @@
+"""Walking over the rows of a matrix in blocks, without padding or copying it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+
+Carry = TypeVar("Carry")
+
+
+def scan_rows(
+    step: Callable[[Carry, jax.Array, jax.Array], Carry], carry: Carry, num_rows: int, block: int
+) -> Carry:
+    """Fold ``step`` over blocks of rows.
+
+    The last block is moved back to stay inside the matrix, so it overlaps its predecessor;
+    ``fresh`` tells the rows that no earlier block has seen.
+
+    Args:
+      step: ``(carry, start, fresh [block]) -> carry``; the block is rows
+        ``start .. start + block``.
+      carry: what the first step starts from.
+      num_rows: rows in all.
+      block: rows of one block; at most ``num_rows`` are used.
+    """
+    block = min(block, num_rows)
+
+    def body(i: jax.Array, carry: Carry) -> Carry:
+        start = jnp.minimum(i * block, num_rows - block)
+        fresh = start + jnp.arange(block) >= i * block
+        return step(carry, start, fresh)
+
+    return jax.lax.fori_loop(0, math.ceil(num_rows / block), body, carry)
+
+
+def map_rows(
+    function: Callable[..., jax.Array], arrays: tuple[jax.Array, ...], block: int
+) -> jax.Array:
+    """``function`` of blocks of rows of ``arrays``, its results put together along axis 0.
+
+    Args:
+      function: takes one ``[b, ...]`` block of each array and returns ``[b, ...]``.
+      arrays: arrays with the same number of rows.
+      block: rows of one block.
+    """
+    num_rows = arrays[0].shape[0]
+    block = min(block, num_rows)
+    shape = jax.eval_shape(function, *(a[:block] for a in arrays))
+    empty = jnp.zeros((num_rows, *shape.shape[1:]), shape.dtype)
+
+    def step(out: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
+        del fresh  # the overlap is written twice with the same values
+        parts = (jax.lax.dynamic_slice_in_dim(a, start, block) for a in arrays)
+        return jax.lax.dynamic_update_slice_in_dim(out, function(*parts), start, 0)
+
+    return scan_rows(step, empty, num_rows, block)

@@ -1,0 +1,201 @@
+"""k-means: k-means++ starts, Lloyd steps in blocks, restarts, no empty clusters."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from idc_jax.errors import UserError
+from idc_jax.ops import arrays, blocks
+
+# Rows of one block of a Lloyd step: small enough for [block, c] distances to stay in cache.
+_BLOCK = 4096
+
+
+class KMeans(NamedTuple):
+    """A clustering.
+
+    Attributes:
+      centers: float32 ``[c, d]``.
+      assignments: int32 ``[n]``, the nearest centre of each point.
+      inertia: float32 scalar, sum over points of the squared distance to their centre.
+    """
+
+    centers: jax.Array
+    assignments: jax.Array
+    inertia: jax.Array
+
+
+def kmeans(
+    key: jax.Array,
+    x: jax.Array,
+    num_clusters: int,
+    *,
+    restarts: int = 10,
+    max_iterations: int = 100,
+    tolerance: float = 1e-4,
+) -> KMeans:
+    """Lloyd's k-means from k-means++ starts; the best of several restarts.
+
+    Starts by D² sampling (Arthur and Vassilvitskii, "k-means++: the advantages of careful
+    seeding"). A cluster that loses all its points is moved to the point farthest from its
+    centre.
+
+    Args:
+      key: PRNG key.
+      x: points ``[n, d]``.
+      num_clusters: clusters wanted, 1 to ``n``.
+      restarts: independent runs, of which the one with the least inertia is returned.
+      max_iterations: Lloyd steps of one run at most.
+      tolerance: a run ends when the squared move of its centres, summed, is at most this
+        times the mean variance of the columns of ``x``.
+
+    Raises:
+      UserError: ``num_clusters`` or ``restarts`` out of range, or rows that are not finite.
+    """
+    x = arrays.check_matrix(x)
+    check_num_clusters(num_clusters, x.shape[0])
+    if restarts < 1:
+        raise UserError(f"restarts is {restarts}; 1 or more would do")
+    return _kmeans(key, x, num_clusters, restarts, max_iterations, tolerance)
+
+
+def check_num_clusters(num_clusters: int, num_points: int) -> None:
+    """Refuse a number of clusters outside ``1 .. num_points``."""
+    if not 1 <= num_clusters <= num_points:
+        raise UserError(f"num_clusters is {num_clusters}; 1 to {num_points} (the points) would do")
+
+
+@functools.partial(jax.jit, static_argnames=("num_clusters", "restarts", "max_iterations"))
+def _kmeans(
+    key: jax.Array,
+    x: jax.Array,
+    num_clusters: int,
+    restarts: int,
+    max_iterations: int,
+    tolerance: float,
+) -> KMeans:
+    def run(key: jax.Array) -> KMeans:
+        centers = plus_plus(key, x, num_clusters)
+        return lloyd(x, centers, max_iterations, tolerance)
+
+    runs = jax.lax.map(run, jax.random.split(key, restarts))
+    best = jnp.argmin(runs.inertia)
+    return jax.tree.map(lambda leaf: leaf[best], runs)
+
+
+def plus_plus(
+    key: jax.Array,
+    x: jax.Array,
+    num_clusters: int,
+    *,
+    centers: jax.Array | None = None,
+    given: jax.Array | None = None,
+) -> jax.Array:
+    """Starting centres ``[c, d]`` by D² sampling.
+
+    Args:
+      key: PRNG key.
+      x: points ``[n, d]``.
+      num_clusters: centres wanted.
+      centers: centres ``[c, d]`` of which some are known already.
+      given: bool ``[c]``, which of ``centers`` are known; the others are sampled.
+    """
+    if centers is None or given is None:
+        centers = jnp.zeros((num_clusters, x.shape[1]), x.dtype)
+        given = jnp.zeros((num_clusters,), bool)
+    known = jnp.where(given[None], arrays.squared_distances(x, centers), jnp.inf).min(axis=1)
+
+    def step(i: jax.Array, state: tuple) -> tuple:
+        centers, nearest2 = state
+        chosen = _sample_far(jax.random.fold_in(key, i), nearest2)
+        center = jnp.where(given[i], centers[i], x[chosen])
+        distances2 = jnp.sum(jnp.square(x - center), axis=1)
+        return centers.at[i].set(center), jnp.minimum(nearest2, distances2)
+
+    return jax.lax.fori_loop(0, num_clusters, step, (centers, known))[0]
+
+
+def _sample_far(key: jax.Array, nearest2: jax.Array) -> jax.Array:
+    """An index drawn with probability proportional to ``nearest2`` ``[n]``."""
+    # Infinite before any centre exists, zero where all points coincide: uniform in both cases.
+    usable = jnp.isfinite(nearest2).all() & (nearest2.max() > 0)
+    weights = jnp.where(usable, jnp.maximum(nearest2, 0.0), 1.0)
+    return jax.random.categorical(key, jnp.log(weights))
+
+
+def lloyd(
+    x: jax.Array,
+    centers: jax.Array,
+    max_iterations: int,
+    tolerance: float,
+    fixed: jax.Array | None = None,
+) -> KMeans:
+    """Lloyd steps from ``centers`` ``[c, d]`` until they rest.
+
+    Args:
+      x: points ``[n, d]``.
+      centers: starting centres ``[c, d]``.
+      max_iterations: steps at most.
+      tolerance: see :func:`kmeans`.
+      fixed: int ``[n]``, cluster of the points whose cluster is known, -1 for the others.
+    """
+    limit = tolerance * jnp.mean(jnp.var(x, axis=0))
+
+    def resting(state: tuple) -> jax.Array:
+        _, moved, i = state
+        return (moved > limit) & (i < max_iterations)
+
+    def step(state: tuple) -> tuple:
+        centers, _, i = state
+        updated = _update(x, centers, fixed)
+        return updated, jnp.sum(jnp.square(updated - centers)), i + 1
+
+    centers, _, _ = jax.lax.while_loop(resting, step, (centers, jnp.float32(jnp.inf), 0))
+    assignments, distances2 = assign(x, centers, fixed)
+    return KMeans(centers, assignments, jnp.sum(distances2))
+
+
+def assign(
+    x: jax.Array, centers: jax.Array, fixed: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Nearest centre int32 ``[n]`` of each point and the squared distance ``[n]`` to it.
+
+    A point with ``fixed >= 0`` belongs to that cluster wherever it lies.
+    """
+    if fixed is None:
+        fixed = jnp.full((x.shape[0],), -1)
+
+    def nearest(points: jax.Array, fixed: jax.Array) -> jax.Array:
+        distances2 = arrays.squared_distances(points, centers)
+        chosen = jnp.where(fixed >= 0, fixed, jnp.argmin(distances2, axis=1))
+        own = jnp.take_along_axis(distances2, chosen[:, None], axis=1)
+        return jnp.concatenate([chosen[:, None].astype(jnp.float32), own], axis=1)
+
+    both = blocks.map_rows(nearest, (x, fixed), _BLOCK)
+    return both[:, 0].astype(jnp.int32), both[:, 1]
+
+
+def _update(x: jax.Array, centers: jax.Array, fixed: jax.Array | None) -> jax.Array:
+    """Means of the assigned points; empty clusters go to the points farthest from their centre."""
+    num_clusters = centers.shape[0]
+    assignments, distances2 = assign(x, centers, fixed)
+    counts = jnp.zeros((num_clusters,), x.dtype).at[assignments].add(1.0)
+    sums = jnp.zeros_like(centers).at[assignments].add(x)
+    means = sums / jnp.maximum(counts, 1.0)[:, None]
+    return jax.lax.cond(
+        jnp.any(counts == 0),
+        lambda: _reseed(x, means, counts, distances2),
+        lambda: means,
+    )
+
+
+def _reseed(x: jax.Array, means: jax.Array, counts: jax.Array, distances2: jax.Array) -> jax.Array:
+    """Put the r-th empty cluster on the r-th farthest point."""
+    empty = counts == 0
+    far = jax.lax.top_k(distances2, means.shape[0])[1]
+    rank = jnp.cumsum(empty) - 1
+    return jnp.where(empty[:, None], x[far[jnp.maximum(rank, 0)]], means)

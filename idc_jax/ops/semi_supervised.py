@@ -1,0 +1,77 @@
+"""k-means that some known labels steer."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from idc_jax.ops import arrays
+from idc_jax.ops.kmeans import KMeans, check_num_clusters, lloyd, plus_plus
+
+
+def semi_supervised_kmeans(
+    key: jax.Array,
+    x: jax.Array,
+    num_clusters: int,
+    labels: jax.Array,
+    *,
+    restarts: int = 10,
+    max_iterations: int = 100,
+    tolerance: float = 1e-4,
+) -> KMeans:
+    """k-means in which labelled points stay in the cluster of their label.
+
+    Cluster ``k`` starts at the mean of the points labelled ``k``; the clusters that no label
+    names are drawn by D² sampling; then Lloyd's steps with the labelled assignments fixed
+    (Yoder and Priebe, "Semi-supervised k-means++"). An empty cluster is moved to the point
+    farthest from its centre.
+
+    Args:
+      key: PRNG key.
+      x: points ``[n, d]``.
+      num_clusters: clusters wanted, 1 to ``n``.
+      labels: int ``[n]``, cluster id of the labelled points, -1 for the others.
+      restarts: independent runs, of which the one with the least inertia is returned.
+      max_iterations: Lloyd steps of one run at most.
+      tolerance: see :func:`~idc_jax.ops.kmeans`.
+
+    Raises:
+      UserError: a label outside ``-1 .. num_clusters − 1``, ``num_clusters`` out of range, or
+        rows that are not finite.
+    """
+    x = arrays.check_matrix(x)
+    check_num_clusters(num_clusters, x.shape[0])
+    labels = arrays.check_labels(labels, x.shape[0], num_clusters)
+    return _run(key, x, labels, num_clusters, restarts, max_iterations, tolerance)
+
+
+@functools.partial(jax.jit, static_argnames=("num_clusters", "restarts", "max_iterations"))
+def _run(
+    key: jax.Array,
+    x: jax.Array,
+    labels: jax.Array,
+    num_clusters: int,
+    restarts: int,
+    max_iterations: int,
+    tolerance: float,
+) -> KMeans:
+    means, given = _class_means(x, labels, num_clusters)
+
+    def run(key: jax.Array) -> KMeans:
+        centers = plus_plus(key, x, num_clusters, centers=means, given=given)
+        return lloyd(x, centers, max_iterations, tolerance, fixed=labels)
+
+    runs = jax.lax.map(run, jax.random.split(key, restarts))
+    best = jnp.argmin(runs.inertia)
+    return jax.tree.map(lambda leaf: leaf[best], runs)
+
+
+def _class_means(x: jax.Array, labels: jax.Array, num_clusters: int) -> tuple[jax.Array, jax.Array]:
+    """Mean of each class's labelled points ``[c, d]``, and which classes have any ``[c]``."""
+    # Unlabelled points add to one row past the end, which is cut off.
+    slots = jnp.where(labels >= 0, labels, num_clusters)
+    sums = jnp.zeros((num_clusters + 1, x.shape[1]), x.dtype).at[slots].add(x)[:-1]
+    counts = jnp.zeros((num_clusters + 1,), x.dtype).at[slots].add(1.0)[:-1]
+    return sums / jnp.maximum(counts, 1.0)[:, None], counts > 0

@@ -1,0 +1,64 @@
+"""The scores of DSAC ("Deep semi-supervised active clustering"): confidence and compactness."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from idc_jax.errors import UserError
+from idc_jax.ops.neighbors import Neighbors, knn
+
+_SUM_FLOOR = 1e-12
+
+
+def self_paced_weights(
+    distances2: jax.Array, percentile: float = 95.0
+) -> tuple[jax.Array, jax.Array]:
+    """Weights that fall linearly with the distance to the centre: ``w = max(1 − d/λ, 0)``.
+
+    λ is a percentile of ``d`` over all samples. Where λ = 0, samples at distance zero weigh one
+    and the others nothing.
+
+    Args:
+      distances2: squared distances ``[n]`` to the own centre.
+      percentile: which percentile λ is, 0 to 100.
+
+    Returns:
+      Weights float32 ``[n]`` in ``[0, 1]``, and λ (scalar).
+    """
+    distances2 = jnp.asarray(distances2, jnp.float32)
+    age = jnp.percentile(distances2, percentile)
+    falling = jnp.maximum(1.0 - distances2 / jnp.where(age > 0, age, 1.0), 0.0)
+    return jnp.where(age > 0, falling, (distances2 <= 0).astype(jnp.float32)), age
+
+
+def compactness(
+    x: jax.Array,
+    k: int = 6,
+    *,
+    normalized: bool = False,
+    neighbors: Neighbors | None = None,
+) -> jax.Array:
+    """How close a sample's neighbours are: ``C = 1 / Σⱼ |x − x₍ⱼ₎|²`` over ``k`` of them.
+
+    Args:
+      x: embeddings ``[n, d]``.
+      k: neighbours, capped at ``n − 1``; with none, ones are returned.
+      normalized: divide by the mean over samples, so that weights average one.
+      neighbors: neighbours of ``x`` found before, at least ``k`` where there are as many.
+
+    Returns:
+      float32 ``[n]``, positive and finite: the sum is kept above 1e-12.
+
+    Raises:
+      UserError: fewer neighbours given than asked for.
+    """
+    k = min(k, x.shape[0] - 1)
+    if k <= 0:
+        return jnp.ones((x.shape[0],), jnp.float32)
+    if neighbors is None:
+        neighbors = knn(x, k)
+    if neighbors.distances2.shape[1] < k:
+        raise UserError(f"{neighbors.distances2.shape[1]} neighbours given; {k} would do")
+    values = 1.0 / jnp.maximum(jnp.sum(neighbors.distances2[:, :k], axis=1), _SUM_FLOOR)
+    return values / jnp.mean(values) if normalized else values

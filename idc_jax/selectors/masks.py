@@ -1,0 +1,58 @@
+"""Who may be picked, how many, and what a short list of picks looks like."""
+
+from __future__ import annotations
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+
+from idc_jax.errors import UserError
+from idc_jax.selectors.base import Selection
+
+
+def check_budget(budget: int, num_points: int) -> int:
+    """Return ``min(budget, num_points)``, with a warning where that is less than asked for.
+
+    Raises:
+      UserError: ``budget`` is negative.
+    """
+    if budget < 0:
+        raise UserError(f"budget is {budget}; 0 or more would do")
+    if budget > num_points:
+        warnings.warn(f"budget {budget} exceeds {num_points} samples; all are picked", stacklevel=3)
+    return min(budget, num_points)
+
+
+def masks(
+    num_points: int, labelled: jax.Array | None, allowed: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """``(labelled, candidates)``, bool ``[n]`` each; candidates are allowed and not labelled.
+
+    Raises:
+      UserError: a mask that is not ``[n]``.
+    """
+    for name, mask in (("labelled", labelled), ("allowed", allowed)):
+        if mask is not None and jnp.shape(mask) != (num_points,):
+            raise UserError(f"{name} has shape {jnp.shape(mask)}; bool [{num_points}] would do")
+    none = jnp.zeros((num_points,), bool)
+    labelled = none if labelled is None else jnp.asarray(labelled, bool)
+    allowed = ~none if allowed is None else jnp.asarray(allowed, bool)
+    return labelled, allowed & ~labelled
+
+
+def top(values: jax.Array, candidates: jax.Array, budget: int) -> Selection:
+    """The ``budget`` candidates of highest value ``[n]``; lowest index first among equals."""
+    values = jnp.where(candidates, values.astype(jnp.float32), -jnp.inf)
+    best, indices = jax.lax.top_k(values, budget)
+    # A candidate's own value may be -inf: the mask decides, and candidates stand first.
+    ordered = jnp.argsort(~candidates[indices], stable=True)
+    return blank(Selection(indices[ordered], best[ordered]), candidates[indices[ordered]])
+
+
+def blank(selection: Selection, picked: jax.Array) -> Selection:
+    """Put index -1 and value -inf wherever ``picked`` ``[m]`` is false."""
+    return Selection(
+        jnp.where(picked, selection.indices, -1).astype(jnp.int32),
+        jnp.where(picked, selection.values, -jnp.inf).astype(jnp.float32),
+    )
