@@ -1,1 +1,41 @@
 """Annotators: whoever answers the questions, and the store that keeps the answers."""
+
+from idc_jax.annotate.annotator import Annotator, collect
+from idc_jax.annotate.fusion import Agreement, agreement, fuse
+from idc_jax.annotate.oracle import aligned, exemplar, match_classes
+from idc_jax.annotate.questions import (
+    DIFFERENT,
+    NONE_OF_THESE,
+    SAME,
+    SKIP,
+    Answers,
+    QuestionKind,
+    Questions,
+    label_questions,
+    pair_questions,
+)
+from idc_jax.annotate.store import Group, Row, Store, StoreError
+
+__all__ = [
+    "DIFFERENT",
+    "NONE_OF_THESE",
+    "SAME",
+    "SKIP",
+    "Agreement",
+    "Annotator",
+    "Answers",
+    "Group",
+    "QuestionKind",
+    "Questions",
+    "Row",
+    "Store",
+    "StoreError",
+    "agreement",
+    "aligned",
+    "collect",
+    "exemplar",
+    "fuse",
+    "label_questions",
+    "match_classes",
+    "pair_questions",
+]

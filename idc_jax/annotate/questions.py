@@ -43,7 +43,7 @@ class Questions(NamedTuple):
     values: np.ndarray
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]  # tuple.count is of no use here
         """How many questions there are."""
         return int(self.indices.shape[0])
 
