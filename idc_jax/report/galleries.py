@@ -1,0 +1,146 @@
+"""What the questions and the clusters look like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from idc_jax.annotate.questions import SKIP, Answers, Questions
+from idc_jax.report.answers import describe_choice
+from idc_jax.report.view import View
+
+NEIGHBOURS = 10
+# So many classes of a cluster are named; the rest is summed up.
+NAMED_CLASSES = 3
+
+
+def question_cards(view: View) -> list[dict[str, Any]]:
+    """Describe the questions shown: the most valuable of every round, in the order asked."""
+    ranked = [
+        (row, number) for number, (asked, _) in enumerate(view.rounds) for row in range(asked.count)
+    ]
+    shown = sorted(ranked)[: view.options.questions]
+    cards = [
+        _question_card(view, *view.rounds[number], row)
+        for number, row in sorted((number, row) for row, number in shown)
+    ]
+    if not view.has_images and cards:
+        _add_neighbours(view, cards)
+    return cards
+
+
+def cluster_cards(view: View) -> list[dict[str, Any]]:
+    """Describe the clusters shown, by id: size, confidence, classes, samples."""
+    sizes = np.bincount(view.after, minlength=view.num_clusters)
+    old_sizes = np.bincount(view.before, minlength=view.num_clusters)
+    # The ids before and after mean the same cluster only where the colours say so.
+    old_by_slot = dict(zip(view.slots.initial.tolist(), old_sizes.tolist(), strict=True))
+    cards = []
+    for cluster in range(min(view.num_clusters, view.options.clusters)):
+        slot = int(view.slots.final[cluster])
+        card = _cluster_card(view, cluster) | {
+            "id": cluster,
+            "slot": slot,
+            "size": int(sizes[cluster]),
+            "share": sizes[cluster] / view.dataset.size,
+            "change": int(sizes[cluster]) - old_by_slot.get(slot, 0),
+            "matched": view.cluster_class(cluster),
+        }
+        cards.append(card)
+    return cards
+
+
+def class_mix(view: View, samples: np.ndarray) -> list[dict[str, Any]]:
+    """Count the classes among ``samples``, the largest first, the tail summed up."""
+    if view.dataset.labels is None or not len(samples):
+        return []
+    classes, counts = np.unique(view.dataset.labels[samples], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    named = [
+        {
+            "name": view.class_name(int(classes[i])),
+            "slot": int(view.slots.classes[classes[i]]),
+            "share": counts[i] / len(samples),
+        }
+        for i in order[:NAMED_CLASSES]
+    ]
+    rest = counts[order[NAMED_CLASSES:]].sum() / len(samples)
+    return [*named, {"name": "other", "slot": -1, "share": rest}] if rest else named
+
+
+def _question_card(view: View, questions: Questions, answers: Answers, row: int) -> dict[str, Any]:
+    choice = int(answers.choice[row])
+    asked = [int(i) for i in np.atleast_1d(questions.indices[row])]
+    answer = describe_choice(questions.kind, choice, view.dataset.class_names)
+    return {
+        "kind": questions.kind,
+        "round": questions.round,
+        "rank": row + 1,
+        "samples": asked,
+        "asked": [view.picture(i) for i in asked],
+        "truth": [view.label(i) for i in asked],
+        "candidates": _candidates(view, questions, row, choice),
+        "answer": {"none": "none of these", "skip": "skipped"}.get(answer, answer),
+        "skipped": choice == SKIP,
+        "neighbours": "",
+    }
+
+
+def _candidates(view: View, questions: Questions, row: int, choice: int) -> list[dict[str, Any]]:
+    found = []
+    for cluster in np.asarray(questions.candidates[row]).tolist():
+        if cluster < 0:
+            continue
+        exemplar = int(questions.exemplars[cluster])
+        picture = view.picture(exemplar, f"cluster {cluster}") if exemplar >= 0 else {"src": ""}
+        found.append({**picture, "cluster": cluster, "chosen": cluster == choice})
+    return found
+
+
+def _add_neighbours(view: View, cards: list[dict[str, Any]]) -> None:
+    """Without pictures, what surrounds a sample says what was asked."""
+    unit = view.embeddings / np.maximum(
+        np.linalg.norm(view.embeddings, axis=1, keepdims=True), 1e-12
+    )
+    count = min(NEIGHBOURS + 1, len(unit))
+    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(unit)
+    first = [card["samples"][0] for card in cards]
+    for card, sample, near in zip(
+        cards, first, search.kneighbors(unit[first], return_distance=False), strict=True
+    ):
+        others = near[near != sample][:NEIGHBOURS]
+        card["neighbours"] = _mix_in_words(view, others)
+
+
+def _mix_in_words(view: View, samples: np.ndarray) -> str:
+    if view.dataset.labels is not None:
+        names = [view.label(int(i)) for i in samples]
+    else:
+        names = [f"cluster {view.after[i]}" for i in samples]
+    unique, counts = np.unique(names, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[: NAMED_CLASSES + 1]
+    return ", ".join(f"{counts[i]} × {unique[i]}" for i in order)
+
+
+def _cluster_card(view: View, cluster: int) -> dict[str, Any]:
+    members = np.flatnonzero(view.after == cluster)
+    confidence = view.final[members, cluster]
+    order = members[np.argsort(-confidence, kind="stable")]
+    sure = order[: view.options.images]
+    unsure = order[len(sure) :][::-1][: view.options.images]
+    return {
+        "confidence": float(confidence.mean()) if len(members) else 0.0,
+        "classes": class_mix(view, members),
+        "sure": [_member(view, i, cluster) for i in sure.tolist()],
+        "unsure": [_member(view, i, cluster) for i in unsure.tolist()],
+    }
+
+
+def _member(view: View, sample: int, cluster: int) -> dict[str, Any]:
+    matched = -1 if view.matching is None else int(view.matching.class_of_cluster[cluster])
+    labels = view.dataset.labels
+    other = labels is not None and matched >= 0 and int(labels[sample]) != matched
+    picture = view.picture(sample, f"p = {view.final[sample, cluster]:.3f}")
+    return {**picture, "other": other}

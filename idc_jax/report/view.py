@@ -1,0 +1,149 @@
+"""A finished run as the sections of the page read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from idc_jax.data.base import Dataset
+from idc_jax.errors import UserError
+from idc_jax.metrics import Matching, match_clusters
+from idc_jax.report.answers import Round, name_of, picked_samples
+from idc_jax.report.palette import Slots, assign_slots
+from idc_jax.report.thumbnails import thumbnail
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """How much the page shows.
+
+    Attributes:
+      draw_map: whether to lay out the 2-D map, the one part that takes seconds.
+      map_points: how many samples the map shows at most; the asked ones are kept.
+      seed: of the map's layout and subsample.
+      questions: how many questions the gallery shows at most.
+      clusters: how many clusters get a gallery.
+      images: how many samples a cluster's gallery shows per row.
+    """
+
+    draw_map: bool = True
+    map_points: int = 6000
+    seed: int = 0
+    questions: int = 60
+    clusters: int = 100
+    images: int = 8
+
+
+class View(NamedTuple):
+    """Everything the page is made of.
+
+    Attributes:
+      dataset: the data set.
+      result: what ``result.json`` holds.
+      rounds: the questions and answers of every round.
+      initial: ``[n, c]``, probabilities before any answer.
+      final: ``[n, c]``, probabilities at the end.
+      embeddings: ``[n, d]``.
+      log: the lines of ``metrics.jsonl``.
+      picks: int ``[p]``, the samples asked about, each once.
+      slots: which colour stands for what.
+      matching: clusters at the end against classes, or None without labels.
+      options: how much to show.
+    """
+
+    dataset: Dataset
+    result: Mapping[str, Any]
+    rounds: Sequence[Round]
+    initial: np.ndarray
+    final: np.ndarray
+    embeddings: np.ndarray
+    log: Sequence[Mapping[str, Any]]
+    picks: np.ndarray
+    slots: Slots
+    matching: Matching | None
+    options: ReportOptions
+
+    @property
+    def before(self) -> np.ndarray:
+        """Cluster ids before any answer: int ``[n]``."""
+        return self.initial.argmax(1)
+
+    @property
+    def after(self) -> np.ndarray:
+        """Cluster ids at the end: int ``[n]``."""
+        return self.final.argmax(1)
+
+    @property
+    def num_clusters(self) -> int:
+        """The number of clusters."""
+        return int(self.final.shape[1])
+
+    def class_name(self, index: int) -> str:
+        """Name a class."""
+        return name_of(index, self.dataset.class_names)
+
+    def label(self, sample: int) -> str:
+        """Name the class of a sample; empty without labels."""
+        return "" if self.dataset.labels is None else self.class_name(self.dataset.labels[sample])
+
+    def cluster_class(self, cluster: int) -> str:
+        """Name the class matched with a cluster; empty where there is none."""
+        matched = -1 if self.matching is None else int(self.matching.class_of_cluster[cluster])
+        return self.class_name(matched) if matched >= 0 else ""
+
+    def picture(self, sample: int, note: str = "") -> dict[str, str]:
+        """Give a sample's ``src`` (empty for features), ``title`` and ``name``."""
+        name = name_of(sample, self.dataset.names)
+        label = self.label(sample)
+        parts = [name, f"class {label}" if label else "", note]
+        return {
+            "src": thumbnail(self.dataset.inputs[sample]) if self.has_images else "",
+            "title": " · ".join(part for part in parts if part),
+            "name": name.rsplit("/", 1)[-1],
+        }
+
+    @property
+    def has_images(self) -> bool:
+        """Whether samples can be shown."""
+        return self.dataset.kind == "images"
+
+
+def build_view(
+    *,
+    dataset: Dataset,
+    result: Mapping[str, Any],
+    rounds: Sequence[Round],
+    initial: np.ndarray,
+    final: np.ndarray,
+    embeddings: np.ndarray,
+    log: Sequence[Mapping[str, Any]],
+    options: ReportOptions,
+) -> View:
+    """Check that the parts belong together and match clusters with classes.
+
+    Raises:
+      UserError: if the arrays disagree about the number of samples or of clusters.
+    """
+    initial, final = np.asarray(initial, np.float32), np.asarray(final, np.float32)
+    embeddings = np.asarray(embeddings, np.float32).reshape(len(embeddings), -1)
+    shapes = {"initial": initial.shape, "final": final.shape, "embeddings": embeddings.shape}
+    same_rows = {shape[0] for shape in shapes.values()} == {dataset.size}
+    if not same_rows or initial.shape != final.shape or not dataset.size:
+        raise UserError(f"a report needs one row per sample ({dataset.size}); got {shapes}")
+    labels, clusters = dataset.labels, int(final.shape[1])
+    return View(
+        dataset=dataset,
+        result=result,
+        rounds=rounds,
+        initial=initial,
+        final=final,
+        embeddings=embeddings,
+        log=log,
+        picks=picked_samples(rounds),
+        slots=assign_slots(initial.argmax(1), final.argmax(1), labels, clusters),
+        matching=None if labels is None else match_clusters(final.argmax(1), labels, clusters),
+        options=options,
+    )
