@@ -1,6 +1,7 @@
 """Annotators: whoever answers the questions, and the store that keeps the answers."""
 
 from idc_jax.annotate.annotator import Annotator, collect
+from idc_jax.annotate.file import AnswersPendingError, from_file
 from idc_jax.annotate.fusion import Agreement, agreement, fuse
 from idc_jax.annotate.oracle import aligned, exemplar, match_classes
 from idc_jax.annotate.questions import (
@@ -24,6 +25,7 @@ __all__ = [
     "Agreement",
     "Annotator",
     "Answers",
+    "AnswersPendingError",
     "Group",
     "QuestionKind",
     "Questions",
@@ -34,6 +36,7 @@ __all__ = [
     "aligned",
     "collect",
     "exemplar",
+    "from_file",
     "fuse",
     "label_questions",
     "match_classes",
