@@ -149,7 +149,7 @@ def _embedding_width(model: Model, variables: Variables, x: jax.Array) -> int:
 
 def _identity(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     del key
-    return jnp.eye(*shape).astype(dtype)
+    return jnp.eye(shape[0], shape[1], dtype=dtype)
 
 
 def _unit(x: jax.Array) -> jax.Array:
