@@ -56,3 +56,18 @@ def blank(selection: Selection, picked: jax.Array) -> Selection:
         jnp.where(picked, selection.indices, -1).astype(jnp.int32),
         jnp.where(picked, selection.values, -jnp.inf).astype(jnp.float32),
     )
+
+
+def nothing(budget: int) -> Selection:
+    """A selection of ``budget`` places, none of them taken."""
+    return Selection(jnp.full((budget,), -1, jnp.int32), jnp.full((budget,), -jnp.inf, jnp.float32))
+
+
+def record(
+    selection: Selection, i: jax.Array, chosen: jax.Array, value: jax.Array, found: jax.Array
+) -> Selection:
+    """Write pick ``chosen`` with its ``value`` at place ``i``, if ``found``."""
+    return Selection(
+        selection.indices.at[i].set(jnp.where(found, chosen, -1).astype(jnp.int32)),
+        selection.values.at[i].set(jnp.where(found, value, -jnp.inf)),
+    )

@@ -1,0 +1,157 @@
+"""DSAC: the representative and the difficult samples of each cluster ("Deep semi-supervised
+active clustering").
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from idc_jax import scores
+from idc_jax.errors import UserError
+from idc_jax.ops import arrays
+from idc_jax.ops.neighbors import Neighbors
+from idc_jax.selectors import masks
+from idc_jax.selectors.base import Selection
+
+
+def dsac(
+    embeddings: jax.Array,
+    centers: jax.Array,
+    assignments: jax.Array,
+    budget: int,
+    *,
+    labelled: jax.Array | None = None,
+    allowed: jax.Array | None = None,
+    shortlist: int = 6,
+    num_neighbors: int = 6,
+    neighbors: Neighbors | None = None,
+) -> tuple[Selection, jax.Array]:
+    """Pick one representative of each cluster, and spend the rest on difficult samples.
+
+    The representative is the most compact of the ``shortlist`` samples nearest the centre (of
+    highest self-paced weight); the difficult ones are the most compact of the ``shortlist``
+    farthest. Each cluster gets ``⌊b / c⌋`` picks; what remains goes one by one to the clusters
+    of largest mean distance, and so does what a small cluster cannot use. With fewer picks than
+    clusters, the largest clusters get a representative each.
+
+    The self-paced weight falls with the distance, so ranking by distance ranks by weight, and
+    also tells apart the samples whose weight is zero.
+
+    Args:
+      embeddings: ``[n, d]``.
+      centers: ``[c, d]``.
+      assignments: int ``[n]``, cluster of each sample.
+      budget: picks wanted; capped at ``n``.
+      labelled: bool ``[n]``, asked before, never picked again.
+      allowed: bool ``[n]``, who may be picked.
+      shortlist: k₁, samples among which compactness decides.
+      num_neighbors: neighbours that compactness looks at.
+      neighbors: neighbours of ``embeddings``, where they are known already.
+
+    Returns:
+      The picks, representatives first, each with its compactness as value; and bool ``[m]``,
+      which of them are representatives.
+
+    Raises:
+      UserError: arrays that are not finite or do not fit together.
+    """
+    x = arrays.check_matrix(embeddings, "embeddings")
+    centers = arrays.check_matrix(centers, "centers")
+    assignments = arrays.check_labels(assignments, x.shape[0], centers.shape[0])
+    if shortlist < 1:
+        raise UserError(f"shortlist is {shortlist}; 1 or more would do")
+    budget = masks.check_budget(budget, x.shape[0])
+    _, candidates = masks.masks(x.shape[0], labelled, allowed)
+    compact = scores.compactness(x, num_neighbors, neighbors=neighbors)
+    return _dsac(x, centers, assignments, compact, candidates, budget, shortlist)
+
+
+@functools.partial(jax.jit, static_argnames=("budget", "shortlist"))
+def _dsac(
+    x: jax.Array,
+    centers: jax.Array,
+    assignments: jax.Array,
+    compact: jax.Array,
+    candidates: jax.Array,
+    budget: int,
+    shortlist: int,
+) -> tuple[Selection, jax.Array]:
+    distances2 = jnp.sum(jnp.square(x - centers[assignments]), axis=1)
+    quota = quotas(distances2, assignments, candidates, centers.shape[0], budget)
+    near = rank_within(assignments, distances2, candidates) < shortlist
+    representative = candidates & near & (quota[assignments] > 0)
+    representative &= rank_within(assignments, -compact, representative) == 0
+
+    rest = candidates & ~representative
+    extra = (quota - 1)[assignments]
+    far = rank_within(assignments, -distances2, rest) < jnp.maximum(shortlist, extra)
+    difficult = rest & far
+    difficult &= rank_within(assignments, -compact, difficult) < extra
+    return _ordered(assignments, compact, representative, difficult, budget)
+
+
+def _ordered(
+    assignments: jax.Array,
+    compact: jax.Array,
+    representative: jax.Array,
+    difficult: jax.Array,
+    budget: int,
+) -> tuple[Selection, jax.Array]:
+    """Representatives by cluster, then difficult samples by cluster, the most compact first."""
+    role = jnp.where(representative, 0, jnp.where(difficult, 1, 2))
+    index = jnp.arange(assignments.shape[0])
+    order = jax.lax.sort((role, assignments, -compact, index), num_keys=4)[3][:budget]
+    picked = (representative | difficult)[order]
+    return masks.blank(Selection(order, compact[order]), picked), representative[order]
+
+
+def rank_within(groups: jax.Array, keys: jax.Array, counted: jax.Array) -> jax.Array:
+    """Rank from 0 of each counted sample in its group by ascending key; ``n`` for the others.
+
+    Args:
+      groups: int ``[n]``.
+      keys: ``[n]``; among equals the lower index ranks first.
+      counted: bool ``[n]``.
+    """
+    n = groups.shape[0]
+    index = jnp.arange(n)
+    _, sorted_groups, _, order = jax.lax.sort((~counted, groups, keys, index), num_keys=4)
+    starts = jnp.concatenate([jnp.ones((1,), bool), sorted_groups[1:] != sorted_groups[:-1]])
+    first = jax.lax.cummax(jnp.where(starts, index, 0))
+    ranks = jnp.zeros((n,), jnp.int32).at[order].set(index - first)
+    return jnp.where(counted, ranks, n)
+
+
+def quotas(
+    distances2: jax.Array,
+    assignments: jax.Array,
+    candidates: jax.Array,
+    num_clusters: int,
+    budget: int,
+) -> jax.Array:
+    """How many picks each cluster gets, int32 ``[c]``; see :func:`dsac`."""
+    zeros = jnp.zeros((num_clusters,), jnp.int32)
+    sizes = zeros.at[assignments].add(1)
+    free = zeros.at[assignments].add(candidates.astype(jnp.int32))
+    total = jnp.zeros((num_clusters,), jnp.float32).at[assignments].add(distances2)
+    if budget < num_clusters:
+        order = jnp.lexsort((-sizes, free == 0))
+    else:
+        order = jnp.argsort(-total / jnp.maximum(sizes, 1), stable=True)
+    share = jnp.minimum(free, budget // num_clusters)
+
+    def unspent(state: tuple) -> jax.Array:
+        share, left = state
+        return (left > 0) & jnp.any(share < free)
+
+    def deal(state: tuple) -> tuple:
+        share, left = state
+        open_ = (share < free)[order]
+        given = open_ & (jnp.cumsum(open_) <= left)
+        share = share.at[order].add(given.astype(jnp.int32))
+        return share, left - jnp.sum(given)
+
+    return jax.lax.while_loop(unspent, deal, (share, budget - jnp.sum(share)))[0]

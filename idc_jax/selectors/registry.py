@@ -1,0 +1,117 @@
+"""Selectors by name, under one signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+
+from idc_jax.errors import UserError
+from idc_jax.selectors.base import Selection, Selector, SelectorInputs
+from idc_jax.selectors.dsac import dsac
+from idc_jax.selectors.idc import idc
+from idc_jax.selectors.medoids import medoids
+from idc_jax.selectors.pcl import pcl
+from idc_jax.selectors.random import random
+from idc_jax.selectors.uncertainty import entropy, margin
+
+# Samples of one block of pairs where nothing says how large the blocks are.
+_PAIR_BLOCK = 128
+
+
+def _masks(inputs: SelectorInputs) -> dict[str, Any]:
+    return {"labelled": inputs.labelled, "allowed": inputs.allowed}
+
+
+def _random(key: jax.Array, inputs: SelectorInputs, budget: int) -> Selection:
+    return random(key, inputs.embeddings.shape[0], budget, **_masks(inputs))
+
+
+def _idc(key: jax.Array, inputs: SelectorInputs, budget: int, **options: Any) -> Selection:
+    del key
+    centers = cast(jax.Array, inputs.centers)
+    return idc(inputs.embeddings, centers, budget, **_masks(inputs), **options)
+
+
+def _dsac(key: jax.Array, inputs: SelectorInputs, budget: int, **options: Any) -> Selection:
+    del key
+    centers, assignments = (cast(jax.Array, a) for a in (inputs.centers, inputs.assignments))
+    options = _masks(inputs) | options
+    return dsac(inputs.embeddings, centers, assignments, budget, **options)[0]
+
+
+def _pcl(key: jax.Array, inputs: SelectorInputs, budget: int, **options: Any) -> Selection:
+    del key
+    n = inputs.embeddings.shape[0]
+    size = min(n, _PAIR_BLOCK) if inputs.known is None else inputs.known.shape[1]
+    num_blocks = -(-n // size)
+    padding = num_blocks * size - n
+    blocked = jnp.pad(inputs.embeddings, ((0, padding), (0, 0))).reshape(num_blocks, size, -1)
+    usable = jnp.ones((n,), bool) if inputs.allowed is None else inputs.allowed
+    valid = jnp.pad(usable, (0, padding)).reshape(num_blocks, size)
+    known = inputs.known
+    if known is None:
+        known = jnp.zeros((num_blocks, size, size), jnp.int8)
+    return pcl(blocked, known, budget, valid=valid, **options)
+
+
+def _of_probabilities(function: Callable[..., Selection]) -> Callable[..., Selection]:
+    def select(key: jax.Array, inputs: SelectorInputs, budget: int) -> Selection:
+        del key
+        return function(inputs.probabilities, budget, **_masks(inputs))
+
+    return select
+
+
+def _keyed(function: Callable[..., Selection]) -> Callable[..., Selection]:
+    def select(key: jax.Array, inputs: SelectorInputs, budget: int, **options: Any) -> Selection:
+        return function(key, inputs.embeddings, budget, **_masks(inputs), **options)
+
+    return select
+
+
+_SELECTORS = {
+    selector.name: selector
+    for selector in (
+        Selector("random", _random),
+        Selector("idc", _idc, needs=("centers",)),
+        Selector("dsac", _dsac, needs=("centers", "assignments")),
+        Selector("pcl", _pcl, asks="pairs"),
+        Selector("margin", _of_probabilities(margin), needs=("probabilities",)),
+        Selector("entropy", _of_probabilities(entropy), needs=("probabilities",)),
+        Selector("medoids", _keyed(medoids)),
+    )
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that :func:`get` knows."""
+    return tuple(_SELECTORS)
+
+
+def get(name: str, **options: Any) -> Selector:
+    """The selector called ``name``, with its own options set.
+
+    Args:
+      name: one of :func:`names`.
+      **options: keyword arguments of the function of that name in ``idc_jax.selectors``.
+
+    Returns:
+      A :class:`~idc_jax.selectors.Selector`, whose ``select`` is ``(key, inputs, budget)``.
+
+    Raises:
+      UserError: no selector of that name; and, from ``select``, inputs that it needs missing.
+    """
+    if name not in _SELECTORS:
+        raise UserError(f"selector is {name!r}; one of {', '.join(_SELECTORS)} would do")
+    selector = _SELECTORS[name]
+
+    def select(key: jax.Array, inputs: SelectorInputs, budget: int) -> Selection:
+        missing = [field for field in selector.needs if getattr(inputs, field) is None]
+        if missing:
+            raise UserError(f"selector {name!r} needs {', '.join(missing)} as well")
+        return selector.select(key, inputs, budget, **options)
+
+    return selector._replace(select=select)

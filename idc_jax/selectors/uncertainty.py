@@ -1,0 +1,99 @@
+"""Samples that the model is least sure of."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from idc_jax.ops import arrays
+from idc_jax.selectors import masks
+from idc_jax.selectors.base import Selection
+
+
+def margin(
+    probabilities: jax.Array,
+    budget: int,
+    *,
+    labelled: jax.Array | None = None,
+    allowed: jax.Array | None = None,
+) -> Selection:
+    """Pick the smallest gaps between the two likeliest classes (Scheffer, Decomain and Wrobel,
+    "Active hidden Markov models for information extraction").
+
+    Args:
+      probabilities: ``[n, c]``, rows summing to one.
+      budget: picks wanted; capped at ``n``.
+      labelled: bool ``[n]``, never picked.
+      allowed: bool ``[n]``, who may be picked.
+
+    Returns:
+      :class:`~idc_jax.selectors.Selection` with values ``p₍₂₎ − p₍₁₎``, at most 0.
+
+    Raises:
+      UserError: probabilities that are not finite, masks of another length.
+    """
+    return _ranked(margin_values, probabilities, budget, labelled, allowed)
+
+
+def entropy(
+    probabilities: jax.Array,
+    budget: int,
+    *,
+    labelled: jax.Array | None = None,
+    allowed: jax.Array | None = None,
+) -> Selection:
+    """Pick the highest predictive entropies (Shannon; Settles, "Active learning literature
+    survey"), ``−Σ p log p`` in nats.
+
+    Args:
+      probabilities: ``[n, c]``, rows summing to one.
+      budget: picks wanted; capped at ``n``.
+      labelled: bool ``[n]``, never picked.
+      allowed: bool ``[n]``, who may be picked.
+
+    Returns:
+      :class:`~idc_jax.selectors.Selection` with the entropies as values.
+
+    Raises:
+      UserError: probabilities that are not finite, masks of another length.
+    """
+    return _ranked(entropy_values, probabilities, budget, labelled, allowed)
+
+
+def margin_values(probabilities: jax.Array) -> jax.Array:
+    """``p₍₂₎ − p₍₁₎`` ``[n]``, 0 where two classes tie; zeros with a single class."""
+    if probabilities.shape[1] < 2:
+        return jnp.zeros((probabilities.shape[0],), jnp.float32)
+    two = jax.lax.top_k(probabilities, 2)[0]
+    return two[:, 1] - two[:, 0]
+
+
+def entropy_values(probabilities: jax.Array) -> jax.Array:
+    """``−Σ p log p`` ``[n]``, in nats."""
+    return jnp.sum(jax.scipy.special.entr(jnp.maximum(probabilities, 0.0)), axis=1)
+
+
+def _ranked(
+    value: Callable[[jax.Array], jax.Array],
+    probabilities: jax.Array,
+    budget: int,
+    labelled: jax.Array | None,
+    allowed: jax.Array | None,
+) -> Selection:
+    probabilities = arrays.check_matrix(probabilities, "probabilities")
+    budget = masks.check_budget(budget, probabilities.shape[0])
+    _, candidates = masks.masks(probabilities.shape[0], labelled, allowed)
+    return _top(value, probabilities, candidates, budget)
+
+
+@functools.partial(jax.jit, static_argnames=("value", "budget"))
+def _top(
+    value: Callable[[jax.Array], jax.Array],
+    probabilities: jax.Array,
+    candidates: jax.Array,
+    budget: int,
+) -> Selection:
+    return masks.top(value(probabilities), candidates, budget)
