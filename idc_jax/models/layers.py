@@ -1,6 +1,5 @@
 """Layers that every network here shares: explicit padding, one BatchNorm, one Dense."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import flax.linen as nn
@@ -13,8 +12,6 @@ ConvMethod = Literal["auto", "xla", "matmul"]
 # torch.nn.BatchNorm's momentum of 0.1 is the share of the new value; Flax's is that of the old.
 BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-5
-# Where the patch product overtook XLA's convolution on a CPU, forward and backward together.
-MATMUL_PIXELS = 16
 
 
 def batch_norm(train: bool, dtype: DTypeLike, name: str) -> nn.BatchNorm:
@@ -31,9 +28,8 @@ def batch_norm(train: bool, dtype: DTypeLike, name: str) -> nn.BatchNorm:
 def matmul_conv(x: jax.Array, kernel: jax.Array, stride: int, pad: int) -> jax.Array:
     """Convolution as one matrix product over gathered patches.
 
-    XLA's own convolution of a few pixels by many channels wastes most of its time on a CPU; there
-    the product is several times faster. On larger images the k*k copies of x cost more than
-    they save.
+    Inside a loop (a scanned epoch) XLA's CPU backend falls back to a plain nested-loop
+    convolution, over ten times slower; matrix products keep their fast kernels there.
 
     Args:
       x: ``[b, h, w, i]``.
@@ -66,8 +62,8 @@ class Conv(nn.Module):
       features: output channels.
       size: the kernel's side.
       stride: the same in both directions.
-      method: ``"xla"``, ``"matmul"`` (:func:`matmul_conv`), or ``"auto"``: matmul on CPUs for
-        inputs of at most ``MATMUL_PIXELS`` pixels, XLA elsewhere.
+      method: ``"xla"``, ``"matmul"`` (:func:`matmul_conv`), or ``"auto"``: matmul on CPUs, XLA
+        elsewhere.
       dtype: the type computed in; the kernel is kept in float32.
     """
 
@@ -85,7 +81,7 @@ class Conv(nn.Module):
         kernel = self.param("kernel", init, shape, jnp.float32).astype(self.dtype)
         x = x.astype(self.dtype)
         pad = self.size // 2
-        if self._use_matmul(x.shape):
+        if self._use_matmul():
             return matmul_conv(x, kernel, self.stride, pad)
         return jax.lax.conv_general_dilated(
             x,
@@ -95,10 +91,10 @@ class Conv(nn.Module):
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 
-    def _use_matmul(self, shape: Sequence[int]) -> bool:
+    def _use_matmul(self) -> bool:
         if self.method != "auto":
             return self.method == "matmul"
-        return jax.default_backend() == "cpu" and shape[1] * shape[2] <= MATMUL_PIXELS
+        return jax.default_backend() == "cpu"
 
 
 def dense(features: int, dtype: DTypeLike, name: str, use_bias: bool = True) -> nn.Dense:
