@@ -1,23 +1,41 @@
-"""Data: sources that give a `Dataset`, views that augment it on the device."""
+"""Data: sources that give a `Dataset`, views that augment it, and where it resides."""
 
-from idc_jax.data.augment import feature_views, image_views
+from idc_jax.data.augment import (
+    StrongOptions,
+    WeakOptions,
+    feature_views,
+    image_views,
+    pcl_views,
+)
 from idc_jax.data.base import Dataset, Skipped
 from idc_jax.data.registry import default_cache_dir, load
-from idc_jax.data.sources import SOURCES
+from idc_jax.data.residency import Chunk, Residency, Resident, Streamed, chunks, place, rows
+from idc_jax.data.sources import CLASS_LISTS, SOURCES
 from idc_jax.data.subset import limit, take
 from idc_jax.data.views import View, Views, view_batch
 
 __all__ = [
+    "CLASS_LISTS",
     "SOURCES",
+    "Chunk",
     "Dataset",
+    "Residency",
+    "Resident",
     "Skipped",
+    "Streamed",
+    "StrongOptions",
     "View",
     "Views",
+    "WeakOptions",
+    "chunks",
     "default_cache_dir",
     "feature_views",
     "image_views",
     "limit",
     "load",
+    "pcl_views",
+    "place",
+    "rows",
     "take",
     "view_batch",
 ]

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from idc_jax.data.base import Dataset
-from idc_jax.data.sources import SOURCES, Request
+from idc_jax.data.sources import CLASS_LISTS, SOURCES, Request
 from idc_jax.data.subset import SubsetKind
 from idc_jax.data.subset import limit as limit_samples
 from idc_jax.errors import UserError
@@ -26,7 +26,7 @@ def load(
     splits: tuple[str, ...] = ("train", "test"),
     label_key: str | None = None,
     features_key: str = "features",
-    classes: tuple[str, ...] = (),
+    classes: str | tuple[str, ...] = (),
     limit: int | None = None,
     subset: SubsetKind = "stratified",
     seed: int = 0,
@@ -42,7 +42,8 @@ def load(
       splits: the splits to join, in this order.
       label_key: which labels to use (``"coarse_label"``); None for the source's usual one.
       features_key: the array of features within an ``.npz``.
-      classes: of a folder, the class subfolders to keep; empty for all.
+      classes: of a folder, the class subfolders to keep, or the name of a known list of them
+        (``"imagenet10"``, ``"imagenet_dogs"``, ``"imagenet10_2"``); empty for all.
       limit: keep this many samples only.
       subset: how ``limit`` chooses, see :func:`idc_jax.data.subset.limit`.
       seed: of a random subset.
@@ -62,8 +63,16 @@ def load(
         splits=tuple(splits),
         label_key=label_key,
         features_key=features_key,
-        classes=tuple(classes),
+        classes=_class_folders(classes),
         cache_dir=default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser(),
     )
     dataset = SOURCES[source](request)
     return dataset if limit is None else limit_samples(dataset, limit, subset, seed)
+
+
+def _class_folders(classes: str | tuple[str, ...]) -> tuple[str, ...]:
+    if not isinstance(classes, str):
+        return tuple(classes)
+    if classes and classes not in CLASS_LISTS:
+        raise UserError(f"unknown class list {classes!r}: use one of {', '.join(CLASS_LISTS)}")
+    return tuple(CLASS_LISTS[classes]) if classes else ()

@@ -3,6 +3,7 @@
 import numpy as np
 
 from idc_jax.data.base import Dataset
+from idc_jax.data.decode import fit_all
 from idc_jax.data.sources.base import Request
 
 # scikit-learn counts the inked pixels of 4x4 blocks: 0 to 16.
@@ -11,7 +12,6 @@ _DARKEST = 16.0
 
 def load_digits(request: Request) -> Dataset:
     """Read the digits as uint8 ``[1797, 8, 8, 1]``; every one counts as training data."""
-    del request
     from sklearn.datasets import load_digits as read
 
     bunch = read()
@@ -19,7 +19,7 @@ def load_digits(request: Request) -> Dataset:
     return Dataset(
         name="digits",
         kind="images",
-        inputs=images,
+        inputs=fit_all(images, request.image_size),
         labels=bunch.target.astype(np.int32),
         class_names=tuple(str(name) for name in bunch.target_names),
         names=(),

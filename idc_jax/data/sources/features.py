@@ -62,7 +62,7 @@ def _pick(
     label_key = request.label_key or DEFAULT_LABEL_KEY
     if request.label_key and label_key not in arrays:
         raise UserError(f"{path} has no labels {label_key!r}; it holds {held}")
-    labels = arrays[label_key] if label_key in arrays else None
+    labels = arrays.get(label_key, None)
     return arrays[request.features_key], labels
 
 

@@ -1,0 +1,95 @@
+"""Decoded arrays kept on disk: memory-mapped when they come back, rebuilt when broken."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_LOG = logging.getLogger(__name__)
+_INDEX = "index.json"
+# Part of every key: raise it when decoding changes.
+_VERSION = 1
+
+
+class Entry(NamedTuple):
+    """What is kept: arrays by name, and anything small that JSON can hold."""
+
+    arrays: dict[str, np.ndarray]
+    notes: dict[str, Any]
+
+
+def cached(cache_dir: Path, name: str, key: Mapping[str, Any], build: Callable[[], Entry]) -> Entry:
+    """Return the entry built earlier from the same ``key``, or build and keep it.
+
+    An entry appears under its name by one rename, so that a killed process leaves none that is
+    half-written. Where the folder cannot be written, the data is decoded anew on every start.
+
+    Args:
+      cache_dir: the folder of all entries.
+      name: the first part of the entry's file name, for people.
+      key: whatever would change the result, as JSON.
+      build: makes the entry.
+    """
+    text = json.dumps({"version": _VERSION, **key}, sort_keys=True, default=str)
+    folder = cache_dir / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    entry = _read(folder)
+    if entry is not None:
+        return entry
+    entry = build()
+    try:
+        _write(folder, entry)
+    except OSError as error:
+        _LOG.warning("Decoded data is not cached, %s cannot be written: %s", cache_dir, error)
+        return entry
+    return _read(folder) or entry
+
+
+def file_stamps(paths: list[Path]) -> list[tuple[str, int, int]]:
+    """Return path, size and modification time of files, as part of a key."""
+    stats = [path.stat() for path in paths]
+    return [
+        (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+        for path, stat in zip(paths, stats, strict=True)
+    ]
+
+
+def _read(folder: Path) -> Entry | None:
+    """Return the entry in ``folder``, or None where there is none or it is damaged."""
+    try:
+        index = json.loads((folder / _INDEX).read_text())
+        arrays = {}
+        for name, described in index["arrays"].items():
+            file = folder / f"{name}.npy"
+            if file.stat().st_size != described["bytes"]:
+                raise ValueError(f"{file} has {file.stat().st_size} bytes")
+            arrays[name] = np.load(file, mmap_mode="r")
+        return Entry(arrays, index["notes"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _LOG.warning("Cached data is damaged and will be decoded anew: %s", error)
+        return None
+
+
+def _write(folder: Path, entry: Entry) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    try:
+        described = {}
+        for name, array in entry.arrays.items():
+            file = building / f"{name}.npy"
+            np.save(file, array, allow_pickle=False)
+            described[name] = {"bytes": file.stat().st_size}
+        (building / _INDEX).write_text(json.dumps({"arrays": described, "notes": entry.notes}))
+        # What stands there is damaged, or a process beside us has just finished the same work.
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
