@@ -1,4 +1,7 @@
-"""The scores of DSAC ("Deep semi-supervised active clustering"): confidence and compactness."""
+"""The scores of DSAC: confidence and compactness.
+
+Zhao et al., "Deep Self-paced Active Learning for Image Clustering".
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,7 @@ def compactness(
     *,
     normalized: bool = False,
     neighbors: Neighbors | None = None,
+    rows: jax.Array | None = None,
 ) -> jax.Array:
     """How close a sample's neighbours are: ``C = 1 / Σⱼ |x − x₍ⱼ₎|²`` over ``k`` of them.
 
@@ -46,19 +50,31 @@ def compactness(
       k: neighbours, capped at ``n − 1``; with none, ones are returned.
       normalized: divide by the mean over samples, so that weights average one.
       neighbors: neighbours of ``x`` found before, at least ``k`` where there are as many.
+      rows: int ``[m]``, the samples wanted, where it is not all of them; their neighbours are
+        still looked for among all of ``x``.
 
     Returns:
-      float32 ``[n]``, positive and finite: the sum is kept above 1e-12.
+      float32 ``[n]``, or ``[m]`` with ``rows``; positive and finite: the sum is kept above 1e-12.
 
     Raises:
       UserError: fewer neighbours given than asked for.
     """
     k = min(k, x.shape[0] - 1)
     if k <= 0:
-        return jnp.ones((x.shape[0],), jnp.float32)
+        return jnp.ones((x.shape[0] if rows is None else rows.shape[0],), jnp.float32)
     if neighbors is None:
-        neighbors = knn(x, k)
+        neighbors = knn(x, k) if rows is None else _neighbors_of(x, rows, k)
+    elif rows is not None:
+        neighbors = Neighbors(neighbors.distances2[rows], neighbors.indices[rows])
     if neighbors.distances2.shape[1] < k:
         raise UserError(f"{neighbors.distances2.shape[1]} neighbours given; {k} would do")
     values = 1.0 / jnp.maximum(jnp.sum(neighbors.distances2[:, :k], axis=1), _SUM_FLOOR)
     return values / jnp.mean(values) if normalized else values
+
+
+def _neighbors_of(x: jax.Array, rows: jax.Array, k: int) -> Neighbors:
+    """The ``k`` nearest of ``x`` to some of its own rows, each left out of its own by index."""
+    found = knn(x, k + 1, queries=x[rows])
+    distances2 = jnp.where(found.indices == rows[:, None], jnp.inf, found.distances2)
+    distances2, indices = jax.lax.sort((distances2, found.indices), num_keys=2)
+    return Neighbors(distances2[:, :k], indices[:, :k])

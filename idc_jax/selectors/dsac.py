@@ -1,10 +1,12 @@
-"""DSAC: the representative and the difficult samples of each cluster ("Deep semi-supervised
-active clustering").
+"""DSAC: the representative and the difficult samples of each cluster.
+
+Zhao et al., "Deep Self-paced Active Learning for Image Clustering".
 """
 
 from __future__ import annotations
 
 import functools
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,8 @@ from idc_jax.ops import arrays
 from idc_jax.ops.neighbors import Neighbors
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
+
+Kinds = Literal["both", "representative", "difficult"]
 
 
 def dsac(
@@ -28,6 +32,7 @@ def dsac(
     shortlist: int = 6,
     num_neighbors: int = 6,
     neighbors: Neighbors | None = None,
+    kinds: Kinds = "both",
 ) -> tuple[Selection, jax.Array]:
     """Pick one representative of each cluster, and spend the rest on difficult samples.
 
@@ -50,14 +55,18 @@ def dsac(
       shortlist: k₁, samples among which compactness decides.
       num_neighbors: neighbours that compactness looks at.
       neighbors: neighbours of ``embeddings``, where they are known already.
+      kinds: ``"representative"`` or ``"difficult"`` spends every cluster's share on that kind
+        alone, the paper's ablations.
 
     Returns:
       The picks, representatives first, each with its compactness as value; and bool ``[m]``,
       which of them are representatives.
 
     Raises:
-      UserError: arrays that are not finite or do not fit together.
+      UserError: arrays that are not finite or do not fit together, or unknown ``kinds``.
     """
+    if kinds not in get_args(Kinds):
+        raise UserError(f"kinds is {kinds!r}; one of {', '.join(get_args(Kinds))} would do")
     x = arrays.check_matrix(embeddings, "embeddings")
     centers = arrays.check_matrix(centers, "centers")
     assignments = arrays.check_labels(assignments, x.shape[0], centers.shape[0])
@@ -65,11 +74,52 @@ def dsac(
         raise UserError(f"shortlist is {shortlist}; 1 or more would do")
     budget = masks.check_budget(budget, x.shape[0])
     _, candidates = masks.masks(x.shape[0], labelled, allowed)
-    compact = scores.compactness(x, num_neighbors, neighbors=neighbors)
-    return _dsac(x, centers, assignments, compact, candidates, budget, shortlist)
+    listed = _listed(x, centers, assignments, candidates, budget, shortlist, kinds)
+    # Compactness is what costs: only those that may be picked are looked at.
+    size = min(x.shape[0], centers.shape[0] * (2 * shortlist + 1) + 2 * budget)
+    rows = jnp.nonzero(listed, size=size, fill_value=0)[0]
+    values = scores.compactness(x, num_neighbors, neighbors=neighbors, rows=rows)
+    compact = jnp.zeros((x.shape[0],), jnp.float32).at[rows].set(values)
+    return _dsac(x, centers, assignments, compact, candidates, budget, shortlist, kinds)
 
 
-@functools.partial(jax.jit, static_argnames=("budget", "shortlist"))
+def _shares(
+    distances2: jax.Array,
+    assignments: jax.Array,
+    candidates: jax.Array,
+    num_clusters: int,
+    budget: int,
+    kinds: Kinds,
+) -> tuple[jax.Array, jax.Array]:
+    """Representatives and difficult samples wanted of each sample's cluster, int32 ``[n]``."""
+    quota = quotas(distances2, assignments, candidates, num_clusters, budget)[assignments]
+    most = {"both": 1, "representative": budget, "difficult": 0}[kinds]
+    near = jnp.minimum(quota, most)
+    return near, quota - near
+
+
+@functools.partial(jax.jit, static_argnames=("budget", "shortlist", "kinds"))
+def _listed(
+    x: jax.Array,
+    centers: jax.Array,
+    assignments: jax.Array,
+    candidates: jax.Array,
+    budget: int,
+    shortlist: int,
+    kinds: Kinds,
+) -> jax.Array:
+    """Everybody whose compactness can matter, bool ``[n]``."""
+    distances2 = jnp.sum(jnp.square(x - centers[assignments]), axis=1)
+    wanted, extra = _shares(distances2, assignments, candidates, centers.shape[0], budget, kinds)
+    near = rank_within(assignments, distances2, candidates)
+    far = rank_within(assignments, -distances2, candidates)
+    near_listed = (wanted > 0) & (near < jnp.maximum(shortlist, wanted))
+    # A representative may be among the farthest: one more stands by for it.
+    far_listed = (extra > 0) & (far < jnp.maximum(shortlist, extra) + 1)
+    return candidates & (near_listed | far_listed)
+
+
+@functools.partial(jax.jit, static_argnames=("budget", "shortlist", "kinds"))
 def _dsac(
     x: jax.Array,
     centers: jax.Array,
@@ -78,15 +128,15 @@ def _dsac(
     candidates: jax.Array,
     budget: int,
     shortlist: int,
+    kinds: Kinds,
 ) -> tuple[Selection, jax.Array]:
     distances2 = jnp.sum(jnp.square(x - centers[assignments]), axis=1)
-    quota = quotas(distances2, assignments, candidates, centers.shape[0], budget)
-    near = rank_within(assignments, distances2, candidates) < shortlist
-    representative = candidates & near & (quota[assignments] > 0)
-    representative &= rank_within(assignments, -compact, representative) == 0
+    wanted, extra = _shares(distances2, assignments, candidates, centers.shape[0], budget, kinds)
+    near = rank_within(assignments, distances2, candidates)
+    representative = candidates & (wanted > 0) & (near < jnp.maximum(shortlist, wanted))
+    representative &= rank_within(assignments, -compact, representative) < wanted
 
     rest = candidates & ~representative
-    extra = (quota - 1)[assignments]
     far = rank_within(assignments, -distances2, rest) < jnp.maximum(shortlist, extra)
     difficult = rest & far
     difficult &= rank_within(assignments, -compact, difficult) < extra

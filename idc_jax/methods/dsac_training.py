@@ -1,0 +1,154 @@
+"""One round of DSAC's training: self-paced, class and centre losses in mini-batches."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from idc_jax import losses, ops
+from idc_jax.data.views import Views, view_batch
+from idc_jax.models.base import Model, Outputs, Variables
+from idc_jax.train.loop import epoch_indices
+
+
+class DsacTraining(NamedTuple):
+    """How a round trains.
+
+    Attributes:
+      epochs: passes over all samples in a round.
+      batch_size: samples of a step that the self-paced loss sees.
+      labelled_batch: samples of a step that the class and centre losses see, drawn with
+        replacement from the answers and pseudo-labels.
+      learning_rate: AdamW's, constant.
+      weight_decay: AdamW's, decoupled.
+      unsupervised_weight: of L_u; 1 in the paper.
+      center_weight: γ of L_center; .001, 1 and .01 in the paper on STL-10, CIFAR-10 and -20.
+      unit_embeddings: measure distances between embeddings of unit length, as the pre-training
+        compares them; False takes them as they are.
+    """
+
+    epochs: int = 5
+    batch_size: int = 256
+    labelled_batch: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    unsupervised_weight: float = 1.0
+    center_weight: float = 0.01
+    unit_embeddings: bool = True
+
+
+class Targets(NamedTuple):
+    """What a round trains towards; constant within it.
+
+    Attributes:
+      classes: int32 ``[n]``, answers and pseudo-labels, -1 without.
+      weights: float32 ``[n]``, the compactness C_i.
+      class_centers: float32 ``[c, d]``, c' of each class.
+      centers: float32 ``[c, d]``, of the clusters.
+      assignments: int32 ``[n]``, the cluster of each sample.
+      age: float32 scalar, λ.
+    """
+
+    classes: jax.Array
+    weights: jax.Array
+    class_centers: jax.Array
+    centers: jax.Array
+    assignments: jax.Array
+    age: jax.Array
+
+
+def embedding(outputs: Outputs, options: DsacTraining) -> jax.Array:
+    """The embedding ``[b, d]`` in which distances are measured."""
+    return ops.normalize(outputs.embedding) if options.unit_embeddings else outputs.embedding
+
+
+def train_round(
+    key: jax.Array,
+    model: Model,
+    views: Views,
+    variables: Variables,
+    data: jax.Array,
+    targets: Targets,
+    options: DsacTraining,
+) -> tuple[Variables, dict[str, float]]:
+    """Train for a round from ``variables``, with a fresh optimiser.
+
+    Returns:
+      The new variables, and the last epoch's mean losses.
+    """
+    optimizer = optax.adamw(options.learning_rate, weight_decay=options.weight_decay)
+    opt_state = optimizer.init(variables["params"])
+    info: dict[str, jax.Array] = {}
+    for epoch in range(options.epochs):
+        order_key, step_key = jax.random.split(jax.random.fold_in(key, epoch))
+        batches = epoch_indices(order_key, data.shape[0], options.batch_size)
+        variables, opt_state, info = _epoch(
+            model, views, options, step_key, variables, opt_state, data, targets, batches
+        )
+    return variables, {name: float(value) for name, value in info.items()}
+
+
+@partial(jax.jit, static_argnames=("model", "views", "options"))
+def _epoch(
+    model: Model,
+    views: Views,
+    options: DsacTraining,
+    key: jax.Array,
+    variables: Variables,
+    opt_state: optax.OptState,
+    data: jax.Array,
+    targets: Targets,
+    batches: jax.Array,
+) -> tuple[Variables, optax.OptState, dict[str, jax.Array]]:
+    optimizer = optax.adamw(options.learning_rate, weight_decay=options.weight_decay)
+    labelled_first = jnp.argsort(targets.classes < 0, stable=True)
+    num_labelled = jnp.sum(targets.classes >= 0)
+
+    def step(carry, xs):  # type: ignore[no-untyped-def]
+        variables, opt_state = carry
+        batch, step_key = xs
+        draw_key, view_key = jax.random.split(step_key)
+        places = jax.random.randint(
+            draw_key, (options.labelled_batch,), 0, jnp.maximum(num_labelled, 1)
+        )
+        chosen = jnp.concatenate([batch, labelled_first[places]])
+        inputs = view_batch(views.weak, view_key, data[chosen])
+
+        def loss(params):  # type: ignore[no-untyped-def]
+            outputs, moved = model.apply({**variables, "params": params}, inputs, True)
+            terms = _terms(outputs, chosen, batch.shape[0], targets, options)
+            return sum(terms.values()), (terms, moved)
+
+        grads, (terms, moved) = jax.grad(loss, has_aux=True)(variables["params"])
+        updates, opt_state = optimizer.update(grads, opt_state, variables["params"])
+        params = optax.apply_updates(variables["params"], updates)
+        return ({**moved, "params": params}, opt_state), terms
+
+    keys = jax.random.split(key, batches.shape[0])
+    carry, terms = jax.lax.scan(step, (variables, opt_state), (batches, keys))
+    return *carry, jax.tree.map(jnp.mean, terms)
+
+
+def _terms(
+    outputs: Outputs, chosen: jax.Array, split: int, targets: Targets, options: DsacTraining
+) -> dict[str, jax.Array]:
+    """The weighted losses: rows before ``split`` are any samples, those after are labelled."""
+    z = embedding(outputs, options)
+    classes = targets.classes[chosen]
+    free, named = chosen[:split], chosen[split:]
+    mask = classes[split:] >= 0
+    weights = targets.weights[named]
+    own = targets.centers[targets.assignments[free]]
+    unsupervised = losses.self_paced(z[:split], own, targets.age, classes[:split] < 0)
+    supervised = losses.weighted_class(outputs.logits[split:], classes[split:], weights, mask)
+    towards = targets.class_centers[jnp.maximum(classes[split:], 0)]
+    centered = losses.weighted_center(z[split:], towards, weights, mask)
+    return {
+        "self_paced": options.unsupervised_weight * unsupervised,
+        "class": supervised,
+        "center": options.center_weight * centered,
+    }
