@@ -1,5 +1,6 @@
 """Several people's answers to one question become one, and how far they agreed."""
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -99,5 +100,7 @@ def _dawid_skene(rows: Sequence[Row]) -> dict[int, int]:
         [(row.position, row.annotator, row.choice) for row in rows],
         columns=["task", "worker", "label"],
     )
-    labels = DawidSkene(n_iter=100).fit_predict(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pandas, about crowd-kit's own calls
+        labels = DawidSkene(n_iter=100).fit_predict(frame)
     return {int(task): int(label) for task, label in labels.items()}

@@ -112,14 +112,18 @@ class Store:
         Raises:
           UserError: the store was made for another configuration.
         """
-        with self._write() as db:
-            db.execute("INSERT OR IGNORE INTO meta VALUES ('fingerprint', ?)", (fingerprint,))
-        bound = self._one("SELECT value FROM meta WHERE key = 'fingerprint'")[0]
+        bound = self.remember("fingerprint", fingerprint)
         if bound != fingerprint:
             raise UserError(
                 f"{self.path.parent} holds the answers of another configuration; "
                 "use another workdir, or the configuration that it was started with"
             )
+
+    def remember(self, key: str, value: str) -> str:
+        """Save ``value`` under ``key`` unless there is one already, and return what is saved."""
+        with self._write() as db:
+            db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
+        return self._one("SELECT value FROM meta WHERE key = ?", (key,))[0]
 
     def freeze(self, questions: Questions) -> Questions:
         """Save the questions of a round, once, and return those that are saved."""

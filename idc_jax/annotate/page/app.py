@@ -1,0 +1,180 @@
+"""The routes of the page: one document, its two files, pictures by index, and a small API."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from idc_jax.annotate.page.guard import MAX_BODY_BYTES
+from idc_jax.annotate.page.pictures import Pictures
+from idc_jax.annotate.page.session import Session
+from idc_jax.annotate.page.wire import Post, RefusedError, check_annotator, parse
+
+_HERE = Path(__file__).parent
+_MOST_QUESTIONS, _MOST_HELD = 20, 500
+_MOST_WRITTEN_AT_ONCE = 200
+_log = logging.getLogger(__name__)
+
+_Reply = dict[str, Any] | RefusedError
+
+
+def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> Starlette:
+    """The ASGI application.
+
+    Args:
+      session: what is asked and answered.
+      pictures: of the samples.
+      run: an id of the run, so that a browser never mixes up two runs at one address.
+      title: of the document.
+    """
+    writer = _Writer(session.write)
+    page = _template("page.html").render(run=run, title=title)
+
+    async def index(_: Request) -> Response:
+        return HTMLResponse(page)
+
+    def state(request: Request) -> Response:
+        return JSONResponse(session.state(_annotator(request)))
+
+    def questions(request: Request) -> Response:
+        held = [_whole(part) for part in request.query_params.get("held", "").split(",") if part]
+        count = min(_whole(request.query_params.get("count", "5")), _MOST_QUESTIONS)
+        asked = session.next_questions(_annotator(request), held[:_MOST_HELD], count)
+        return JSONResponse({"questions": asked})
+
+    def recent(request: Request) -> Response:
+        return JSONResponse({"answers": session.recent(_annotator(request))})
+
+    def picture(request: Request) -> Response:
+        sample = request.path_params["index"]
+        if request.path_params["run"] != run or not 0 <= sample < pictures.size:
+            raise RefusedError(404, "there is no such picture")
+        body = pictures.png(sample, request.path_params["size"] == "large")
+        forever = {"Cache-Control": "private, max-age=31536000, immutable"}
+        return Response(body, media_type="image/png", headers=forever)
+
+    async def post(request: Request) -> Response:
+        body = await _body(request)
+        return _reply(await writer.write(parse(request.path_params["kind"], body)))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with writer.running():
+            yield
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/api/state", state),
+            Route("/api/questions", questions),
+            Route("/api/recent", recent),
+            Route("/api/{kind}", post, methods=["POST"]),
+            Route("/pictures/{run}/{size}/{index:int}.png", picture),
+            Mount("/static", StaticFiles(directory=_HERE / "static")),
+        ],
+        exception_handlers={
+            RefusedError: _refused,
+            HTTPException: _http_error,
+            Exception: _unexpected,
+        },
+        lifespan=lifespan,
+    )
+
+
+class _Writer:
+    """Gathers posts that arrive together into one transaction: one sync to disk for all."""
+
+    def __init__(self, write: Callable[[list[Post]], list[_Reply]]) -> None:
+        self._write = write
+        self._waiting: asyncio.Queue[tuple[Post, asyncio.Future[_Reply]]] = asyncio.Queue()
+
+    async def write(self, post: Post) -> _Reply:
+        future: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
+        await self._waiting.put((post, future))
+        return await future
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while not self._waiting.empty() and len(batch) < _MOST_WRITTEN_AT_ONCE:
+                batch.append(self._waiting.get_nowait())
+            for (_, future), reply in zip(batch, await self._replies(batch), strict=True):
+                if not future.done():
+                    future.set_result(reply)
+
+    async def _replies(self, batch: list[tuple[Post, asyncio.Future[_Reply]]]) -> list[_Reply]:
+        try:
+            return await run_in_threadpool(self._write, [post for post, _ in batch])
+        except Exception:
+            _log.exception("writing answers failed")
+            return [
+                RefusedError(500, "the server failed; it has said why in its own window")
+            ] * len(batch)
+
+
+def _reply(reply: _Reply) -> Response:
+    if isinstance(reply, RefusedError):
+        raise reply
+    return JSONResponse(reply)
+
+
+async def _body(request: Request) -> bytes:
+    parts = bytearray()
+    async for chunk in request.stream():
+        parts += chunk
+        if len(parts) > MAX_BODY_BYTES:
+            raise RefusedError(413, f"the body must have at most {MAX_BODY_BYTES} bytes")
+    return bytes(parts)
+
+
+def _annotator(request: Request) -> str:
+    return check_annotator(request.query_params.get("annotator", ""))
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        raise RefusedError(422, "a whole number is expected")
+    return int(text)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    headers = {"Retry-After": "1"} if error.status == 503 else None
+    return JSONResponse({"error": error.reason}, error.status, headers)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code)
+
+
+async def _unexpected(_: Request, error: Exception) -> Response:
+    if not isinstance(error, ClientDisconnect):
+        _log.error("a request failed", exc_info=error)
+    return JSONResponse({"error": "the server failed; it has said why in its own window"}, 500)
+
+
+def _template(name: str):
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"), autoescape=select_autoescape()
+    )
+    return environment.get_template(name)

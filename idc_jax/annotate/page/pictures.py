@@ -1,0 +1,114 @@
+"""What a sample looks like: a PNG of it by index, and where there is no picture, its name."""
+
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from idc_jax.data.base import Dataset
+
+# The longest side of what is sent: to fill a screen, and for a tile.
+_LARGE, _TILE = 1024, 256
+_CACHED_PICTURES = 4096
+_NEIGHBORS = 3
+_IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+
+
+class Pictures:
+    """Renders the samples of a data set, by index alone."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.png = lru_cache(_CACHED_PICTURES)(self._png)
+        self._neighbors = lru_cache(_CACHED_PICTURES)(self._nearest_names)
+
+    @property
+    def size(self) -> int:
+        """How many samples there are."""
+        return self._dataset.size
+
+    def describe(self, index: int) -> dict[str, Any]:
+        """What the page needs to show sample ``index``.
+
+        Returns:
+          ``index``, ``name``; ``picture``: whether there is one; ``crisp``: whether its pixels
+          are few enough to be shown as squares; ``link``: a web address that the name is, or
+          None; ``near``: names of the nearest neighbours of a sample that has only a name.
+        """
+        file = self._file(index)
+        named = bool(self._dataset.names) and self._dataset.kind == "features" and file is None
+        return {
+            "index": index,
+            "name": self._name(index),
+            "picture": not named,
+            "crisp": file is None,
+            "link": self._link(index),
+            "near": self._neighbors(index) if named else [],
+        }
+
+    def _png(self, index: int, large: bool) -> bytes:
+        file = self._file(index)
+        pixels = self._pixels(index) if file is None else _read(file, _LARGE if large else _TILE)
+        if pixels is None:
+            pixels = self._pixels(index)
+        out = io.BytesIO()
+        pixels.save(out, "PNG", compress_level=1)
+        return out.getvalue()
+
+    def _pixels(self, index: int) -> Image.Image:
+        values = np.asarray(self._dataset.inputs[index])
+        if self._dataset.kind == "features":
+            return Image.fromarray(_heat_map(values))
+        return Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
+
+    def _file(self, index: int) -> Path | None:
+        if not self._dataset.names or self._link(index):
+            return None
+        path = Path(self._dataset.names[index])
+        return path if path.suffix.lower() in _IMAGE_ENDINGS and path.is_file() else None
+
+    def _name(self, index: int) -> str:
+        if not self._dataset.names:
+            return f"sample {index}"
+        name = self._dataset.names[index]
+        return name if self._link(index) else Path(name).name or name
+
+    def _link(self, index: int) -> str | None:
+        name = self._dataset.names[index] if self._dataset.names else ""
+        return name if name.startswith(("http://", "https://")) else None
+
+    def _nearest_names(self, index: int) -> list[str]:
+        features = self._dataset.inputs
+        distances = np.sum((features - features[index]) ** 2, axis=1)
+        distances[index] = np.inf
+        count = min(_NEIGHBORS, self.size - 1)
+        if not count:
+            return []
+        nearest = np.argpartition(distances, count - 1)[:count]
+        return [self._name(int(i)) for i in sorted(nearest, key=lambda i: distances[i])]
+
+
+def _read(path: Path, side: int) -> Image.Image | None:
+    try:
+        with Image.open(path) as opened:
+            opened.draft("RGB", (side, side))
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None  # it was readable when the data set was loaded: show those pixels
+    image.thumbnail((side, side))
+    return image
+
+
+def _heat_map(values: np.ndarray) -> np.ndarray:
+    """A feature vector ``[d]`` as uint8 ``[h, w, 3]``: blue below zero, red above."""
+    side = int(np.ceil(np.sqrt(values.size)))
+    grid = np.zeros(side * side, np.float64)
+    grid[: values.size] = values / max(float(np.abs(values).max()), 1e-12)
+    strength = np.abs(grid)[:, None]
+    warm, cold, white = np.asarray([196, 52, 45]), np.asarray([38, 92, 178]), np.full(3, 246)
+    hue = np.where(grid[:, None] > 0, warm, cold)
+    mixed = white + strength * (hue - white)
+    return mixed.astype(np.uint8).reshape(side, side, 3)

@@ -1,0 +1,163 @@
+"""Serve the page from a thread beside the experiment."""
+
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import uvicorn
+
+from idc_jax.annotate.annotator import Annotator, FusionName
+from idc_jax.annotate.page.app import build_app
+from idc_jax.annotate.page.guard import Guard
+from idc_jax.annotate.page.pictures import Pictures
+from idc_jax.annotate.page.session import Session
+from idc_jax.annotate.store import Store
+from idc_jax.data.base import Dataset
+from idc_jax.errors import UserError
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_START_SECONDS = 15.0
+
+
+class Page(NamedTuple):
+    """A page that is being served.
+
+    Attributes:
+      url: where; with the token, if there is one.
+      annotator: asks the people at the page.
+      progress: ``(values)``: shows flat scalars of the training while a round is learned.
+        ``step`` and ``steps`` make a progress bar, a ``loss`` makes a curve.
+      show_result: ``(result)``: shows what a round has bought. All keys are optional: ``round``;
+        ``before`` and ``after``, dicts of metrics; ``galleries_before`` and ``galleries_after``,
+        for each cluster a list of sample indices.
+      finish: says that the run is over.
+    """
+
+    url: str
+    annotator: Annotator
+    progress: Callable[[Mapping[str, Any]], None]
+    show_result: Callable[[Mapping[str, Any]], None]
+    finish: Callable[[], None]
+
+
+@contextmanager
+def serve(
+    store: Store,
+    dataset: Dataset,
+    *,
+    num_clusters: int,
+    title: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    allow_remote: bool = False,
+    votes: int = 1,
+    fusion: FusionName = "majority",
+    grace_seconds: float = 5.0,
+    linger_seconds: float = 3.0,
+) -> Iterator[Page]:
+    """Serve the questions of a run on a local web page while the context is open.
+
+    Args:
+      store: where every answer goes before it is acknowledged.
+      dataset: what is shown, by index alone.
+      num_clusters: the most groups that label questions may name.
+      title: of the page; the data set's name by default.
+      host: the address to listen on.
+      port: 0 takes a free one.
+      allow_remote: has to be set for any other host than this machine; then the address of the
+        page has a random token in it, which stays the same for a store.
+      votes: how many people answer each question.
+      fusion: how their answers become one.
+      grace_seconds: how long after the last answer one may still go back.
+      linger_seconds: how long the page stays after the context is left, for its last message.
+
+    Yields:
+      The page.
+
+    Raises:
+      UserError: another host without ``allow_remote``, fewer than one vote, or the port is taken.
+    """
+    if host not in _LOOPBACK and not allow_remote:
+        raise UserError(
+            f"host={host!r}: the page is served to this machine alone (127.0.0.1); "
+            "allow_remote serves it to others, at an address with a random token"
+        )
+    if votes < 1:
+        raise UserError(f"votes={votes}: at least one person has to answer each question")
+    token = None if host in _LOOPBACK else store.remember("token", secrets.token_urlsafe(18))
+    title = title or dataset.name
+    pictures = Pictures(dataset)
+    session = Session(
+        store,
+        pictures,
+        title=title,
+        max_groups=num_clusters,
+        votes=votes,
+        grace_seconds=grace_seconds,
+    )
+    run = store.remember("run", secrets.token_hex(8))
+    app = build_app(session, pictures, run=run, title=title)
+    guarded = Guard(app, hosts=_LOOPBACK if token is None else None, token=token)
+    with _bound(host, port) as listener, _running(guarded, listener):
+        yield Page(
+            url=_url(host, listener.getsockname()[1], token),
+            annotator=Annotator("page", lambda _, asked: session.ask(asked), votes, fusion),
+            progress=session.progress,
+            show_result=session.show_result,
+            finish=session.finish,
+        )
+        session.finish()
+        time.sleep(linger_seconds)
+
+
+@contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UserError(
+                f"cannot serve the page at {host}:{port}: {reason}; port 0 takes a free one"
+            ) from error
+        yield listener
+
+
+@contextmanager
+def _running(app: Any, listener: socket.socket) -> Iterator[None]:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=500,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    thread = threading.Thread(
+        target=server.run, kwargs={"sockets": [listener]}, name="page", daemon=True
+    )
+    thread.start()
+    deadline = time.monotonic() + _START_SECONDS
+    while not server.started and thread.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if not server.started:
+        raise UserError("the page did not start")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=5)
+
+
+def _url(host: str, port: int, token: str | None) -> str:
+    shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    shown = f"[{shown}]" if ":" in shown else shown
+    return f"http://{shown}:{port}/" + (f"{token}/" if token else "")

@@ -1,0 +1,356 @@
+"""What the page is doing: which round is open, who is answering what, what has been learned.
+
+The thread that runs the experiment and the server's threads meet here, under one lock.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from idc_jax.annotate.exchange import decode_choice, encode_choice
+from idc_jax.annotate.page.pictures import Pictures
+from idc_jax.annotate.page.wire import (
+    AnswerPost,
+    FinishPost,
+    Post,
+    RefusedError,
+    RenamePost,
+    UndoPost,
+)
+from idc_jax.annotate.questions import Questions
+from idc_jax.annotate.store import Group, Row, Store, StoreError
+from idc_jax.errors import UserError
+
+Phase = Literal["waiting", "asking", "learning", "done"]
+
+# A question that was handed out waits this long for its answer before others may get it too.
+_LEASE_SECONDS = 60.0
+_RECENT = 60
+_HISTORY = 400
+_MEMBERS = 4
+
+
+class Session:
+    """One run's page: ask, learn, show, and ask again."""
+
+    def __init__(
+        self,
+        store: Store,
+        pictures: Pictures,
+        *,
+        title: str,
+        max_groups: int,
+        votes: int,
+        grace_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._pictures = pictures
+        self._title = title
+        self._max_groups = max_groups
+        self._votes = votes
+        self._grace_seconds = grace_seconds
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._phase: Phase = "waiting"
+        self._questions: Questions | None = None
+        self._voters: list[set[str]] = []
+        self._leases: dict[tuple[int, str], float] = {}
+        self._complete_since: float | None = None
+        self._finish_now = False
+        self._progress: dict[str, Any] = {}
+        self._history: list[dict[str, Any]] = []
+        self._results: list[dict[str, Any]] = []
+
+    # -- called by the experiment ------------------------------------------------------------
+
+    def ask(self, questions: Questions) -> None:
+        """Open a round, and return when it is answered and nobody wants to go back."""
+        with self._changed:
+            self._questions = questions
+            self._phase = "asking"
+            self._finish_now = False
+            self._leases.clear()
+            self._count_votes()
+            while (left := self._seconds_left()) > 0:
+                self._changed.wait(min(left, 0.5))
+            self._phase = "learning"
+            self._progress, self._history = {}, []
+
+    def progress(self, values: Mapping[str, Any]) -> None:
+        """Show scalars of the training, e.g. ``{"step": 20, "steps": 500, "loss": 0.7}``."""
+        plain = _plain(dict(values))
+        with self._changed:
+            self._progress = plain
+            self._history.append(plain)
+            if len(self._history) > _HISTORY:  # halve the resolution, keep the whole curve
+                self._history = self._history[::2]
+
+    def show_result(self, result: Mapping[str, Any]) -> None:
+        """Show what a round has bought; see :meth:`Page.show_result`."""
+        with self._changed:
+            self._results.append(_plain(dict(result)))
+
+    def finish(self) -> None:
+        """Say that the run is over."""
+        with self._changed:
+            self._phase = "done"
+
+    # -- called by the server ----------------------------------------------------------------
+
+    def state(self, annotator: str) -> dict[str, Any]:
+        """Everything but the questions."""
+        with self._changed:
+            given = sum(min(len(voters), self._votes) for voters in self._voters)
+            return {
+                "phase": self._phase,
+                "title": self._title,
+                "round": self._questions.round if self._questions else 0,
+                "kind": self._questions.kind if self._questions else None,
+                "total": len(self._voters),
+                "mine": sum(annotator in voters for voters in self._voters),
+                "votes": self._votes,
+                "given": given,
+                "needed": self._votes * len(self._voters),
+                "complete": self._complete_since is not None,
+                "closes_in": self._closes_in(),
+                "groups": [self._describe_group(group) for group in self._store.groups()],
+                "max_groups": self._max_groups,
+                "progress": self._progress,
+                "history": self._history,
+                "results": self._results,
+            }
+
+    def next_questions(
+        self, annotator: str, held: Sequence[int], count: int
+    ) -> list[dict[str, Any]]:
+        """Questions for this person, and a lease on them and on those that they hold.
+
+        Args:
+          annotator: who asks for them.
+          held: positions that their page has already.
+          count: how many more it would like.
+        """
+        now = self._clock()
+        with self._changed:
+            if self._phase != "asking":
+                return []
+            self._leases = {key: until for key, until in self._leases.items() if until > now}
+            for position in held:
+                if 0 <= position < len(self._voters):
+                    self._leases[position, annotator] = now + _LEASE_SECONDS
+            positions = [
+                position
+                for position in range(len(self._voters))
+                if position not in held and self._is_open(position, annotator)
+            ][:count]
+            for position in positions:
+                self._leases[position, annotator] = now + _LEASE_SECONDS
+            return [self._describe(position) for position in positions]
+
+    def recent(self, annotator: str) -> list[dict[str, Any]]:
+        """This person's latest answers of the open round, oldest first, to go back to."""
+        with self._changed:
+            if self._questions is None or self._phase != "asking":
+                return []
+            questions = self._questions
+            rows = [row for row in self._store.live(questions.round) if row.annotator == annotator]
+            return [
+                {
+                    "client_id": row.client_id,
+                    "answer": encode_choice(questions.kind, row.choice),
+                    "question": self._describe(row.position),
+                }
+                for row in rows[-_RECENT:]
+            ]
+
+    def write(self, posts: Sequence[Post]) -> list[dict[str, Any] | RefusedError]:
+        """Make posts durable, in their order and in one transaction.
+
+        Returns:
+          For each post what to reply, or why it was refused. It is on disk when this returns.
+        """
+        with self._changed:
+            replies: list[dict[str, Any] | RefusedError] = []
+            rows: list[Row] = []
+            for post in posts:
+                try:
+                    replies.append(self._take(post, rows))
+                except RefusedError as refused:
+                    replies.append(refused)
+                except StoreError as error:
+                    replies.append(_unavailable(error))
+            try:
+                self._store.add(rows)
+            except StoreError as error:
+                return [_unavailable(error)] * len(posts)
+            self._after(rows)
+            return replies
+
+    # -- inside the lock ---------------------------------------------------------------------
+
+    def _take(self, post: Post, rows: list[Row]) -> dict[str, Any]:
+        if isinstance(post, RenamePost):
+            return self._rename(post)
+        if isinstance(post, FinishPost):
+            self._check_round(post.round)
+            if self._complete_since is None:
+                raise RefusedError(409, "some questions are not answered yet")
+            self._finish_now = True
+            return {"ok": True}
+        pending = {row.client_id: row for row in rows}
+        known = pending.get(post.client_id) or self._store.find(post.client_id)
+        if known is None:
+            known = (
+                self._undo_row(post, pending)
+                if isinstance(post, UndoPost)
+                else self._answer_row(post)
+            )
+            rows.append(known)
+        elif known.annotator != post.annotator:
+            raise RefusedError(409, "this client id is somebody else's")
+        return {"ok": True, "client_id": post.client_id}
+
+    def _answer_row(self, post: AnswerPost) -> Row:
+        questions = self._check_round(post.round)
+        if post.position >= questions.count:
+            raise RefusedError(422, f"round {post.round} has no question {post.position}")
+        return Row(
+            client_id=post.client_id,
+            round=post.round,
+            position=post.position,
+            annotator=post.annotator,
+            choice=self._choice(questions, post),
+            seconds=post.seconds,
+        )
+
+    def _choice(self, questions: Questions, post: AnswerPost) -> int:
+        if post.group is None:
+            try:
+                return decode_choice(questions, post.position, post.answer)
+            except UserError as error:
+                raise RefusedError(422, str(error)) from error
+        if questions.kind != "label":
+            raise RefusedError(422, "only a label question is answered by a group")
+        key, name = post.group
+        known = next((group for group in self._store.groups() if group.key == key), None)
+        if known:
+            return known.id
+        sample = int(questions.indices[post.position])
+        try:
+            return self._store.name_group(key, name, sample, limit=self._max_groups).id
+        except StoreError:
+            raise
+        except UserError as error:
+            raise RefusedError(409, str(error)) from error
+
+    def _undo_row(self, post: UndoPost, pending: Mapping[str, Row]) -> Row:
+        undone = pending.get(post.undoes) or self._store.find(post.undoes)
+        if undone is None or undone.undoes is not None:
+            raise RefusedError(422, "there is no such answer to undo")
+        if undone.annotator != post.annotator:
+            raise RefusedError(422, "only one's own answers can be undone")
+        self._check_round(undone.round)
+        return undone._replace(
+            client_id=post.client_id, choice=0, seconds=0.0, undoes=post.undoes, time=0.0
+        )
+
+    def _rename(self, post: RenamePost) -> dict[str, Any]:
+        if all(group.key != post.key for group in self._store.groups()):
+            raise RefusedError(422, "there is no such group")
+        self._store.name_group(post.key, post.name, -1, limit=self._max_groups)
+        return {"ok": True}
+
+    def _check_round(self, round_: int) -> Questions:
+        questions = self._questions
+        if questions is None or round_ > questions.round:
+            raise RefusedError(503, "the questions of this round are not open yet")
+        if round_ < questions.round or self._phase != "asking":
+            raise RefusedError(409, f"round {round_} is closed: its answers are being learned")
+        return questions
+
+    def _after(self, rows: Sequence[Row]) -> None:
+        if any(row.undoes for row in rows):
+            self._count_votes()
+        for row in rows:
+            self._leases.pop((row.position, row.annotator), None)
+            if not row.undoes:
+                self._voters[row.position].add(row.annotator)
+        if rows:
+            self._note_completion()
+        self._changed.notify_all()
+
+    def _count_votes(self) -> None:
+        assert self._questions is not None
+        self._voters = [set() for _ in range(self._questions.count)]
+        for row in self._store.live(self._questions.round):
+            self._voters[row.position].add(row.annotator)
+        self._note_completion()
+
+    def _note_completion(self) -> None:
+        complete = all(len(voters) >= self._votes for voters in self._voters)
+        self._complete_since = self._clock() if complete else None
+        self._finish_now = self._finish_now and complete
+
+    def _closes_in(self) -> float | None:
+        if self._complete_since is None or self._phase != "asking":
+            return None
+        return max(0.0, self._complete_since + self._grace_seconds - self._clock())
+
+    def _seconds_left(self) -> float:
+        if self._complete_since is None:
+            return math.inf
+        return 0.0 if self._finish_now else (self._closes_in() or 0.0)
+
+    def _is_open(self, position: int, annotator: str) -> bool:
+        voters = self._voters[position]
+        others = {name for held, name in self._leases if held == position} - {annotator}
+        return annotator not in voters and len(voters | others) < self._votes
+
+    def _describe_group(self, group: Group) -> dict[str, Any]:
+        sample = _known(self._pictures.describe, group.exemplar)
+        return {"key": group.key, "id": group.id, "name": group.name, "sample": sample}
+
+    def _describe(self, position: int) -> dict[str, Any]:
+        assert self._questions is not None
+        questions, describe = self._questions, self._pictures.describe
+        return {
+            "round": questions.round,
+            "position": position,
+            "kind": questions.kind,
+            "samples": [describe(int(i)) for i in questions.indices[position].reshape(-1)],
+            "candidates": [
+                {
+                    "cluster": cluster,
+                    "exemplar": _known(describe, int(questions.exemplars[cluster])),
+                    "members": [describe(int(i)) for i in questions.members[cluster] if i >= 0][
+                        :_MEMBERS
+                    ],
+                }
+                for cluster in questions.candidates[position].tolist()
+                if cluster >= 0
+            ],
+        }
+
+
+def _known(describe: Callable[[int], dict[str, Any]], index: int) -> dict[str, Any] | None:
+    return describe(index) if index >= 0 else None
+
+
+def _unavailable(error: StoreError) -> RefusedError:
+    return RefusedError(503, f"the answer could not be saved yet: {error.__cause__ or error}")
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and their scalars as JSON can say them; what is not finite as None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float) else str(value)

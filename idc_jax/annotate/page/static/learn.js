@@ -1,0 +1,90 @@
+// What is seen between the rounds: training as it goes, and what the answers have bought.
+
+import { badge, element, pictureOf } from "./draw.js";
+
+const NAMES = { acc: "Accuracy", nmi: "NMI", ari: "ARI", fmi: "Fowlkes–Mallows" };
+const THUMBNAILS = 12;
+
+export function message(title, ...children) {
+  return element("section", { class: "message" }, element("h2", {}, title), ...children);
+}
+
+function format(value) {
+  if (typeof value !== "number") return String(value ?? "–");
+  return Number.isInteger(value) ? String(value) : value.toPrecision(3);
+}
+
+function bar(values) {
+  if (!(values.steps > 0)) return null;
+  const share = Math.min(1, (values.step ?? 0) / values.steps);
+  const inner = element("div");
+  inner.style.width = `${100 * share}%`;
+  return element("div", { class: "bar", role: "progressbar", "aria-label": "Training",
+    "aria-valuemin": "0", "aria-valuemax": String(values.steps),
+    "aria-valuenow": String(values.step ?? 0) }, inner);
+}
+
+function curve(history) {
+  const points = history.map((values) => values.loss).filter((loss) => typeof loss === "number");
+  if (points.length < 2) return null;
+  const [low, high] = [Math.min(...points), Math.max(...points)];
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("viewBox", "0 0 100 30");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `Loss from ${format(points[0])} to ${format(points.at(-1))}`);
+  const line = document.createElementNS(space, "polyline");
+  line.setAttribute("points", points.map((loss, i) =>
+    `${(100 * i) / (points.length - 1)},${28 - (26 * (loss - low)) / (high - low || 1)}`).join(" "));
+  svg.append(line);
+  return element("figure", { class: "curve" }, svg, element("figcaption", {}, "loss"));
+}
+
+// Training (or the preparation before the first round) as it goes.
+export function drawProgress(title, text, { progress, history }) {
+  const facts = Object.entries(progress).filter(([name]) => name !== "steps");
+  return message(title, element("p", {}, text), bar(progress), curve(history),
+    element("dl", { class: "facts" }, ...facts.flatMap(([name, value]) =>
+      [element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, format(value))])));
+}
+
+function metricRow(name, before, after) {
+  const change = after - before;
+  const cell = Number.isFinite(change)
+    ? element("td", { class: change >= 0 ? "better" : "worse" },
+      `${change >= 0 ? "▲ +" : "▼ −"}${Math.abs(change).toFixed(3)}`)
+    : element("td", {}, "–");
+  return element("tr", {}, element("th", { scope: "row" }, NAMES[name] ?? name),
+    element("td", {}, format(before)), element("td", {}, format(after)), cell);
+}
+
+function metrics({ before, after }) {
+  if (!before || !after) return null;
+  const heads = ["", "before", "after", "change"].map((text) =>
+    element(text ? "th" : "td", text ? { scope: "col" } : {}, text));
+  return element("table", { class: "metrics" }, element("thead", {}, element("tr", {}, ...heads)),
+    element("tbody", {}, ...Object.keys(after).map((name) =>
+      metricRow(name, before[name] ?? NaN, after[name]))));
+}
+
+function strip(title, indices) {
+  if (!indices) return null;
+  return element("div", { class: "strip" }, element("span", {}, title),
+    ...indices.slice(0, THUMBNAILS).map((index) => pictureOf(index)));
+}
+
+function galleries({ galleries_before: before, galleries_after: after }) {
+  const count = Math.max(before?.length ?? 0, after?.length ?? 0);
+  if (!count) return null;
+  return element("div", { class: "galleries" }, ...Array.from({ length: count }, (_, cluster) =>
+    element("section", {}, element("h3", {}, `Cluster ${cluster + 1}`),
+      strip("before", before?.[cluster]), strip("after", after?.[cluster]))));
+}
+
+// What a round has bought; `more` is a button to go on, where there is something to go on to.
+export function drawResult(result, { title, text, more }) {
+  const go = more ? element("button", { type: "button", class: "main", "data-action": "go" },
+    badge("go"), ` ${more}`) : null;
+  return message(title, element("p", {}, text), go, metrics(result), galleries(result));
+}
