@@ -27,6 +27,7 @@ def pcl(
     remaining_fraction: jax.Array | float = 1.0,
     other: jax.Array | None = None,
     valid: jax.Array | None = None,
+    asked: jax.Array | None = None,
     per_block: int | None = None,
     use_uncertain: bool = True,
     use_hard: bool = True,
@@ -45,6 +46,7 @@ def pcl(
         more disagreement counts.
       other: embeddings ``[b, s, d]`` in the second view; the first by default.
       valid: bool ``[b, s]``, false for padding and for samples not to be asked about.
+      asked: bool ``[b, s, s]``, symmetric: pairs not to be asked about again, whatever is known.
       per_block: pairs of one block at most; ``⌈budget / b⌉`` by default.
       use_uncertain: count the first term.
       use_hard: count the second term.
@@ -60,10 +62,12 @@ def pcl(
     arrays.check_finite(embeddings, "embeddings")
     other = embeddings if other is None else other
     valid = jnp.ones((num_blocks, size), bool) if valid is None else valid
+    asked = jnp.zeros(known.shape, bool) if asked is None else asked
     wanted = math.ceil(budget / num_blocks) if per_block is None else per_block
     each = min(wanted, size * size)
     weights = (float(use_uncertain), float(use_hard))
-    return _pcl(embeddings, other, known, valid, remaining_fraction, weights, each, budget)
+    blocks = (embeddings, other, known, valid, asked)
+    return _pcl(blocks, remaining_fraction, weights, each, budget)
 
 
 def _check(embeddings: jax.Array, known: jax.Array, budget: int) -> tuple[int, int]:
@@ -79,25 +83,21 @@ def _check(embeddings: jax.Array, known: jax.Array, budget: int) -> tuple[int, i
 
 @functools.partial(jax.jit, static_argnames=("weights", "each", "budget"))
 def _pcl(
-    first: jax.Array,
-    other: jax.Array,
-    known: jax.Array,
-    valid: jax.Array,
+    blocks: tuple[jax.Array, ...],
     remaining_fraction: jax.Array,
     weights: tuple[float, float],
     each: int,
     budget: int,
 ) -> Selection:
-    num_blocks, size = first.shape[:2]
+    num_blocks, size = blocks[0].shape[:2]
 
     def best(block: tuple) -> tuple:
-        z, z_other, known, valid = block
+        z, z_other, known, valid, asked = block
         up, hp = scores.pair_scores(z, known, remaining_fraction, other=z_other, valid=valid)
-        open_ = jnp.triu(known == 0, 1) & valid[:, None] & valid[None]
+        open_ = jnp.triu((known == 0) & ~asked, 1) & valid[:, None] & valid[None]
         score = jnp.where(open_, weights[0] * up + weights[1] * hp, -jnp.inf)
         return jax.lax.top_k(score.reshape(-1), each)
 
-    blocks = (first, other, known, valid)
     values, flat = jax.lax.map(best, blocks, batch_size=min(_BLOCKS, num_blocks))
     pairs = jnp.stack([flat // size, flat % size], axis=-1)
     pairs += size * jnp.arange(num_blocks)[:, None, None]

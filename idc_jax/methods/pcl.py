@@ -1,0 +1,328 @@
+"""PCL: "do these two belong together?", asked within fixed blocks of samples.
+
+"Personalized Clustering via Targeted Representation Learning". The answers, closed under
+transitivity, pull and push the two views' embeddings and cluster probabilities, so that the
+clusters turn towards what the person has in mind. The network may attend over a block: then a
+prediction depends on the block, and the blocks are fixed at the start, cover every sample once
+and predict it once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from idc_jax import selectors
+from idc_jax.annotate.questions import DIFFERENT, SAME, Answers, Questions, pair_questions
+from idc_jax.data.views import Views
+from idc_jax.errors import UserError
+from idc_jax.methods.base import Log, Method
+from idc_jax.methods.closure import Closure, asked_pairs, block_links, close_links
+from idc_jax.methods.pcl_training import (
+    Learner,
+    PclTraining,
+    make_optimizer,
+    run_blocks,
+    scatter_blocks,
+    train_epochs,
+)
+from idc_jax.models.attention import BlockModel
+from idc_jax.models.base import Model, Variables
+from idc_jax.train.pretrain import PretrainOptions, pretrain
+
+PairPicks = Literal["both", "uncertain", "hard", "random"]
+
+
+class PclOptions(NamedTuple):
+    """The method's options.
+
+    Attributes:
+      picks: ``"both"`` (S_up + S_hp), one of the two terms alone, or ``"random"``: uniform over
+        the unknown pairs.
+      total_budget: answers of the whole run, 10,000; hard pairs count the more, the less of it
+        is left.
+      per_block: at most so many questions of one block in a round; 0 for as many as the round's
+        budget needs. 1 with a round per epoch is the paper's own schedule, one pair per block
+        per step.
+    """
+
+    picks: PairPicks = "both"
+    total_budget: int = 10_000
+    per_block: int = 0
+
+
+class PclState(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+      variables: the network's.
+      opt_state: the optimiser's; training goes on where it stopped.
+      blocks: int32 ``[g, b]``, the samples of each block, -1 for padding: first the training
+        split's blocks, then the others'.
+      pairs: int32 ``[total_budget, 2]``, the pairs answered so far, then zeros.
+      choice: int32 ``[total_budget]``, the answers.
+      answered: int32 scalar, how many there are.
+    """
+
+    variables: Variables
+    opt_state: optax.OptState
+    blocks: jax.Array
+    pairs: jax.Array
+    choice: jax.Array
+    answered: jax.Array
+
+
+def build(
+    model: Model,
+    block_model: BlockModel,
+    views: Views,
+    data: jax.Array,
+    train: np.ndarray,
+    *,
+    options: PclOptions,
+    training: PclTraining,
+    pretraining: PretrainOptions,
+    log: Log,
+    start: Variables | None = None,
+) -> Method:
+    """Compose the method on ``data``.
+
+    Args:
+      model: the network as it is pre-trained, without attention.
+      block_model: the same with attention, or without; see :mod:`idc_jax.models.attention`.
+      views: ``weak`` trains and asks, ``val`` predicts.
+      data: raw samples ``[n, ...]`` on the device.
+      train: bool ``[n]``, the samples to train on and ask about; the others are only predicted.
+      options: what is asked.
+      training: how the network is trained.
+      pretraining: how it is pre-trained (contrastive clustering).
+      log: called with the pre-training's losses.
+      start: a trained network to begin with instead of pre-training.
+
+    Raises:
+      UserError: options that mean nothing, or no sample to train on.
+    """
+    check_options(options, training, train)
+    num_samples = data.shape[0]
+    train_blocks = -(-int(np.sum(train)) // training.block_size)
+
+    def init(key: jax.Array) -> PclState:
+        block_key, pretrain_key, attention_key, warm_key = jax.random.split(key, 4)
+        trained = start
+        if trained is None:
+            trained = pretrain(pretrain_key, model, views, data, pretraining, log=log).variables
+        sample = views.val(attention_key, data[0])[None]
+        variables = merge(block_model.init(attention_key, sample), trained)
+        state = PclState(
+            variables=variables,
+            opt_state=make_optimizer(training).init(variables["params"]),
+            blocks=jnp.asarray(make_blocks(block_key, train, training.block_size)),
+            pairs=jnp.zeros((options.total_budget, 2), jnp.int32),
+            choice=jnp.zeros(options.total_budget, jnp.int32),
+            answered=jnp.int32(0),
+        )
+        return fit(warm_key, state, links_of(state)[0], training.warmup_epochs)[0]
+
+    def links_of(state: PclState) -> tuple[jax.Array, Closure]:
+        closure = closure_of(state, num_samples)
+        links = block_links(closure, np.asarray(state.blocks)[:train_blocks])
+        return jnp.asarray(links), closure
+
+    def fit(
+        key: jax.Array, state: PclState, links: jax.Array, epochs: int
+    ) -> tuple[PclState, dict[str, float]]:
+        learner, info = train_epochs(
+            key,
+            block_model,
+            views,
+            Learner(state.variables, state.opt_state),
+            data,
+            state.blocks[:train_blocks],
+            links,
+            training,
+            epochs,
+        )
+        return state._replace(variables=learner.variables, opt_state=learner.opt_state), info
+
+    def ask(
+        key: jax.Array, state: PclState, round_: int, budget: int
+    ) -> tuple[PclState, Questions]:
+        blocks = np.asarray(state.blocks)[:train_blocks]
+        known, _ = links_of(state)
+        asked = asked_pairs(np.asarray(state.pairs)[: int(state.answered)], blocks)
+        first_key, second_key, pick_key = jax.random.split(key, 3)
+        first, second = (
+            run_blocks(k, block_model, state.variables, views.weak, data, blocks).instance
+            for k in (first_key, second_key)
+        )
+        left = 1.0 - int(state.answered) / options.total_budget
+        picks = pick_pairs(
+            pick_key, options, first, second, known, jnp.asarray(asked), blocks >= 0, budget, left
+        )
+        chosen = np.asarray(picks.indices)
+        found = chosen[:, 0] >= 0
+        pairs = blocks.reshape(-1)[chosen[found]]
+        return state, pair_questions(round_, pairs, np.asarray(picks.values)[found])
+
+    def learn(
+        key: jax.Array, state: PclState, answers: Answers
+    ) -> tuple[PclState, dict[str, float]]:
+        state = record(state, answers)
+        links, closure = links_of(state)
+        spent = int(state.answered) >= options.total_budget
+        epochs = training.epochs + (training.final_epochs if spent else 0)
+        state, info = fit(key, state, links, epochs)
+        return state, {**info, **_counts(state, closure, links)}
+
+    def over_all(state: PclState, field: str) -> jax.Array:
+        # `val` ignores its key; any will do.
+        outputs = run_blocks(
+            jax.random.key(0), block_model, state.variables, views.val, data, state.blocks
+        )
+        return scatter_blocks(getattr(outputs, field), state.blocks, num_samples)
+
+    def predict(state: PclState) -> jax.Array:
+        return jax.nn.softmax(over_all(state, "logits"), axis=-1)
+
+    def embed(state: PclState) -> jax.Array:
+        return over_all(state, "embedding")
+
+    return Method(init, ask, learn, predict, embed)
+
+
+def make_blocks(key: jax.Array, train: np.ndarray, size: int) -> np.ndarray:
+    """Shuffle the samples into blocks of ``size``, training samples first.
+
+    Args:
+      key: of the shuffle; the blocks stay the same for the whole run.
+      train: bool ``[n]``.
+      size: b.
+
+    Returns:
+      int32 ``[g, b]``, each sample once; the last training block and the very last block are
+      padded with -1.
+    """
+    order = np.asarray(jax.random.permutation(key, len(train)))
+    parts = [order[train[order]], order[~train[order]]]
+    padded = [np.append(part, np.full(-len(part) % size, -1)) for part in parts]
+    return np.concatenate(padded).reshape(-1, size).astype(np.int32)
+
+
+def pick_pairs(
+    key: jax.Array,
+    options: PclOptions,
+    first: jax.Array,
+    second: jax.Array,
+    known: jax.Array,
+    asked: jax.Array,
+    valid: np.ndarray,
+    budget: int,
+    left: float,
+) -> selectors.Selection:
+    """Choose pairs by the option's score among those neither known nor asked.
+
+    Args:
+      key: of random picks.
+      options: which score.
+      first: ``[g, b, d]``, embeddings of one view.
+      second: ``[g, b, d]``, of the other.
+      known: int8 ``[g, b, b]``, q.
+      asked: bool ``[g, b, b]``.
+      valid: bool ``[g, b]``, False for padding.
+      budget: pairs wanted.
+      left: share of the whole budget that is left.
+    """
+    if options.picks == "random":
+        return _random_pairs(key, (known == 0) & ~asked, jnp.asarray(valid), budget)
+    return selectors.pcl(
+        first,
+        known,
+        budget,
+        remaining_fraction=left,
+        other=second,
+        valid=jnp.asarray(valid),
+        asked=asked,
+        per_block=options.per_block or None,
+        use_uncertain=options.picks in ("both", "uncertain"),
+        use_hard=options.picks in ("both", "hard"),
+    )
+
+
+def record(state: PclState, answers: Answers) -> PclState:
+    """Append one round's answers, also the skipped ones: nobody is asked twice."""
+    count, more = int(state.answered), len(answers.choice)
+    pairs = np.concatenate([np.asarray(state.pairs)[:count], answers.indices.reshape(-1, 2)])
+    choice = np.concatenate([np.asarray(state.choice)[:count], answers.choice])
+    room = max(len(state.choice) - count - more, 0)
+    return state._replace(
+        pairs=jnp.asarray(np.pad(pairs, ((0, room), (0, 0))).astype(np.int32)),
+        choice=jnp.asarray(np.pad(choice, (0, room)).astype(np.int32)),
+        answered=jnp.int32(count + more),
+    )
+
+
+def closure_of(state: PclState, num_samples: int) -> Closure:
+    """Everything that the answers so far imply."""
+    count = int(state.answered)
+    return close_links(
+        num_samples, np.asarray(state.pairs)[:count], np.asarray(state.choice)[:count]
+    )
+
+
+def merge(fresh: Variables, trained: Variables) -> Variables:
+    """Put trained parameters and statistics over fresh ones; what is new stays fresh."""
+    return {name: {**part, **trained.get(name, {})} for name, part in fresh.items()}
+
+
+def check_options(options: PclOptions, training: PclTraining, train: np.ndarray) -> None:
+    """Refuse options that mean nothing.
+
+    Raises:
+      UserError: naming the option, what it is and what would do.
+    """
+    if options.picks not in get_args(PairPicks):
+        known = ", ".join(get_args(PairPicks))
+        raise UserError(f"pcl.picks is {options.picks!r}; one of {known} would do")
+    if options.total_budget < 1 or options.per_block < 0:
+        raise UserError(
+            f"pcl.total_budget is {options.total_budget} and pcl.per_block {options.per_block}; "
+            "at least 1 and 0 are needed"
+        )
+    if training.block_size < 2:
+        raise UserError(f"pcl.block_size is {training.block_size}; a pair needs at least 2")
+    if np.sum(train) < 2:
+        raise UserError("pcl trains on the training split, but fewer than 2 samples belong to it")
+
+
+def _random_pairs(
+    key: jax.Array, open_: jax.Array, valid: jax.Array, budget: int
+) -> selectors.Selection:
+    """Uniform over the open pairs ``[g, b, b]`` above the diagonal."""
+    size = open_.shape[1]
+    open_ = jnp.triu(open_, 1) & valid[:, :, None] & valid[:, None, :]
+    # The largest of independent uniforms are a sample without replacement.
+    draws = jnp.where(open_, jax.random.uniform(key, open_.shape), -jnp.inf).reshape(-1)
+    values, flat = jax.lax.top_k(draws, min(budget, draws.shape[0]))
+    block, place = flat // size**2, flat % size**2
+    pairs = jnp.stack([place // size, place % size], axis=-1) + size * block[:, None]
+    found = jnp.isfinite(values)
+    return selectors.Selection(
+        jnp.where(found[:, None], pairs, -1).astype(jnp.int32),
+        jnp.where(found, 0.0, -jnp.inf),
+    )
+
+
+def _counts(state: PclState, closure: Closure, links: jax.Array) -> dict[str, float]:
+    choice = np.asarray(state.choice)[: int(state.answered)]
+    return {
+        "answered": float(len(choice)),
+        "same": float(np.sum(choice == SAME)),
+        "different": float(np.sum(choice == DIFFERENT)),
+        "contradictions": float(len(closure.conflicts)),
+        "must_links": float(jnp.sum(links == 1)) / 2,
+        "cannot_links": float(jnp.sum(links == -1)) / 2,
+    }
