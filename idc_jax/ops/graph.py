@@ -1,0 +1,101 @@
+"""The nearest-neighbour graph at work: averaging over it, and spreading answers along it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from idc_jax.ops.neighbors import Neighbors
+
+# Samples whose neighbours are gathered at a time: bounds the memory of one hop.
+_BLOCK = 4096
+
+
+@partial(jax.jit, static_argnames=("hops",))
+def smooth(x: jax.Array, neighbors: Neighbors, *, hops: int) -> jax.Array:
+    """Average every row with its neighbours' rows, ``hops`` times over.
+
+    This is the propagation step of simplified graph convolutions (Wu et al., "Simplifying Graph
+    Convolutional Networks", 2019) on the k-nearest-neighbour graph: what a sample has in common
+    with those around it stays, what it has alone is averaged away.
+
+    Args:
+      x: ``[n, d]``.
+      neighbors: of the same n samples, self excluded.
+      hops: how often; 0 gives ``x`` back.
+
+    Returns:
+      ``[n, d]``.
+    """
+    share = 1.0 / (neighbors.indices.shape[1] + 1)
+    weights = jnp.full(neighbors.indices.shape, share, x.dtype)
+
+    def hop(_: jax.Array, rows: jax.Array) -> jax.Array:
+        return share * rows + _gathered(rows, neighbors.indices, weights)
+
+    return jax.lax.fori_loop(0, hops, hop, x)
+
+
+@jax.jit
+def edge_weights(neighbors: Neighbors) -> jax.Array:
+    """Symmetrically normalised weights ``[n, k]`` of the directed k-NN edges.
+
+    A distance counts relative to the sample's own k-th distance (Zelnik-Manor and Perona,
+    "Self-Tuning Spectral Clustering", 2004), so that no scale has to be chosen; each edge is
+    divided by the root of both ends' degrees, as label spreading asks for.
+    """
+    distances2, indices = neighbors.distances2, neighbors.indices
+    local = jnp.maximum(distances2[:, -1], 1e-12)
+    scale = jnp.sqrt(local[:, None] * local[indices])
+    weights = jnp.exp(-distances2 / scale)
+    out_degree = weights.sum(1)
+    in_degree = jnp.zeros_like(out_degree).at[indices].add(weights)
+    root = jax.lax.rsqrt(jnp.maximum(out_degree + in_degree, 1e-12))
+    return weights * root[:, None] * root[indices]
+
+
+@partial(jax.jit, static_argnames=("iterations",))
+def propagate(
+    seeds: jax.Array,
+    neighbors: Neighbors,
+    weights: jax.Array,
+    *,
+    alpha: float,
+    iterations: int = 40,
+) -> jax.Array:
+    """Spread what is known of a few samples over the graph to all.
+
+    Label spreading: ``P ← α S P + (1 − α) Y`` (Zhou et al., "Learning with Local and Global
+    Consistency", 2004), with every edge used in both directions.
+
+    Args:
+      seeds: Y ``[n, c]``, non-negative; a row of zeros where nothing is known.
+      neighbors: the k-NN graph.
+      weights: ``[n, k]`` of :func:`edge_weights`.
+      alpha: in [0, 1): how far an answer reaches.
+      iterations: how often; the error falls as α to this power.
+
+    Returns:
+      P ``[n, c]``, not normalised: a row's sum tells how much evidence reached the sample, and
+      is 0 where none did.
+    """
+    indices = neighbors.indices
+
+    def step(_: jax.Array, spread: jax.Array) -> jax.Array:
+        forth = _gathered(spread, indices, weights)
+        back = jnp.zeros_like(spread).at[indices.T].add(weights.T[:, :, None] * spread)
+        return alpha * (forth + back) + (1 - alpha) * seeds
+
+    return jax.lax.fori_loop(0, iterations, step, (1 - alpha) * seeds)
+
+
+def _gathered(rows: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
+    """Each sample's weighted sum ``[n, d]`` of its neighbours' rows, a block at a time."""
+
+    def one(edges: tuple[jax.Array, jax.Array]) -> jax.Array:
+        chosen, weight = edges
+        return weight @ rows[chosen]
+
+    return jax.lax.map(one, (indices, weights), batch_size=_BLOCK)
