@@ -15,10 +15,12 @@ from idc_jax.data.sources.base import Request, compact_labels, existing_path
 from idc_jax.data.sources.wnids import CLASS_TITLES
 from idc_jax.errors import UserError
 
-IMAGE_ENDINGS = frozenset(
-    (".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff")
-    + (".webp",)
-)
+# fmt: off
+IMAGE_ENDINGS = frozenset((
+    ".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff",
+    ".webp",
+))
+# fmt: on
 
 
 class _File(NamedTuple):
