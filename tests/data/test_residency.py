@@ -1,0 +1,71 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from idc_jax.data import Resident, Streamed, chunks, place, rows
+from idc_jax.data.residency import steps_per_chunk
+from idc_jax.errors import UserError
+
+INPUTS = np.random.default_rng(0).integers(0, 256, (50, 3, 3, 1), dtype=np.uint8)
+INDICES = np.random.default_rng(1).integers(0, 50, (12, 5))
+
+
+def run(residency, indices):
+    """A training loop's skeleton: one compiled scan, called once per chunk."""
+    traces = []
+
+    @jax.jit
+    def scan(state, array, local):
+        traces.append(array.shape)
+
+        def step(carry, index):
+            batch = array[index].astype(jnp.float32)
+            return carry * 0.9 + batch.sum(), batch.mean()
+
+        return jax.lax.scan(step, state, local)
+
+    state, outputs, seen = jnp.zeros(()), [], []
+    for chunk in chunks(residency, indices):
+        state, out = scan(state, chunk.array, chunk.indices)
+        outputs.append(out)
+        seen += range(*chunk.steps.indices(len(indices)))
+    assert seen == list(range(len(indices)))
+    return np.asarray(state), np.concatenate(outputs), traces
+
+
+def test_a_budget_decides():
+    assert isinstance(place(INPUTS, INPUTS.nbytes), Resident)
+    assert isinstance(place(INPUTS, INPUTS.nbytes - 1), Streamed)
+    with pytest.raises(UserError, match="-1 bytes"):
+        place(INPUTS, -1)
+
+
+@pytest.mark.parametrize("budget", [0, 90, 300, 449])
+def test_streaming_gives_what_residing_gives(budget):
+    state, outputs, _ = run(place(INPUTS, 10**6), INDICES)
+    streamed_state, streamed_outputs, traces = run(place(INPUTS, budget), INDICES)
+    np.testing.assert_allclose(streamed_state, state, rtol=1e-6)
+    np.testing.assert_allclose(streamed_outputs, outputs, rtol=1e-6)
+    assert len(traces) <= 2
+    # Two chunks at a time are on the device, or one step where the budget is too small for that.
+    assert all(2 * 9 * shape[0] <= max(budget, 2 * 9 * 5) for shape in traces)
+
+
+def test_no_steps_are_no_chunks_when_streaming():
+    assert list(chunks(place(INPUTS, 0), np.zeros((0, 5), np.int64))) == []
+
+
+def test_memory_mapped_inputs(tmp_path):
+    np.save(tmp_path / "x.npy", INPUTS)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for budget in (0, 10**6):
+        np.testing.assert_array_equal(rows(place(mapped, budget), INDICES[0]), INPUTS[INDICES[0]])
+
+
+@pytest.mark.parametrize(
+    ("total", "most", "expected"),
+    [(12, 0, 1), (12, 5, 4), (12, 100, 12), (13, 5, 5), (7, 4, 4), (100, 30, 25)],
+)
+def test_steps_per_chunk(total, most, expected):
+    assert steps_per_chunk(total, most) == expected
