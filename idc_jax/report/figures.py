@@ -47,7 +47,7 @@ def draw_map(
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set_aspect("equal", adjustable="datalim")
-    size = float(np.clip(24_000 / max(len(points), 1), 4, 40))
+    size = float(np.clip(45_000 / max(len(points), 1), 7, 60))
     for slot in np.unique(slots):
         x, y = points[slots == slot].T
         axes.scatter(
@@ -130,9 +130,18 @@ def _curves(axes: Axes, series: Series, theme: Theme) -> None:
 
 
 def _ring(axes: Axes, points: np.ndarray, theme: Theme) -> None:
-    size = float(np.clip(6_000 / max(len(points), 1), 26, 80))
-    for edge, width in ((theme.paper, 3.2), (theme.ink, 1.5)):
-        axes.scatter(*points.T, s=size, facecolors="none", edgecolors=edge, lw=width, zorder=2)
+    size = float(np.clip(3_000 / max(len(points), 1), 9, 55))
+    line = float(np.clip(size / 40, 0.7, 1.3))
+    for edge, width in ((theme.paper, 2.2 * line), (theme.ink, line)):
+        axes.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=size,
+            facecolors="none",
+            edgecolors=edge,
+            lw=width,
+            zorder=2,
+        )
 
 
 def _label(axes: Axes, points: np.ndarray, text: str, theme: Theme) -> None:

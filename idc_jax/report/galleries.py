@@ -116,7 +116,7 @@ def _add_neighbours(view: View, cards: list[dict[str, Any]]) -> None:
 
 def _mix_in_words(view: View, samples: np.ndarray) -> str:
     if view.dataset.labels is not None:
-        names = [view.label(int(i)) for i in samples]
+        names = [f"class {view.label(int(i))}" for i in samples]
     else:
         names = [f"cluster {view.after[i]}" for i in samples]
     unique, counts = np.unique(names, return_counts=True)

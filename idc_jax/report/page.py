@@ -156,7 +156,12 @@ def _legend(view: View) -> list[dict[str, Any]]:
             for cluster, slot in enumerate(view.slots.final)
         ]
     else:
+        assert view.matching is not None
         entries = [_class_entry(view, index) for index in range(len(view.slots.classes))]
+        entries += [
+            {"slot": int(view.slots.final[cluster]), "text": f"cluster {cluster} (no class)"}
+            for cluster in np.flatnonzero(view.matching.class_of_cluster < 0)
+        ]
     return entries if len(entries) <= LEGEND_ENTRIES else []
 
 

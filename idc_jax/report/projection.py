@@ -45,16 +45,14 @@ def project(embeddings: np.ndarray, seed: int) -> np.ndarray:
       ``[m, 2]``. Too few or all equal points are laid out by PCA alone.
     """
     points = _reduce(_normalise(np.asarray(embeddings, np.float64)), seed)
-    if len(points) < TSNE_POINTS or not points.std(0).any():
-        flat = np.zeros((len(points), 2))
-        flat[:, : points.shape[1]] = points[:, :2]
-        return flat
+    if len(points) < TSNE_POINTS or _constant(points):
+        return points[:, :2]
     tsne = openTSNE.TSNE(
         perplexity=min(PERPLEXITY, (len(points) - 1) / 3),
         initialization="pca",
         neighbors="exact" if len(points) < 3000 else "annoy",
         negative_gradient_method="bh" if len(points) < 3000 else "fft",
-        n_jobs=-1,
+        n_jobs=-1 if len(points) > 1000 else 1,
         random_state=seed,
     )
     return np.asarray(tsne.fit(points))
@@ -65,7 +63,13 @@ def _normalise(x: np.ndarray) -> np.ndarray:
 
 
 def _reduce(x: np.ndarray, seed: int) -> np.ndarray:
-    dimensions = min(PCA_DIMENSIONS, *x.shape)
-    if len(x) < 2 or not x.std(0).any():
-        return np.zeros((len(x), min(2, x.shape[1])))
-    return PCA(dimensions, random_state=seed).fit_transform(x)
+    """Project ``[m, d]`` onto its main axes, two at least."""
+    if _constant(x):
+        return np.zeros((len(x), 2))
+    reduced = PCA(min(PCA_DIMENSIONS, *x.shape), random_state=seed).fit_transform(x)
+    return np.pad(reduced, [(0, 0), (0, max(2 - reduced.shape[1], 0))])
+
+
+def _constant(x: np.ndarray) -> bool:
+    # Rounding makes the deviation of equal rows not quite zero.
+    return bool(x.std(0).max() < 1e-9)

@@ -79,7 +79,10 @@ def metric_rows(view: View) -> list[Row]:
         Row(f"after round {entry['round']}", _asked_by(view, entry["round"]), entry["metrics"])
         for entry in thin([e for e in result["rounds"] if e["round"] > 0 and e["metrics"]])
     ]
-    rows.append(Row("final", asked, result["final"], "strong"))
+    if len(rows) > 1 and rows[-1].metrics == result["final"]:
+        rows[-1] = Row(f"final, {rows[-1].name}", asked, result["final"], "strong")
+    else:
+        rows.append(Row("final", asked, result["final"], "strong"))
     rows += _never_asked(view)
     if result["best"]:
         rows.append(Row("best seen (picked with labels)", None, result["best"], "aside"))
@@ -151,7 +154,8 @@ def _asked_by(view: View, round_: int) -> int:
 def _overwritten(view: View) -> list[Row]:
     """The paper's dagger row: the clustering before, the asked samples set to the truth."""
     labels = view.dataset.labels
-    if labels is None or not len(view.picks):
+    # A pair's answer gives no class away.
+    if labels is None or all(questions.kind == "pair" for questions, _ in view.rounds):
         return []
     matching = match_clusters(view.before, labels, view.num_clusters)
     truth = matching.cluster_of_class[labels[view.picks]]

@@ -1,0 +1,179 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from idc_jax.data.base import Skipped
+from idc_jax.errors import UserError
+from idc_jax.report import ReportOptions, write_report
+from tests.report import runs
+
+NO_MAP = ReportOptions(draw_map=False)
+VOID = {"meta", "img", "br", "source", "path", "circle"}
+
+
+class Balance(HTMLParser):
+    """Tracks open tags, so that a page with a forgotten end tag fails."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def render(tmp_path, run, options=NO_MAP):
+    page = write_report(tmp_path, **run, options=options).read_text()
+    balance = Balance()
+    balance.feed(page)
+    assert not [tag for tag in balance.open if tag not in ("dt", "dd")]
+    return page
+
+
+def text_of(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+
+
+def test_headline_says_what_the_answers_bought(tmp_path):
+    run = runs.make_run()
+    page = render(tmp_path, run)
+    before, after = run["result"]["initial"]["acc"], run["result"]["final"]["acc"]
+    # Three were asked, one was skipped.
+    assert f"2 answers took accuracy from {before:.2f} to {after:.2f}</h1>" in page
+
+
+def test_page_is_self_contained(tmp_path):
+    page = render(tmp_path, runs.make_run())
+    sources = re.findall(r'(?:src|srcset|href)="([^"]*)"', page)
+    assert sources
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert list(tmp_path.iterdir()) == [tmp_path / "report.html"]
+
+
+def test_loss_of_accuracy_is_said(tmp_path):
+    run = runs.make_run()
+    result = run["result"]
+    result["initial"], result["final"] = result["final"], result["initial"]
+    assert "2 answers: accuracy fell from" in render(tmp_path, run)
+
+
+def test_without_labels(tmp_path):
+    page = render(tmp_path, runs.make_run(labelled=False))
+    assert re.search(r"2 answers moved \d+ of 60 samples to another cluster</h1>", page)
+    assert "Confusion matrix" not in page
+    assert "NMI" not in page
+    assert "mean confidence" in page
+
+
+def test_no_questions(tmp_path):
+    page = render(tmp_path, runs.make_run(rounds=[]))
+    assert "No answers took accuracy" in page
+    assert "nobody was asked" in page
+
+
+def test_one_cluster(tmp_path):
+    run = runs.make_run(n=12, clusters=1)
+    page = render(tmp_path, run, ReportOptions())
+    assert "2 answers left accuracy at 1.000" in page
+    assert "1 cluster." in text_of(page)
+
+
+def test_a_hundred_classes(tmp_path):
+    options = ReportOptions(draw_map=False, clusters=100, images=1)
+    page = render(tmp_path, runs.make_run(n=400, clusters=100), options)
+    assert page.count('class="card cluster"') == 100
+    assert "76 more clusters" in page
+
+
+def test_features_are_shown_by_name_and_neighbours(tmp_path):
+    page = render(tmp_path, runs.make_run(kind="features"))
+    assert 'class="thumb' not in page
+    assert re.search(r"\d+ × class thing \d", page)
+
+
+def test_features_without_labels_show_the_neighbours_clusters(tmp_path):
+    page = render(tmp_path, runs.make_run(kind="features", labelled=False))
+    assert re.search(r"\d+ × cluster \d", page)
+
+
+def test_map_rings_the_picks(tmp_path):
+    options = ReportOptions(map_points=40)
+    page = text_of(render(tmp_path, runs.make_run(), options))
+    assert "40 of 60 samples drawn at random" in page
+    assert "Rings: the 3 samples asked about" in page
+
+
+def test_gallery_marks_the_choice_and_says_none_and_skip(tmp_path):
+    page = render(tmp_path, runs.make_run())
+    assert page.count('class="thumb chosen"') == 1
+    cards = re.findall(r'<article class="card question">.*?</article>', page, re.S)
+    assert [text_of(card).split()[2:4] for card in cards] == [
+        ["cluster", "1"],
+        ["none", "of"],
+        ["skipped", "thing"],
+    ]
+
+
+def test_gallery_is_capped_and_says_so(tmp_path):
+    rounds = [runs.label_round(r, [10 * r, 10 * r + 1], [0, 1]) for r in (1, 2, 3)]
+    options = ReportOptions(draw_map=False, questions=4)
+    page = text_of(render(tmp_path, runs.make_run(rounds=rounds), options))
+    assert "4 of 6 shown" in page
+    # The best of every round, then the second best of the first.
+    shown = re.findall(r"round (\d) · question (\d)", page)
+    assert shown == [("1", "1"), ("1", "2"), ("2", "1"), ("3", "1")]
+
+
+def test_pairs_show_both_samples(tmp_path):
+    rounds = [runs.pair_round(1, [[0, 3], [1, 2]], [1, 0])]
+    page = render(tmp_path, runs.make_run(rounds=rounds))
+    cards = re.findall(r'<article class="card question">.*?</article>', page, re.S)
+    assert [card.count("<img") for card in cards] == [2, 2]
+    assert "same" in cards[0]
+    assert "different" in cards[1]
+    # Same or different gives no class to write over a sample.
+    assert "set to the truth" not in page
+
+
+def test_skipped_files_are_named_and_escaped(tmp_path):
+    skipped = [Skipped("a<b>.png", "truncated"), Skipped("c.png", "not an image")]
+    page = render(tmp_path, runs.make_run(skipped=skipped))
+    assert "2 files skipped" in page
+    assert "a&lt;b&gt;.png" in page
+    assert "truncated" in page
+
+
+def test_collapse_is_warned_of(tmp_path):
+    run = runs.make_run()
+    run["final_probabilities"] = np.tile([1.0, 0.0, 0.0], (60, 1))
+    assert "only 1 of 3 clusters are alive" in text_of(render(tmp_path, run))
+
+
+def test_the_annotator_and_the_run_are_stated(tmp_path):
+    page = text_of(render(tmp_path, runs.make_run()))
+    assert "simulated annotator that knows the labels (kind oracle, error_rate 0.25)" in page
+    assert "jax 1.2.3" in page
+    assert "2.5 in all" in page
+
+
+def test_learning_curve_needs_three_rounds(tmp_path):
+    run = runs.make_run(rounds=[runs.label_round(r, [r], [0]) for r in (1, 2)])
+    assert "Metrics by questions asked" not in render(tmp_path, run)
+    entries = run["result"]["rounds"]
+    entries.append({"round": 2, "questions": 2, "metrics": run["result"]["final"]})
+    assert "Metrics by questions asked" in render(tmp_path, run)
+
+
+def test_arrays_that_do_not_belong_together(tmp_path):
+    run = runs.make_run()
+    run["embeddings"] = run["embeddings"][:-1]
+    with pytest.raises(UserError, match="one row per sample"):
+        write_report(tmp_path, **run)
+    assert not list(tmp_path.iterdir())
