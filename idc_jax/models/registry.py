@@ -1,6 +1,7 @@
 """Networks by name."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import flax.linen as nn
@@ -108,7 +109,7 @@ def as_model(module: nn.Module) -> Model:
     """Wrap a Linen module ``(x, train) -> Outputs`` as two stateless functions."""
 
     def init(key: jax.Array, x: jax.Array) -> Variables:
-        return jax.jit(lambda k, value: module.init(k, value, train=False))(key, x)
+        return dict(_init(module, key, x))
 
     def apply(variables: Variables, x: jax.Array, train: bool) -> tuple[Outputs, Variables]:
         if not train:
@@ -117,6 +118,11 @@ def as_model(module: nn.Module) -> Model:
         return cast(Outputs, outputs), {**variables, **moved}
 
     return Model(init, apply)
+
+
+@partial(jax.jit, static_argnums=0)
+def _init(module: nn.Module, key: jax.Array, x: jax.Array) -> Any:
+    return module.init(key, x, train=False)
 
 
 def _stem_for(input_shape: tuple[int, ...]) -> Stem:

@@ -117,15 +117,9 @@ def build(model: Model, views: Views, options: PretrainOptions, num_samples: int
       UserError: options that cannot be trained with.
     """
     check_options(options, num_samples)
-    optimizer = make_optimizer(options, num_samples)
 
     def init(key: jax.Array, data: jax.Array) -> PretrainState:
-        sample = view_batch(views.weak, jax.random.key(0), data[:2])
-        variables = model.init(key, sample)
-        opt_state = optimizer.init(variables["params"])
-        state = PretrainState(
-            variables, opt_state, jnp.int32(0), _only_self(data.shape[0], options)
-        )
+        state = _init(model, views, options, key, data)
         if options.neighbors and options.neighbor_start == 0:
             values = jax.lax.map(lambda raw: views.val(jax.random.key(0), raw), data)
             return state._replace(neighbors=_search(values, options))
@@ -135,8 +129,7 @@ def build(model: Model, views: Views, options: PretrainOptions, num_samples: int
         found = run_network(model, state.variables, views.val, data)
         return state._replace(neighbors=_search(found.embedding, options))
 
-    run_epoch = partial(_run_epoch, model, views, optimizer, options)
-    return Pretraining(init, jax.jit(run_epoch, donate_argnums=1), refresh)
+    return Pretraining(init, partial(_run_epoch, model, views, options), refresh)
 
 
 def pretrain(
@@ -236,16 +229,29 @@ def check_options(options: PretrainOptions, num_samples: int) -> None:
             raise UserError(f"pretrain.{name} is {getattr(options, name)}; it has to be above 0")
 
 
+@partial(jax.jit, static_argnames=("model", "views", "options"))
+def _init(
+    model: Model, views: Views, options: PretrainOptions, key: jax.Array, data: jax.Array
+) -> PretrainState:
+    sample = view_batch(views.weak, jax.random.key(0), data[:2])
+    variables = model.init(key, sample)
+    opt_state = make_optimizer(options, data.shape[0]).init(variables["params"])
+    alone = _only_self(data.shape[0], options)
+    return PretrainState(variables, opt_state, jnp.int32(0), alone)
+
+
+# Compiled once per (network, views, options), however many runs share them.
+@partial(jax.jit, static_argnames=("model", "views", "options"), donate_argnames=("state",))
 def _run_epoch(
     model: Model,
     views: Views,
-    optimizer: optax.GradientTransformation,
     options: PretrainOptions,
     key: jax.Array,
     state: PretrainState,
     data: jax.Array,
     indices: jax.Array,
 ) -> tuple[PretrainState, dict[str, jax.Array]]:
+    optimizer = make_optimizer(options, data.shape[0])
     clusters_on = (state.epoch >= round(options.cluster_start * options.epochs)).astype(jnp.float32)
 
     def step(carry, xs):  # type: ignore[no-untyped-def]
