@@ -30,7 +30,8 @@ def test_views_of_images(shape, size, kind):
     view = getattr(image_views(shape, size), kind)
     raw = raw_images(shape)
     key = jax.random.key(0)
-    out = jax.jit(lambda k, r: view_batch(view, k, r))(key, raw)
+    apply = jax.jit(lambda k, r: view_batch(view, k, r))
+    out = apply(key, raw)
     assert out.shape == (len(raw), size, size, shape[2])
     assert out.dtype == jnp.float32
     assert float(out.min()) >= 0
@@ -39,7 +40,7 @@ def test_views_of_images(shape, size, kind):
     differing = np.abs(np.asarray(one - out[2])) > 1e-4
     # Compiled sums round otherwise, which may move a pixel over a threshold.
     assert differing.mean() < 0.02
-    again = jax.jit(lambda k, r: view_batch(view, k, r))(jax.random.key(1), raw)
+    again = apply(jax.random.key(1), raw)
     assert (kind == "val") == bool(jnp.array_equal(out, again))
 
 

@@ -15,7 +15,9 @@ def luma(image: jax.Array) -> jax.Array:
     """Return the brightness ``[h, w, 1]`` of each pixel."""
     if image.shape[-1] == 1:
         return image
-    return jnp.tensordot(image, jnp.asarray(_LUMA, image.dtype), axes=1)[..., None]
+    # A sum of slices fuses with what comes after it; a matrix product would not.
+    red, green, blue = (weight * image[..., c : c + 1] for c, weight in enumerate(_LUMA))
+    return red + green + blue
 
 
 def blend(base: jax.Array, image: jax.Array, factor: jax.Array | float) -> jax.Array:
@@ -85,16 +87,21 @@ def hue(image: jax.Array, turn: jax.Array | float) -> jax.Array:
     if image.shape[-1] == 1:
         return image
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
-    value = jnp.max(image, axis=-1)
-    chroma = value - jnp.min(image, axis=-1)
-    safe = jnp.where(chroma > 0, chroma, 1.0)
+    value = jnp.maximum(jnp.maximum(red, green), blue)
+    chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
+    scale = 1.0 / jnp.where(chroma > 0, chroma, 1.0)
     sector = jnp.where(
         value == red,
-        (green - blue) / safe,
-        jnp.where(value == green, 2.0 + (blue - red) / safe, 4.0 + (red - green) / safe),
+        (green - blue) * scale,
+        jnp.where(value == green, 2.0 + (blue - red) * scale, 4.0 + (red - green) * scale),
     )
     turned = sector + 6.0 * turn
     # Each channel of an HSV colour is a trapezoid of the hue, a third of a turn apart.
-    phase = jnp.mod(turned[..., None] + jnp.asarray([5.0, 3.0, 1.0]), 6.0)
-    dip = jnp.clip(jnp.minimum(phase, 4.0 - phase), 0.0, 1.0)
-    return jnp.clip(value[..., None] - chroma[..., None] * dip, 0.0, 1.0)
+    channels = [value - chroma * _trapezoid(turned + start) for start in (5.0, 3.0, 1.0)]
+    return jnp.clip(jnp.stack(channels, axis=-1), 0.0, 1.0)
+
+
+def _trapezoid(sextants: jax.Array) -> jax.Array:
+    """Rise from 0 to 1, stay, fall and stay at 0 within six units; ``jnp.mod`` is far slower."""
+    phase = sextants - 6.0 * jnp.floor(sextants / 6.0)
+    return jnp.clip(jnp.minimum(phase, 4.0 - phase), 0.0, 1.0)

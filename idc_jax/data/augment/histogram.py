@@ -17,16 +17,28 @@ def autocontrast(image: jax.Array) -> jax.Array:
 
 def equalize(image: jax.Array) -> jax.Array:
     """Flatten the histogram of each channel of ``[h, w, c]`` in [0, 1]: ``ImageOps.equalize``."""
-    level = levels(image).astype(jnp.int32)
-    mapped = jax.vmap(_equalize_channel, in_axes=-1, out_axes=-1)(level)
-    return mapped.astype(image.dtype) / 255.0
+    height, width, channels = image.shape
+    # One table of 256 levels per channel, laid end to end: one scatter and one gather for all.
+    slots = levels(image).astype(jnp.int32) + 256 * jnp.arange(channels)
+    counts = jnp.zeros(256 * channels).at[slots.ravel()].add(1.0, mode="promise_in_bounds")
+    table = _equalizing_table(counts.reshape(channels, 256), height * width).ravel()
+    # Without the barrier XLA computes the table anew for every pixel that looks something up.
+    table = jax.lax.optimization_barrier(table)
+    return table.at[slots].get(mode="promise_in_bounds").astype(image.dtype) / 255.0
 
 
-def _equalize_channel(level: jax.Array) -> jax.Array:
-    """Map int32 levels ``[h, w]`` as Pillow's integer table does."""
-    counts = jnp.zeros(256, jnp.int32).at[level.ravel()].add(1)
+def _equalizing_table(counts: jax.Array, total: int) -> jax.Array:
+    """Return Pillow's integer table as floats ``[c, 256]``, from the counts ``[c, 256]``."""
+    level = jnp.arange(256.0)
+    brightest = jnp.max(jnp.where(counts > 0, level, 0.0), axis=1, keepdims=True)
     # Pillow leaves the brightest level that occurs out of the step, and so do we.
-    step = (level.size - counts[jnp.max(level)]) // 255
-    below = jnp.cumsum(counts) - counts
-    table = jnp.minimum((step // 2 + below) // jnp.maximum(step, 1), 255)
-    return jnp.where(step > 0, table[level], level)
+    last = jnp.sum(jnp.where(level == brightest, counts, 0.0), axis=1, keepdims=True)
+    step = _whole_quotient(total - last, 255.0)
+    below = jnp.cumsum(counts, axis=1) - counts
+    table = _whole_quotient(_whole_quotient(step, 2.0) + below, jnp.maximum(step, 1.0))
+    return jnp.where(step > 0, jnp.minimum(table, 255.0), level)
+
+
+def _whole_quotient(dividend: jax.Array, divisor: jax.Array | float) -> jax.Array:
+    """Divide whole floats, rounding down; the half keeps rounding from crossing a whole number."""
+    return jnp.floor((dividend + 0.5) / divisor)

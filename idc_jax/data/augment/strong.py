@@ -43,6 +43,7 @@ OPERATIONS: tuple[tuple[str, float, float], ...] = (
     ("translate_x", -0.1, 0.1),
     ("translate_y", -0.1, 0.1),
 )
+_Carry = tuple[jax.Array, jax.Array]
 _INDEX = {name: index for index, (name, _, _) in enumerate(OPERATIONS)}
 
 
@@ -69,11 +70,13 @@ def strong_view(key: jax.Array, image: jax.Array, size: int, options: StrongOpti
 def apply_operations(image: jax.Array, which: jax.Array, magnitude: jax.Array) -> jax.Array:
     """Apply the operations ``which`` ``[m]`` of `OPERATIONS` with magnitudes ``[m]``."""
     size = image.shape[0]
-    matrix = geometry.identity()
-    out = image
-    for step in range(which.shape[0]):
-        out = _color_step(out, which[step], magnitude[step])
-        matrix = matrix @ _geometric_step(which[step], magnitude[step], size)
+
+    def step(carry: _Carry, drawn: tuple[jax.Array, jax.Array]) -> tuple[_Carry, None]:
+        out, matrix = carry
+        return (_color_step(out, *drawn), matrix @ _geometric_step(*drawn, size)), None
+
+    start = (image, geometry.identity())
+    (out, matrix), _ = jax.lax.scan(step, start, (which, magnitude))
     return geometry.warp(out, matrix)
 
 

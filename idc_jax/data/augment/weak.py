@@ -1,5 +1,6 @@
 """The contrastive view: random resized crop, mirror, colour jitter, grey (SimCLR's family)."""
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -8,6 +9,8 @@ import jax.numpy as jnp
 
 from idc_jax.data.augment import color
 from idc_jax.data.augment.resample import Box, Kernel, crop_resize
+
+_ORDERS = tuple(itertools.permutations(range(4)))
 
 
 class WeakOptions(NamedTuple):
@@ -34,16 +37,16 @@ class WeakOptions(NamedTuple):
 
 def weak_view(key: jax.Array, image: jax.Array, size: int, options: WeakOptions) -> jax.Array:
     """Return a contrastive view ``[size, size, c]`` of ``[h, w, c]`` in [0, 1]."""
-    box_key, mirror_key, jitter_key, gray_key = jax.random.split(key, 4)
+    box_key, jitter_key, coin_key = jax.random.split(key, 3)
     height, width, channels = image.shape
     box = random_box(box_key, height, width, options.crop_scale, options.crop_ratio)
-    mirrored = options.mirror & jax.random.bernoulli(mirror_key)
+    mirror_coin, gray_coin = jax.random.uniform(coin_key, (2,))
+    mirrored = options.mirror & (mirror_coin < 0.5)
     out = crop_resize(image, box, size, options.kernel, mirrored)
     out = color_jitter(jitter_key, out, options.jitter, options.jitter_probability)
     if channels == 1:
         return out
-    gray = jax.random.bernoulli(gray_key, options.gray_probability)
-    return jnp.where(gray, color.grayscale(out), out)
+    return jnp.where(gray_coin < options.gray_probability, color.grayscale(out), out)
 
 
 def random_box(
@@ -57,15 +60,13 @@ def random_box(
 
     A side that would not fit is cut to the image's, in place of drawing again.
     """
-    area_key, ratio_key, place_key = jax.random.split(key, 3)
-    area = height * width * jax.random.uniform(area_key, minval=scale[0], maxval=scale[1])
-    log_ratio = jax.random.uniform(ratio_key, minval=math.log(ratio[0]), maxval=math.log(ratio[1]))
-    aspect = jnp.exp(log_ratio)
+    uniform = jax.random.uniform(key, (4,))
+    area = height * width * _between(uniform[0], *scale)
+    aspect = jnp.exp(_between(uniform[1], math.log(ratio[0]), math.log(ratio[1])))
     crop_width = jnp.clip(jnp.round(jnp.sqrt(area * aspect)), 1, width)
     crop_height = jnp.clip(jnp.round(jnp.sqrt(area / aspect)), 1, height)
-    place = jax.random.uniform(place_key, (2,))
-    top = jnp.floor(place[0] * (height - crop_height + 1))
-    left = jnp.floor(place[1] * (width - crop_width + 1))
+    top = jnp.floor(uniform[2] * (height - crop_height + 1))
+    left = jnp.floor(uniform[3] * (width - crop_width + 1))
     return Box(top, left, crop_height, crop_width)
 
 
@@ -80,17 +81,21 @@ def color_jitter(
     Factors are uniform in ``1 - strength .. 1 + strength`` (0 at least), the hue's turn in
     ``-strength .. strength``.
     """
-    order_key, factor_key, turn_key, apply_key = jax.random.split(key, 4)
+    # One draw for everything: each call of a generator costs compile time.
+    uniform = jax.random.uniform(key, (6,))
     spread = jnp.asarray(strengths[:3])
-    factors = jax.random.uniform(
-        factor_key, (3,), minval=jnp.maximum(1.0 - spread, 0.0), maxval=1.0 + spread
-    )
-    turn = jax.random.uniform(turn_key, minval=-strengths[3], maxval=strengths[3])
-    order = jax.random.permutation(order_key, 4)
+    factors = _between(uniform[:3], jnp.maximum(1.0 - spread, 0.0), 1.0 + spread)
+    turn = _between(uniform[3], -strengths[3], strengths[3])
+    order = jnp.asarray(_ORDERS)[(uniform[4] * len(_ORDERS)).astype(jnp.int32)]
     out = image
     for slot in range(4):
         out = _jitter_step(out, order[slot], factors, turn)
-    return jnp.where(jax.random.bernoulli(apply_key, probability), out, image)
+    return jnp.where(uniform[5] < probability, out, image)
+
+
+def _between(uniform: jax.Array, low: jax.Array | float, high: jax.Array | float) -> jax.Array:
+    """Stretch draws from [0, 1) to [low, high)."""
+    return low + uniform * (high - low)
 
 
 def _jitter_step(
