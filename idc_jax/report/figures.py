@@ -29,7 +29,7 @@ Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 def draw_map(
-    points: np.ndarray, slots: np.ndarray, texts: Mapping[int, str], picks: np.ndarray, theme: Theme
+    points: np.ndarray, slots: np.ndarray, texts: Mapping[int, str], rings: np.ndarray, theme: Theme
 ) -> bytes:
     """Draw a scatter plot of the 2-D map.
 
@@ -37,7 +37,7 @@ def draw_map(
       points: ``[m, 2]``.
       slots: int ``[m]``, the palette slot of every point.
       texts: what to write onto the middle of each slot's points; slots left out get nothing.
-      picks: int ``[p]``, rows of ``points`` to ring.
+      rings: ``[p, 2]``, where to draw a ring.
       theme: the colours.
 
     Returns:
@@ -53,7 +53,7 @@ def draw_map(
         axes.scatter(
             x, y, s=size, c=colour(slot), marker=marker(slot), alpha=0.75, linewidths=0, zorder=1
         )
-    _ring(axes, points[picks], theme)
+    _ring(axes, rings, theme)
     for slot, text in texts.items():
         _label(axes, points[slots == slot], text, theme)
     return _png(figure)
@@ -71,7 +71,8 @@ def draw_confusion(
       theme: the colours.
 
     Returns:
-      An SVG. Shades are shares of the class; counts stand in the cells up to 20 classes.
+      An SVG. Shades are shares of the class. Up to 20 classes numbers stand in the cells:
+      counts, or whole percents of the class where :func:`shows_percents`.
     """
     side = max(table.shape)
     cell = 0.44 if side <= ANNOTATED_CLASSES else 0.13
@@ -92,6 +93,11 @@ def draw_confusion(
     axes.set_ylabel("class", fontsize=10)
     _plain_axes(axes, theme)
     return _svg(figure)
+
+
+def shows_percents(table: np.ndarray) -> bool:
+    """Whether counts would be too long for the cells of a confusion matrix."""
+    return bool(table.max() >= 1000)
 
 
 def draw_curves(panels: Sequence[tuple[str, Series]], x_label: str, theme: Theme) -> bytes:
@@ -130,8 +136,8 @@ def _curves(axes: Axes, series: Series, theme: Theme) -> None:
 
 
 def _ring(axes: Axes, points: np.ndarray, theme: Theme) -> None:
-    size = float(np.clip(3_000 / max(len(points), 1), 9, 55))
-    line = float(np.clip(size / 40, 0.7, 1.3))
+    size = float(np.clip(6_000 / max(len(points), 1), 14, 55))
+    line = float(np.clip(size / 40, 0.9, 1.3))
     for edge, width in ((theme.paper, 2.2 * line), (theme.ink, line)):
         axes.scatter(
             points[:, 0],
@@ -157,11 +163,11 @@ def _label(axes: Axes, points: np.ndarray, text: str, theme: Theme) -> None:
 
 
 def _annotate(axes: Axes, table: np.ndarray, shares: np.ndarray, theme: Theme) -> None:
-    font = 9 if table.max() < 1000 else 7
-    for row, column in zip(*np.nonzero(table), strict=True):
+    numbers = np.rint(100 * shares).astype(int) if shows_percents(table) else table
+    for row, column in zip(*np.nonzero(numbers), strict=True):
         hue = theme.paper if shares[row, column] > 0.5 else theme.ink
-        count = str(table[row, column])
-        axes.text(column, row, count, color=hue, fontsize=font, ha="center", va="center")
+        text = str(numbers[row, column])
+        axes.text(column, row, text, color=hue, fontsize=9, ha="center", va="center")
 
 
 def _plain_axes(axes: Axes, theme: Theme) -> None:

@@ -54,6 +54,7 @@ def cluster_cards(view: View) -> list[dict[str, Any]]:
 
 def class_mix(view: View, samples: np.ndarray) -> list[dict[str, Any]]:
     """Count the classes among ``samples``, the largest first, the tail summed up."""
+    samples = np.intersect1d(samples, view.known)
     if view.dataset.labels is None or not len(samples):
         return []
     classes, counts = np.unique(view.dataset.labels[samples], return_counts=True)
@@ -116,7 +117,8 @@ def _add_neighbours(view: View, cards: list[dict[str, Any]]) -> None:
 
 def _mix_in_words(view: View, samples: np.ndarray) -> str:
     if view.dataset.labels is not None:
-        names = [f"class {view.label(int(i))}" for i in samples]
+        labels = [view.label(int(i)) for i in samples]
+        names = [f"class {label}" if label else "unlabelled" for label in labels]
     else:
         names = [f"cluster {view.after[i]}" for i in samples]
     unique, counts = np.unique(names, return_counts=True)
@@ -140,7 +142,7 @@ def _cluster_card(view: View, cluster: int) -> dict[str, Any]:
 
 def _member(view: View, sample: int, cluster: int) -> dict[str, Any]:
     matched = -1 if view.matching is None else int(view.matching.class_of_cluster[cluster])
-    labels = view.dataset.labels
-    other = labels is not None and matched >= 0 and int(labels[sample]) != matched
+    label = -1 if view.dataset.labels is None else int(view.dataset.labels[sample])
+    other = min(matched, label) >= 0 and label != matched
     picture = view.picture(sample, f"p = {view.final[sample, cluster]:.3f}")
     return {**picture, "other": other}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from idc_jax.metrics import cluster_health, collapse_warning, contingency
 from idc_jax.report import summary
 from idc_jax.report.answers import Round, describe_annotator
 from idc_jax.report.curves import learning_panel, training_panels
-from idc_jax.report.figures import draw_confusion, draw_curves, draw_map
+from idc_jax.report.figures import draw_confusion, draw_curves, draw_map, shows_percents
 from idc_jax.report.files import plain, write_atomically
 from idc_jax.report.galleries import cluster_cards, question_cards
 from idc_jax.report.palette import COLOURS, DARK, LIGHT, MARKERS, Theme
@@ -134,19 +135,30 @@ def _map(view: View) -> dict[str, Any]:
         ids["Classes"] = (view.dataset.labels, view.slots.classes)
     panels = []
     for title, (groups, slots) in ids.items():
-        texts = {int(slots[group]): str(group) for group in np.unique(groups)}
+        drawn = groups[shown]
+        texts = {int(slots[group]): str(group) for group in np.unique(drawn[drawn >= 0])}
         texts = texts if len(texts) <= MAP_TEXTS else {}
-        images = _themed(
-            lambda theme, s=slots[groups[shown]], t=texts: draw_map(points, s, t, picks, theme),  # type: ignore[misc]
-            "image/png",
-        )
-        panels.append({"title": title, **images})
+        draw = partial(_draw_known, points, drawn, slots, texts, picks)
+        panels.append({"title": title, **_themed(draw, "image/png")})
     return {
         "panels": panels,
         "legend": _legend(view),
         "shown": len(shown),
         "picks_shown": len(picks),
     }
+
+
+def _draw_known(
+    points: np.ndarray,
+    groups: np.ndarray,
+    slots: np.ndarray,
+    texts: Mapping[int, str],
+    picks: np.ndarray,
+    theme: Theme,
+) -> bytes:
+    """Draw the points whose group is known; the rings stay the same on every panel."""
+    known = groups >= 0
+    return draw_map(points[known], slots[groups[known]], texts, points[picks], theme)
 
 
 def _legend(view: View) -> list[dict[str, Any]]:
@@ -176,7 +188,8 @@ def _class_entry(view: View, index: int) -> dict[str, Any]:
 def _confusion(view: View) -> dict[str, Any]:
     assert view.matching is not None
     assert view.dataset.labels is not None
-    table = contingency(view.after, view.dataset.labels, view.num_clusters).T
+    known = view.known
+    table = contingency(view.after[known], view.dataset.labels[known], view.num_clusters).T
     matched = view.matching.cluster_of_class
     order = [*matched[matched >= 0], *np.flatnonzero(view.matching.class_of_cluster < 0)]
     classes = [*np.flatnonzero(matched >= 0), *np.flatnonzero(matched < 0)]
@@ -186,6 +199,7 @@ def _confusion(view: View) -> dict[str, Any]:
     return {
         **_themed(lambda theme: draw_confusion(ordered, names, columns, theme), "image/svg+xml"),
         "classes": len(names),
+        "percents": shows_percents(table),
         "top": _top_confusions(view, table),
     }
 

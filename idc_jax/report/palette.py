@@ -82,7 +82,8 @@ def assign_slots(
     Args:
       initial: int ``[n]``, cluster ids before any answer.
       final: int ``[n]``, cluster ids at the end.
-      labels: int ``[n]``, or None: then the first clusters take the colours of the last ones.
+      labels: int ``[n]``, -1 where unknown, or None: then the first clusters take the colours
+        of the last ones.
       num_clusters: the number of clusters c.
 
     Returns:
@@ -94,9 +95,11 @@ def assign_slots(
             final=np.arange(num_clusters),
             classes=np.zeros(0, np.int64),
         )
+    known = labels >= 0
+    sides = [match_clusters(ids[known], labels[known], num_clusters) for ids in (initial, final)]
     return Slots(
-        initial=_follow(match_clusters(initial, labels, num_clusters).class_of_cluster),
-        final=_follow(match_clusters(final, labels, num_clusters).class_of_cluster),
+        initial=_follow(sides[0].class_of_cluster),
+        final=_follow(sides[1].class_of_cluster),
         classes=np.arange(int(labels.max()) + 1),
     )
 

@@ -157,17 +157,18 @@ def _overwritten(view: View) -> list[Row]:
     # A pair's answer gives no class away.
     if labels is None or all(questions.kind == "pair" for questions, _ in view.rounds):
         return []
-    matching = match_clusters(view.before, labels, view.num_clusters)
-    truth = matching.cluster_of_class[labels[view.picks]]
+    known, picks = view.known, np.intersect1d(view.picks, view.known)
+    matching = match_clusters(view.before[known], labels[known], view.num_clusters)
+    truth = matching.cluster_of_class[labels[picks]]
     predictions = view.before.copy()
-    predictions[view.picks] = np.where(truth >= 0, truth, predictions[view.picks])
-    scores = clustering_metrics(predictions, labels, view.num_clusters)
+    predictions[picks] = np.where(truth >= 0, truth, predictions[picks])
+    scores = clustering_metrics(predictions[known], labels[known], view.num_clusters)
     return [Row("the same, asked samples set to the truth †", None, scores, "aside")]
 
 
 def _never_asked(view: View) -> list[Row]:
     labels = view.dataset.labels
-    rest = np.setdiff1d(np.arange(view.dataset.size), view.picks)
+    rest = np.setdiff1d(view.known, view.picks)
     if labels is None or not len(view.picks) or not len(rest):
         return []
     scores = clustering_metrics(view.after[rest], labels[rest], view.num_clusters)

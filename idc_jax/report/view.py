@@ -30,7 +30,7 @@ class ReportOptions:
     """
 
     draw_map: bool = True
-    map_points: int = 6000
+    map_points: int = 5000
     seed: int = 0
     questions: int = 60
     clusters: int = 100
@@ -77,6 +77,12 @@ class View(NamedTuple):
         return self.final.argmax(1)
 
     @property
+    def known(self) -> np.ndarray:
+        """The samples whose class is known: int ``[k]``."""
+        labels = self.dataset.labels
+        return np.zeros(0, np.int64) if labels is None else np.flatnonzero(labels >= 0)
+
+    @property
     def num_clusters(self) -> int:
         """The number of clusters."""
         return int(self.final.shape[1])
@@ -86,8 +92,11 @@ class View(NamedTuple):
         return name_of(index, self.dataset.class_names)
 
     def label(self, sample: int) -> str:
-        """Name the class of a sample; empty without labels."""
-        return "" if self.dataset.labels is None else self.class_name(self.dataset.labels[sample])
+        """Name the class of a sample; empty where it is unknown."""
+        labels = self.dataset.labels
+        if labels is None or labels[sample] < 0:
+            return ""
+        return self.class_name(int(labels[sample]))
 
     def cluster_class(self, cluster: int) -> str:
         """Name the class matched with a cluster; empty where there is none."""
@@ -133,6 +142,8 @@ def build_view(
     same_rows = {shape[0] for shape in shapes.values()} == {dataset.size}
     if not same_rows or initial.shape != final.shape or not dataset.size:
         raise UserError(f"a report needs one row per sample ({dataset.size}); got {shapes}")
+    if dataset.labels is not None and not np.any(dataset.labels >= 0):
+        dataset = dataset._replace(labels=None)
     labels, clusters = dataset.labels, int(final.shape[1])
     return View(
         dataset=dataset,
@@ -144,6 +155,11 @@ def build_view(
         log=log,
         picks=picked_samples(rounds),
         slots=assign_slots(initial.argmax(1), final.argmax(1), labels, clusters),
-        matching=None if labels is None else match_clusters(final.argmax(1), labels, clusters),
+        matching=None if labels is None else _match_known(final.argmax(1), labels, clusters),
         options=options,
     )
+
+
+def _match_known(ids: np.ndarray, labels: np.ndarray, num_clusters: int) -> Matching:
+    known = labels >= 0
+    return match_clusters(ids[known], labels[known], num_clusters)

@@ -72,6 +72,24 @@ def test_without_labels(tmp_path):
     assert "mean confidence" in page
 
 
+@pytest.mark.parametrize("kind", ["images", "features"])
+def test_labels_known_in_part(tmp_path, kind):
+    run = runs.make_run(kind=kind)
+    labels = run["dataset"].labels.copy()
+    labels[::2] = -1
+    run["dataset"] = run["dataset"]._replace(labels=labels)
+    page = render(tmp_path, run, ReportOptions())
+    # Of the samples 4, 5 and 6 only 5 has a label: 29 of 30 known ones were never asked about.
+    assert "final, the 29 samples never asked about" in page
+    assert "thing -1" not in page
+
+
+def test_labels_all_unknown_are_no_labels(tmp_path):
+    run = runs.make_run(labelled=False)
+    run["dataset"] = run["dataset"]._replace(labels=np.full(60, -1, np.int32))
+    assert "Confusion matrix" not in render(tmp_path, run)
+
+
 def test_no_questions(tmp_path):
     page = render(tmp_path, runs.make_run(rounds=[]))
     assert "No answers took accuracy" in page

@@ -76,7 +76,7 @@ def test_map_figure_without_picks_is_png():
         np.random.default_rng(0).normal(size=(5, 2)),
         np.zeros(5, int),
         {0: "0"},
-        np.zeros(0, int),
+        np.zeros((0, 2)),
         palette.LIGHT,
     )
     assert Image.open(io.BytesIO(data)).format == "PNG"
