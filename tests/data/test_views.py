@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,28 +22,39 @@ from idc_jax.errors import UserError
 INDEX = {name: index for index, (name, _, _) in enumerate(OPERATIONS)}
 
 
+@partial(jax.jit, static_argnums=0)
+def batch(view, key, raw):
+    return view_batch(view, key, raw)
+
+
 def raw_images(shape, count=6, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(("shape", "size"), [((8, 8, 1), 8), ((32, 32, 3), 32), ((20, 14, 3), 12)])
+@pytest.mark.parametrize(("shape", "size"), [((8, 8, 1), 8), ((20, 14, 3), 12)])
 @pytest.mark.parametrize("kind", ["weak", "strong", "val"])
 def test_views_of_images(shape, size, kind):
     view = getattr(image_views(shape, size), kind)
     raw = raw_images(shape)
     key = jax.random.key(0)
-    apply = jax.jit(lambda k, r: view_batch(view, k, r))
-    out = apply(key, raw)
+    out = batch(view, key, raw)
     assert out.shape == (len(raw), size, size, shape[2])
     assert out.dtype == jnp.float32
     assert float(out.min()) >= 0
     assert float(out.max()) <= 1
-    one = view(jax.random.split(key, len(raw))[2], jnp.asarray(raw[2]))
-    differing = np.abs(np.asarray(one - out[2])) > 1e-4
-    # Compiled sums round otherwise, which may move a pixel over a threshold.
-    assert differing.mean() < 0.02
-    again = apply(jax.random.key(1), raw)
+    again = batch(view, jax.random.key(1), raw)
     assert (kind == "val") == bool(jnp.array_equal(out, again))
+
+
+@pytest.mark.parametrize("kind", ["weak", "strong"])
+def test_jit_and_vmap_change_nothing(kind):
+    view = getattr(image_views((8, 8, 3), 8), kind)
+    raw = raw_images((8, 8, 3), count=3)
+    key = jax.random.key(0)
+    out = batch(view, key, raw)
+    eager = view(jax.random.split(key, 3)[2], jnp.asarray(raw[2]))
+    # Compiled sums round otherwise, which may move a value over a threshold.
+    assert (np.abs(np.asarray(eager - out[2])) > 1e-4).mean() < 0.02
 
 
 def test_val_of_the_same_size_is_the_image():
@@ -61,18 +74,21 @@ def test_digits_can_keep_their_side():
     )
     raw = raw_images((8, 8, 1))
     for view in (views.weak, views.strong):
-        out = view_batch(view, jax.random.key(3), jnp.asarray(raw))
+        out = batch(view, jax.random.key(3), raw)
         np.testing.assert_allclose(out, raw / 255.0, atol=1e-5)
 
 
 def test_mirror_happens_half_of_the_time():
     views = image_views((8, 8, 1), 8, strong=StrongOptions(operations=0, cutout=0.0))
     raw = np.broadcast_to(raw_images((8, 8, 1))[:1], (400, 8, 8, 1))
-    out = np.asarray(view_batch(views.strong, jax.random.key(0), jnp.asarray(raw)))
+    out = np.asarray(batch(views.strong, jax.random.key(0), raw))
     same = np.isclose(out, raw / 255.0, atol=1e-6).all(axis=(1, 2, 3))
     turned = np.isclose(out, raw[:, :, ::-1] / 255.0, atol=1e-6).all(axis=(1, 2, 3))
     assert (same | turned).all()
     assert 0.4 < turned.mean() < 0.6
+
+
+OPERATE = jax.jit(apply_operations)
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
@@ -86,7 +102,7 @@ def test_a_chain_of_operations_is_pillows(shape):
     theirs = ImageEnhance.Brightness(theirs).enhance(0.5).rotate(20.0)
     which = jnp.asarray([INDEX[n] for n in ("equalize", "posterize", "brightness", "rotate")])
     magnitude = jnp.asarray([0.0, 5.7, 0.5, 20.0])
-    ours = jax.jit(apply_operations)(jnp.asarray(array / 255.0, jnp.float32), which, magnitude)
+    ours = OPERATE(jnp.asarray(array / 255.0, jnp.float32), which, magnitude)
     close = np.abs(np.asarray(ours) * 255 - np.asarray(theirs).reshape(shape)) <= 1.01
     assert close.mean() > 0.99
 
@@ -96,9 +112,7 @@ def test_every_operation_can_be_drawn(name):
     _, low, high = OPERATIONS[INDEX[name]]
     waves = np.sin(np.arange(32)[:, None] / 3 + np.arange(32) / 5)[..., None] + [0, 0.3, -0.2]
     image = jnp.asarray(0.5 + 0.2 * waves, jnp.float32)
-    out = jax.jit(apply_operations)(
-        image, jnp.asarray([INDEX[name]]), jnp.asarray([low + 0.2 * (high - low)])
-    )
+    out = OPERATE(image, jnp.asarray([INDEX[name]]), jnp.asarray([low + 0.2 * (high - low)]))
     moved = float(jnp.abs(out - image).max())
     assert (moved < 1e-6) == (name == "identity")
 
@@ -112,11 +126,9 @@ def test_cutout_by_hand():
 
 
 def test_cutout_lengths_follow_the_size():
-    sides = []
-    for seed in range(60):
-        out = random_cutout(jax.random.key(seed), jnp.ones((32, 32, 1)), round(75 / 224 * 32))
-        hidden = np.asarray(out[..., 0] == 0)
-        sides.append(max(hidden.any(0).sum(), hidden.any(1).sum()))
+    cut = jax.jit(jax.vmap(lambda k: random_cutout(k, jnp.ones((32, 32, 1)), round(75 / 224 * 32))))
+    hidden = np.asarray(cut(jax.random.split(jax.random.key(0), 60)))[..., 0] == 0
+    sides = [max(one.any(0).sum(), one.any(1).sum()) for one in hidden]
     assert max(sides) == 10
     assert min(sides) == 0
 
@@ -134,11 +146,11 @@ def test_boxes_stay_inside_and_have_the_area_asked_for():
 
 def test_jitter_of_nothing_is_nothing():
     image = jnp.asarray(raw_images((8, 8, 3))[0] / 255.0, jnp.float32)
-    out = color_jitter(jax.random.key(0), image, (0.0, 0.0, 0.0, 0.0), 1.0)
-    np.testing.assert_allclose(out, image, atol=1e-5)
-    strong = color_jitter(jax.random.key(0), image, (0.4, 0.4, 0.4, 0.1), 1.0)
-    assert float(jnp.abs(strong - image).max()) > 0.02
-    never = color_jitter(jax.random.key(0), image, (0.4, 0.4, 0.4, 0.1), 0.0)
+    jitter = jax.jit(color_jitter)
+    key, strengths = jax.random.key(0), np.asarray([0.4, 0.4, 0.4, 0.1])
+    np.testing.assert_allclose(jitter(key, image, 0 * strengths, 1.0), image, atol=1e-5)
+    assert float(jnp.abs(jitter(key, image, strengths, 1.0) - image).max()) > 0.02
+    never = jitter(key, image, strengths, 0.0)
     np.testing.assert_array_equal(never, image)
 
 

@@ -27,7 +27,7 @@ def load_features(request: Request) -> Dataset:
     if labels is not None:
         labels, names = compact_labels(_checked_labels(path, labels, len(features)))
     return Dataset(
-        name=path.stem,
+        name=request.name or path.stem,
         kind="features",
         inputs=features,
         labels=labels,
