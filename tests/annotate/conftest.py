@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from browsing import browser, start_run, visit  # noqa: F401  (fixtures)
 
 from idc_jax.annotate import Questions, Store
 

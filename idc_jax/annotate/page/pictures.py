@@ -1,14 +1,18 @@
 """What a sample looks like: a PNG of it by index, and where there is no picture, its name."""
 
+from __future__ import annotations
+
 import io
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from idc_jax.data.base import Dataset
+if TYPE_CHECKING:  # importing it for good would bring JAX along
+    from idc_jax.data.base import Dataset
+
 
 # The longest side of what is sent: to fill a screen, and for a tile.
 _LARGE, _TILE = 1024, 256
@@ -34,9 +38,10 @@ class Pictures:
         """What the page needs to show sample ``index``.
 
         Returns:
-          ``index``, ``name``; ``picture``: whether there is one; ``crisp``: whether its pixels
-          are few enough to be shown as squares; ``link``: a web address that the name is, or
-          None; ``near``: names of the nearest neighbours of a sample that has only a name.
+          ``index``, ``name``; ``picture``: whether there is one; ``side``: the pixels along its
+          longer side, which are shown as squares, or None for a file; ``link``: a web address
+          that the name is, or None; ``near``: names of the nearest neighbours of a sample that
+          has only a name.
         """
         file = self._file(index)
         named = bool(self._dataset.names) and self._dataset.kind == "features" and file is None
@@ -44,7 +49,7 @@ class Pictures:
             "index": index,
             "name": self._name(index),
             "picture": not named,
-            "crisp": file is None,
+            "side": None if file else self._side(),
             "link": self._link(index),
             "near": self._neighbors(index) if named else [],
         }
@@ -63,6 +68,10 @@ class Pictures:
         if self._dataset.kind == "features":
             return Image.fromarray(_heat_map(values))
         return Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values)
+
+    def _side(self) -> int:
+        shape = self._dataset.inputs.shape[1:]
+        return max(shape[:2]) if len(shape) > 1 else int(np.ceil(np.sqrt(shape[0])))
 
     def _file(self, index: int) -> Path | None:
         if not self._dataset.names or self._link(index):

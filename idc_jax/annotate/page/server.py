@@ -1,12 +1,14 @@
 """Serve the page from a thread beside the experiment."""
 
+from __future__ import annotations
+
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import uvicorn
 
@@ -16,8 +18,10 @@ from idc_jax.annotate.page.guard import Guard
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.session import Session
 from idc_jax.annotate.store import Store
-from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from idc_jax.data.base import Dataset
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _START_SECONDS = 15.0

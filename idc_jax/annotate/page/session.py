@@ -29,7 +29,7 @@ Phase = Literal["waiting", "asking", "learning", "done"]
 _LEASE_SECONDS = 60.0
 _RECENT = 60
 _HISTORY = 400
-_MEMBERS = 4
+_MEMBERS = 6
 
 
 class Session:

@@ -14,6 +14,10 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+// Squares larger than this hide what a picture of few pixels shows, seen from a desk.
+const MOST_SCALED = 10;
+const LEAST_SIDE = 240;
+
 export function pictureOf(index, { large = false, crisp = true, alt = "" } = {}) {
   return element("img", {
     src: `pictures/${run}/${large ? "large" : "tile"}/${index}.png`,
@@ -24,8 +28,8 @@ export function pictureOf(index, { large = false, crisp = true, alt = "" } = {})
 }
 
 // A sample as its picture, or as a card with its name where it has none.
-export function draw(sample, { large = false, alt = "" } = {}) {
-  if (sample.picture) return pictureOf(sample.index, { large, crisp: sample.crisp, alt });
+export function draw(sample, { large = false, smooth = false, alt = "" } = {}) {
+  if (sample.picture) return pictureOf(sample.index, { large, crisp: Boolean(sample.side) && !smooth, alt });
   const near = sample.near.length ? element("small", {}, `near: ${sample.near.join(", ")}`) : null;
   return element("span", { class: "named" }, element("b", {}, sample.name), large ? near : null);
 }
@@ -41,7 +45,13 @@ function caption(sample) {
 export function badge(action) {
   const keys = keysOf(action);
   if (!keys.length) return element("kbd", { class: "none" });
-  return element("kbd", {}, ...keys.slice(0, 1).map(label));
+  return element("kbd", {}, label(keys[0]));
+}
+
+// Both keys of a tile, the letter and the digit.
+function badges(action) {
+  const also = keysOf(action).slice(1, 2).map(label);
+  return element("span", { class: "badges" }, badge(action), element("small", {}, ...also));
 }
 
 function button(action, text, attributes = {}) {
@@ -50,7 +60,11 @@ function button(action, text, attributes = {}) {
 }
 
 function subject(sample, alt) {
-  return element("figure", { class: "subject" }, draw(sample, { large: true, alt }), caption(sample));
+  const picture = draw(sample, { large: true, alt });
+  if (sample.side) {
+    picture.style.maxHeight = `${Math.max(MOST_SCALED * sample.side, LEAST_SIDE)}px`;
+  }
+  return element("figure", { class: "subject" }, picture, caption(sample));
 }
 
 function actions(kind) {
@@ -75,7 +89,7 @@ function clusterTile(candidate, place) {
   const name = `Group ${label(keysOf(action)[0] ?? String(place + 1))}`;
   return element("button",
     { type: "button", class: "tile", "data-action": action, "aria-label": name },
-    badge(action),
+    badges(action),
     element("span", { class: "exemplar" }, exemplar ? draw(exemplar) : "–"),
     element("span", { class: "members" }, ...members.map((member) => draw(member))));
 }
@@ -121,14 +135,14 @@ export function drawPalette(place, groups, full) {
   const tiles = groups.map((group, i) => element("div", { class: "group" },
     element("button",
       { type: "button", class: "tile", "data-action": `choose-${i}`, "aria-label": group.name },
-      badge(`choose-${i}`),
+      badges(`choose-${i}`),
       element("span", { class: "exemplar" }, group.sample ? draw(group.sample) : "–"),
       element("span", { class: "name" }, group.name)),
     element("button", { type: "button", class: "rename", "data-action": "rename",
       "data-key": group.key, "aria-label": `Rename ${group.name}`, title: "Rename" }, "✎")));
   const fresh = element("button",
     { type: "button", class: "tile fresh", "data-action": "none", disabled: full },
-    badge("none"), element("span", { class: "name" },
+    badges("none"), element("span", { class: "name" },
       full ? `All ${groups.length} groups are named` : "A new group"));
   place.replaceChildren(...tiles, element("div", { class: "group" }, fresh));
 }

@@ -1,6 +1,6 @@
 // The page: which screen is shown, what a key does, and what is fetched ahead.
 
-import { drawPalette, drawQuestion, drawRecent, draw, element, tilesOf } from "./draw.js";
+import { badge, drawPalette, drawQuestion, drawRecent, draw, element, tilesOf } from "./draw.js";
 import { actionOf, label, listed, remap, reset } from "./keys.js";
 import { drawProgress, drawResult, message } from "./learn.js";
 import { makeId, Outbox, read } from "./server.js";
@@ -11,6 +11,9 @@ const MOST_RECENT = 14;
 const POLL_MS = 1000;
 const SHORT_LEARNING_MS = 3000; // what was learned faster needs no screen of its own
 const PAIR = ["same", "different"];
+// A key that comes again so soon bounced, and the second click of a double click is no answer.
+const BOUNCE_MS = 20;
+const DOUBLE_CLICK_MS = 150;
 
 const run = document.body.dataset.run;
 const $ = (id) => document.getElementById(id);
@@ -292,8 +295,10 @@ function betweenQuestions() {
       element("p", {}, `The network starts to learn from them in ${left} s. `
         + "Until then you can still go back."),
       element("div", { class: "row" },
-        element("button", { type: "button", class: "main", "data-action": "go" }, "Start now"),
-        element("button", { type: "button", "data-action": "undo" }, "Go back")))];
+        element("button", { type: "button", class: "main", "data-action": "go" },
+          badge("go"), " Start now"),
+        element("button", { type: "button", "data-action": "undo" },
+          badge("undo"), " Go back")))];
   }
   if (page.fetching || state.mine === 0) {
     return ["loading", () => message("The next question is on its way…")];
@@ -366,7 +371,7 @@ function zoom() {
   if (dialog.open) return dialog.close();
   if (!page.current) return;
   const { samples } = page.current.question;
-  $("zoomed").replaceChildren(...samples.map((sample) => draw(sample, { large: true, alt: sample.name })));
+  $("zoomed").replaceChildren(...samples.map((sample) => draw(sample, { large: true, smooth: true, alt: sample.name })));
   dialog.showModal();
 }
 
@@ -442,6 +447,8 @@ function act(action, event, target) {
   else answer(action, event);
 }
 
+let lastPress = {};
+
 addEventListener("keydown", (event) => {
   if (page.changing) return changeKey(event);
   if (page.naming || $("name-dialog").open || event.target.closest?.("input")) return;
@@ -451,12 +458,16 @@ addEventListener("keydown", (event) => {
   const action = actionOf(event, tiles);
   if (!action || ($("help-dialog").open && action !== "help")) return;
   event.preventDefault();
+  if (event.key === lastPress.key && event.timeStamp - lastPress.time < BOUNCE_MS) return;
+  lastPress = { key: event.key, time: event.timeStamp };
   act(action, event);
 }, true);
 
 addEventListener("click", (event) => {
   const target = event.target.closest("[data-action]");
   if (!target || target.disabled) return;
+  const again = event.detail > 1 && performance.now() - page.shownAt < DOUBLE_CLICK_MS;
+  if (again && target.closest("main")) return;
   if (event.detail > 0) target.blur(); // by mouse: the next space means skip, not this button
   act(target.dataset.action, event, target);
 });

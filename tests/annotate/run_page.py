@@ -1,0 +1,86 @@
+"""A run in a process of its own, to be killed by the tests: asks at the page, then "learns".
+
+It prints the address of the page, and after each round the answers as a line of JSON.
+"""
+
+import json
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from idc_jax.annotate import Questions, Store, collect, label_questions, pair_questions
+from idc_jax.annotate.page import serve
+from idc_jax.data.base import Dataset
+
+NUM_CLASSES, NUM_CANDIDATES = 10, 5
+
+
+def digits():
+    # scikit-learn's own file, without the seconds that importing scikit-learn takes.
+    folder = Path(find_spec("sklearn").origin).parent / "datasets" / "data"
+    rows = np.loadtxt(folder / "digits.csv.gz", delimiter=",")
+    images = np.asarray(rows[:, :-1] * 255 / 16, np.uint8).reshape(-1, 8, 8, 1)
+    labels = np.asarray(rows[:, -1], np.int32)
+    return Dataset("digits", "images", images, labels, (), (), np.ones(len(labels), bool), ())
+
+
+def make_questions(kind, round_, count, dataset):
+    rng = np.random.default_rng(round_)
+    values = np.zeros(count)
+    if kind == "pair":
+        return pair_questions(round_, rng.choice(dataset.size, (count, 2), replace=False), values)
+    indices = rng.choice(dataset.size, count, replace=False)
+    if kind == "label":
+        return label_questions(round_, indices, values)
+    members = [np.flatnonzero(dataset.labels == digit) for digit in range(NUM_CLASSES)]
+    candidates = [rng.permutation(NUM_CLASSES)[:NUM_CANDIDATES] for _ in range(count)]
+    return Questions(
+        kind="cluster",
+        round=round_,
+        indices=indices.astype(np.int32),
+        candidates=np.asarray(candidates, np.int32),
+        exemplars=np.asarray([found[0] for found in members], np.int32),
+        members=np.asarray([found[1:5] for found in members], np.int32),
+        values=np.zeros(count, np.float32),
+    )
+
+
+def main(store, port, kind, count, rounds, votes, grace_seconds, learn_seconds):
+    dataset = digits()
+    with (
+        Store(store, busy_seconds=0.2) as opened,
+        serve(
+            opened,
+            dataset,
+            num_clusters=NUM_CLASSES,
+            port=port,
+            votes=votes,
+            grace_seconds=grace_seconds,
+            linger_seconds=2.0,
+        ) as page,
+    ):
+        print(page.url, flush=True)
+        for round_ in range(1, rounds + 1):
+            asked = opened.freeze(make_questions(kind, round_, count, dataset))
+            answers = collect(opened, asked, page.annotator)
+            print(json.dumps(answers.choice.tolist()), flush=True)
+            for step in range(10):
+                page.progress({"step": step + 1, "steps": 10, "loss": 1 / (step + 1)})
+                time.sleep(learn_seconds / 10)
+            gallery = [np.flatnonzero(dataset.labels == digit)[:6] for digit in range(NUM_CLASSES)]
+            page.show_result(
+                {
+                    "round": round_,
+                    "before": {"acc": 0.5, "nmi": 0.4},
+                    "after": {"acc": 0.75, "nmi": 0.3},
+                    "galleries_before": gallery,
+                    "galleries_after": gallery,
+                }
+            )
+
+
+if __name__ == "__main__":
+    main(**json.loads(sys.argv[1]))
