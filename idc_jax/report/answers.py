@@ -11,6 +11,8 @@ import numpy as np
 from idc_jax.annotate.questions import NONE_OF_THESE, SAME, SKIP, Answers, Questions
 
 Round = tuple[Questions, Answers]
+# What is said about a simulated annotator, where its configuration has it.
+SIMULATION_KEYS = ("oracle", "error_rate", "skip_rate")
 
 
 def count_questions(rounds: Sequence[Round]) -> dict[str, int]:
@@ -92,7 +94,7 @@ def describe_annotator(config: Mapping[str, Any]) -> str:
       config: the run's configuration as plain dicts; its ``annotator`` is read.
 
     Returns:
-      A phrase such as "a simulated annotator (kind oracle, error_rate 0.05)".
+      A phrase such as "a simulated annotator that knows the labels (oracle aligned)".
     """
     annotator = config.get("annotator")
     if not isinstance(annotator, Mapping) or "kind" not in annotator:
@@ -101,13 +103,12 @@ def describe_annotator(config: Mapping[str, Any]) -> str:
     if kind == "page":
         return "a person, on the page"
     if kind == "file":
-        return f"a file of answers ({annotator['path']})" if annotator.get("path") else "a file"
+        return f"a file of answers ({annotator.get('file') or 'not named'})"
     details = ", ".join(
-        f"{key} {value}"
-        for key, value in annotator.items()
-        if isinstance(value, str | float) and value
+        f"{key} {annotator[key]}" for key in SIMULATION_KEYS if annotator.get(key) not in (None, "")
     )
-    return f"a simulated annotator that knows the labels ({details})"
+    words = "a simulated annotator that knows the labels"
+    return f"{words} ({details})".replace("_", " ") if details else words
 
 
 def name_of(index: int, names: Sequence[str]) -> str:

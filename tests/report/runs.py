@@ -82,7 +82,10 @@ def make_run(n=60, clusters=3, kind="images", labelled=True, rounds=None, skippe
         before = clustering_metrics(initial.argmax(1), labels, clusters)
         after = clustering_metrics(final.argmax(1), labels, clusters)
     result = {
-        "config": {"budget": 3, "annotator": {"kind": "oracle", "error_rate": 0.25}},
+        "config": {
+            "budget": 3,
+            "annotator": {"kind": "oracle", "oracle": "exemplar", "error_rate": 0.25},
+        },
         "method": "idc",
         "dataset": "toy",
         "num_samples": n,

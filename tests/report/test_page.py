@@ -176,7 +176,7 @@ def test_collapse_is_warned_of(tmp_path):
 
 def test_the_annotator_and_the_run_are_stated(tmp_path):
     page = text_of(render(tmp_path, runs.make_run()))
-    assert "simulated annotator that knows the labels (kind oracle, error_rate 0.25)" in page
+    assert "simulated annotator that knows the labels (oracle exemplar, error rate 0.25)" in page
     assert "jax 1.2.3" in page
     assert "2.5 in all" in page
 

@@ -117,8 +117,11 @@ def test_thinning_keeps_the_ends():
     ("annotator", "words"),
     [
         ({"kind": "page"}, "a person"),
-        ({"kind": "file", "path": "a.jsonl"}, "a.jsonl"),
-        ({"kind": "oracle", "skip_rate": 0.1}, "simulated annotator .*skip_rate 0.1"),
+        ({"kind": "file", "file": "a.jsonl"}, "a.jsonl"),
+        (
+            {"kind": "oracle", "skip_rate": 0.1, "host": "::1"},
+            r"simulated annotator .*\(skip rate 0.1\)",
+        ),
         (None, "does not name"),
     ],
 )
