@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from idc_jax.data.augment.resample import resize
 from idc_jax.data.augment.strong import StrongOptions, strong_view
+from idc_jax.data.augment.warped import WarpOptions, warped_view
 from idc_jax.data.augment.weak import WeakOptions, weak_view
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError
@@ -19,7 +20,7 @@ def image_views(
     shape: tuple[int, ...],
     size: int,
     *,
-    weak: WeakOptions | None = None,
+    weak: WeakOptions | WarpOptions | None = None,
     strong: StrongOptions | None = None,
     normalization: Normalization | None = None,
 ) -> Views:
@@ -28,7 +29,7 @@ def image_views(
     Args:
       shape: (h, w, c) of a raw image.
       size: side of the views in pixels.
-      weak: options of the contrastive view; None for the defaults.
+      weak: options of the contrastive view, crops or warps; None for the crops' defaults.
       strong: options of the strong view; None for the defaults.
       normalization: mean and standard deviation for each channel, or None for values in [0, 1].
 
@@ -44,7 +45,10 @@ def image_views(
     strong = StrongOptions() if strong is None else strong
 
     def weak_image(key: jax.Array, raw: jax.Array) -> jax.Array:
-        return normalize(weak_view(key, to_float(raw), size, weak), normalization)
+        image = to_float(raw)
+        if isinstance(weak, WarpOptions):
+            return normalize(warped_view(key, image, size, weak), normalization)
+        return normalize(weak_view(key, image, size, weak), normalization)
 
     def strong_image(key: jax.Array, raw: jax.Array) -> jax.Array:
         return normalize(strong_view(key, to_float(raw), size, strong), normalization)
