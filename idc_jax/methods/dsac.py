@@ -21,7 +21,7 @@ from idc_jax import losses, ops, scores
 from idc_jax.annotate.questions import Answers, Questions, label_questions
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError
-from idc_jax.methods.base import Log, Method
+from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.class_space import (
     UNASKED,
     UNUSABLE,
@@ -33,7 +33,6 @@ from idc_jax.methods.dsac_picks import Picks, pick
 from idc_jax.methods.dsac_training import DsacTraining, Targets, embedding, train_round
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.loop import run_network
-from idc_jax.train.pretrain import PretrainOptions, pretrain
 
 PseudoLabels = Literal["representative", "cluster", "none"]
 
@@ -94,11 +93,11 @@ def build(
     data: jax.Array,
     *,
     num_clusters: int,
+    begin: Begin,
     options: DsacOptions,
     training: DsacTraining,
-    pretraining: PretrainOptions,
     log: Log,
-    start: Variables | None = None,
+    progress: bool = True,
 ) -> Method:
     """Compose the method on ``data``.
 
@@ -107,11 +106,12 @@ def build(
       views: ``weak`` trains, ``val`` embeds.
       data: raw samples ``[n, ...]`` on the device.
       num_clusters: c.
+      begin: gives the network's first variables (SimCLR's: pre-training with the cluster terms
+        at weight 0).
       options: what is asked and pseudo-labelled.
       training: how a round trains.
-      pretraining: how the network is pre-trained (SimCLR with the cluster terms at weight 0).
-      log: called with the pre-training's losses.
-      start: a trained network to begin with instead of pre-training.
+      log: called with the losses of every epoch.
+      progress: show bars.
 
     Raises:
       UserError: unknown names among the options, or fewer samples than clusters.
@@ -119,11 +119,8 @@ def build(
     check_options(options, num_clusters, data.shape[0])
 
     def init(key: jax.Array) -> DsacState:
-        pretrain_key, cluster_key = jax.random.split(key)
-        variables = start
-        if variables is None:
-            done = pretrain(pretrain_key, model, views, data, pretraining, log=log)
-            variables = done.variables
+        begin_key, cluster_key = jax.random.split(key)
+        variables = begin(begin_key)
         z = embed_with(variables)
         nobody = jnp.full(data.shape[0], UNASKED, jnp.int32)
         clusters = ops.kmeans(cluster_key, z, num_clusters, restarts=options.restarts)
@@ -174,7 +171,15 @@ def build(
         pseudo = _pseudo_labels(state, answers, z, options)
         targets = _targets(state, pseudo, z, options)
         variables, info = train_round(
-            train_key, model, views, state.variables, data, targets, training
+            train_key,
+            model,
+            views,
+            state.variables,
+            data,
+            targets,
+            training,
+            log=log,
+            progress=progress,
         )
         z = embed_with(variables)
         state = state._replace(variables=variables, round=state.round + 1)
@@ -193,7 +198,7 @@ def build(
             return jax.nn.softmax(-distances2 / jnp.mean(jnp.min(distances2, axis=1)), axis=-1)
         return jax.nn.softmax(network(state.variables).logits, axis=-1)
 
-    return Method(init, ask, learn, predict, embed)
+    return Method(init, ask, learn, predict, embed, lambda tree: DsacState(**tree))
 
 
 def record(state: DsacState, answers: Answers) -> DsacState:

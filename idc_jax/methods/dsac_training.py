@@ -8,9 +8,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from tqdm import tqdm
 
 from idc_jax import losses, ops
 from idc_jax.data.views import Views, view_batch
+from idc_jax.methods.base import Log
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.loop import epoch_indices
 
@@ -74,22 +76,39 @@ def train_round(
     data: jax.Array,
     targets: Targets,
     options: DsacTraining,
+    *,
+    log: Log,
+    progress: bool,
 ) -> tuple[Variables, dict[str, float]]:
     """Train for a round from ``variables``, with a fresh optimiser.
+
+    Args:
+      key: of the batches and views.
+      model: the network.
+      views: ``weak`` trains.
+      variables: where it starts.
+      data: raw samples ``[n, ...]``.
+      targets: towards what.
+      options: how.
+      log: called with each epoch's mean losses.
+      progress: show a bar.
 
     Returns:
       The new variables, and the last epoch's mean losses.
     """
     optimizer = optax.adamw(options.learning_rate, weight_decay=options.weight_decay)
     opt_state = optimizer.init(variables["params"])
-    info: dict[str, jax.Array] = {}
-    for epoch in range(options.epochs):
+    info: dict[str, float] = {}
+    bar = tqdm(range(options.epochs), desc="training", unit="epoch", disable=not progress)
+    for epoch in bar:
         order_key, step_key = jax.random.split(jax.random.fold_in(key, epoch))
         batches = epoch_indices(order_key, data.shape[0], options.batch_size)
-        variables, opt_state, info = _epoch(
+        variables, opt_state, means = _epoch(
             model, views, options, step_key, variables, opt_state, data, targets, batches
         )
-    return variables, {name: float(value) for name, value in info.items()}
+        info = {name: float(value) for name, value in means.items()}
+        log({"phase": "train", "epoch": epoch + 1, **info})
+    return variables, info
 
 
 @partial(jax.jit, static_argnames=("model", "views", "options"))

@@ -9,8 +9,9 @@ and predict it once.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
+import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +21,7 @@ from idc_jax import selectors
 from idc_jax.annotate.questions import DIFFERENT, SAME, Answers, Questions, pair_questions
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError
-from idc_jax.methods.base import Log, Method
+from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.closure import Closure, asked_pairs, block_links, close_links
 from idc_jax.methods.pcl_training import (
     Learner,
@@ -30,10 +31,11 @@ from idc_jax.methods.pcl_training import (
     scatter_blocks,
     train_epochs,
 )
-from idc_jax.models.attention import BlockModel
+from idc_jax.models.attention import BlockModel, with_attention, without_attention
 from idc_jax.models.base import Model, Variables
-from idc_jax.train.pretrain import PretrainOptions, pretrain
+from idc_jax.models.heads import HeadLayout
 
+Attention = Literal["random", "identity", "none"]
 PairPicks = Literal["both", "uncertain", "hard", "random"]
 
 
@@ -43,16 +45,20 @@ class PclOptions(NamedTuple):
     Attributes:
       picks: ``"both"`` (S_up + S_hp), one of the two terms alone, or ``"random"``: uniform over
         the unknown pairs.
-      total_budget: answers of the whole run, 10,000; hard pairs count the more, the less of it
-        is left.
       per_block: at most so many questions of one block in a round; 0 for as many as the round's
         budget needs. 1 with a round per epoch is the paper's own schedule, one pair per block
         per step.
+      attention: over the samples of a block, put between a trained backbone and its heads:
+        ``"random"`` starts it at random, as a new layer is; ``"identity"`` starts it as an
+        average over similar samples, which keeps what the network knows; ``"none"`` leaves it
+        out (the paper's ablation).
+      num_heads: of the attention.
     """
 
     picks: PairPicks = "both"
-    total_budget: int = 10_000
     per_block: int = 0
+    attention: Attention = "identity"
+    num_heads: int = 8
 
 
 class PclState(NamedTuple):
@@ -77,52 +83,56 @@ class PclState(NamedTuple):
 
 
 def build(
-    model: Model,
-    block_model: BlockModel,
+    plain: Model,
     views: Views,
     data: jax.Array,
     train: np.ndarray,
     *,
+    num_clusters: int,
+    head: HeadLayout,
+    total_budget: int,
+    begin: Begin,
     options: PclOptions,
     training: PclTraining,
-    pretraining: PretrainOptions,
     log: Log,
-    start: Variables | None = None,
+    progress: bool = True,
 ) -> Method:
     """Compose the method on ``data``.
 
     Args:
-      model: the network as it is pre-trained, without attention.
-      block_model: the same with attention, or without; see :mod:`idc_jax.models.attention`.
+      plain: the network without attention, with ``num_clusters`` outputs.
       views: ``weak`` trains and asks, ``val`` predicts.
       data: raw samples ``[n, ...]`` on the device.
       train: bool ``[n]``, the samples to train on and ask about; the others are only predicted.
+      num_clusters: c.
+      head: the layout of the network's heads.
+      total_budget: answers of the whole run, 10,000 in the paper; hard pairs count the more, the
+        less of it is left.
+      begin: gives the plain network's first variables (contrastive clustering's); attention
+        comes to them fresh.
       options: what is asked.
       training: how the network is trained.
-      pretraining: how it is pre-trained (contrastive clustering).
-      log: called with the pre-training's losses.
-      start: a trained network to begin with instead of pre-training.
+      log: called with the losses of every epoch.
+      progress: show bars.
 
     Raises:
       UserError: options that mean nothing, or no sample to train on.
     """
     check_options(options, training, train)
+    model = _attending(plain, num_clusters, head, options)
     num_samples = data.shape[0]
     train_blocks = -(-int(np.sum(train)) // training.block_size)
 
     def init(key: jax.Array) -> PclState:
-        block_key, pretrain_key, attention_key, warm_key = jax.random.split(key, 4)
-        trained = start
-        if trained is None:
-            trained = pretrain(pretrain_key, model, views, data, pretraining, log=log).variables
+        block_key, begin_key, attention_key, warm_key = jax.random.split(key, 4)
         sample = views.val(attention_key, data[0])[None]
-        variables = merge(block_model.init(attention_key, sample), trained)
+        variables = merge(model.init(attention_key, sample), begin(begin_key))
         state = PclState(
             variables=variables,
             opt_state=make_optimizer(training).init(variables["params"]),
             blocks=jnp.asarray(make_blocks(block_key, train, training.block_size)),
-            pairs=jnp.zeros((options.total_budget, 2), jnp.int32),
-            choice=jnp.zeros(options.total_budget, jnp.int32),
+            pairs=jnp.zeros((total_budget, 2), jnp.int32),
+            choice=jnp.zeros(total_budget, jnp.int32),
             answered=jnp.int32(0),
         )
         return fit(warm_key, state, links_of(state)[0], training.warmup_epochs)[0]
@@ -137,7 +147,7 @@ def build(
     ) -> tuple[PclState, dict[str, float]]:
         learner, info = train_epochs(
             key,
-            block_model,
+            model,
             views,
             Learner(state.variables, state.opt_state),
             data,
@@ -145,6 +155,8 @@ def build(
             links,
             training,
             epochs,
+            log=log,
+            progress=progress,
         )
         return state._replace(variables=learner.variables, opt_state=learner.opt_state), info
 
@@ -156,10 +168,10 @@ def build(
         asked = asked_pairs(np.asarray(state.pairs)[: int(state.answered)], blocks)
         first_key, second_key, pick_key = jax.random.split(key, 3)
         first, second = (
-            run_blocks(k, block_model, state.variables, views.weak, data, blocks).instance
+            run_blocks(k, model, state.variables, views.weak, data, blocks).instance
             for k in (first_key, second_key)
         )
-        left = 1.0 - int(state.answered) / options.total_budget
+        left = 1.0 - int(state.answered) / total_budget
         picks = pick_pairs(
             pick_key, options, first, second, known, jnp.asarray(asked), blocks >= 0, budget, left
         )
@@ -173,7 +185,7 @@ def build(
     ) -> tuple[PclState, dict[str, float]]:
         state = record(state, answers)
         links, closure = links_of(state)
-        spent = int(state.answered) >= options.total_budget
+        spent = int(state.answered) >= total_budget
         epochs = training.epochs + (training.final_epochs if spent else 0)
         state, info = fit(key, state, links, epochs)
         return state, {**info, **_counts(state, closure, links)}
@@ -181,7 +193,7 @@ def build(
     def over_all(state: PclState, field: str) -> jax.Array:
         # `val` ignores its key; any will do.
         outputs = run_blocks(
-            jax.random.key(0), block_model, state.variables, views.val, data, state.blocks
+            jax.random.key(0), model, state.variables, views.val, data, state.blocks
         )
         return scatter_blocks(getattr(outputs, field), state.blocks, num_samples)
 
@@ -191,7 +203,12 @@ def build(
     def embed(state: PclState) -> jax.Array:
         return over_all(state, "embedding")
 
-    return Method(init, ask, learn, predict, embed)
+    def restore(tree: dict[str, Any]) -> PclState:
+        blank = make_optimizer(training).init(tree["variables"]["params"])
+        opt_state = flax.serialization.from_state_dict(blank, tree["opt_state"])
+        return PclState(**{**tree, "opt_state": opt_state})
+
+    return Method(init, ask, learn, predict, embed, restore)
 
 
 def make_blocks(key: jax.Array, train: np.ndarray, size: int) -> np.ndarray:
@@ -284,18 +301,32 @@ def check_options(options: PclOptions, training: PclTraining, train: np.ndarray)
     Raises:
       UserError: naming the option, what it is and what would do.
     """
-    if options.picks not in get_args(PairPicks):
-        known = ", ".join(get_args(PairPicks))
-        raise UserError(f"pcl.picks is {options.picks!r}; one of {known} would do")
-    if options.total_budget < 1 or options.per_block < 0:
-        raise UserError(
-            f"pcl.total_budget is {options.total_budget} and pcl.per_block {options.per_block}; "
-            "at least 1 and 0 are needed"
-        )
+    for name, kinds in (("picks", PairPicks), ("attention", Attention)):
+        value = getattr(options, name)
+        if value not in get_args(kinds):
+            raise UserError(
+                f"pcl.{name} is {value!r}; one of {', '.join(get_args(kinds))} would do"
+            )
+    if options.per_block < 0:
+        raise UserError(f"pcl.per_block is {options.per_block}; 0 or more would do")
     if training.block_size < 2:
         raise UserError(f"pcl.block_size is {training.block_size}; a pair needs at least 2")
     if np.sum(train) < 2:
         raise UserError("pcl trains on the training split, but fewer than 2 samples belong to it")
+
+
+def _attending(
+    plain: Model, num_clusters: int, head: HeadLayout, options: PclOptions
+) -> BlockModel:
+    if options.attention == "none":
+        return without_attention(plain)
+    return with_attention(
+        plain,
+        num_clusters=num_clusters,
+        head=head,
+        num_heads=options.num_heads,
+        start=options.attention,
+    )
 
 
 def _random_pairs(

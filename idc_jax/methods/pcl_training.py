@@ -8,9 +8,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from tqdm import tqdm
 
 from idc_jax import losses
 from idc_jax.data.views import View, Views, view_batch
+from idc_jax.methods.base import Log
 from idc_jax.models.attention import BlockModel
 from idc_jax.models.base import Outputs, Variables
 
@@ -61,6 +63,9 @@ def train_epochs(
     links: jax.Array,
     training: PclTraining,
     epochs: int,
+    *,
+    log: Log,
+    progress: bool,
 ) -> tuple[Learner, dict[str, float]]:
     """Train for some epochs, each a pass over all blocks in a new order.
 
@@ -74,15 +79,19 @@ def train_epochs(
       links: int8 ``[g, b, b]``, q.
       training: how.
       epochs: how many passes.
+      log: called with each epoch's mean losses.
+      progress: show a bar.
 
     Returns:
       The learner, and the last epoch's mean losses (empty without an epoch).
     """
-    info: dict[str, jax.Array] = {}
-    for epoch in range(epochs):
+    info: dict[str, float] = {}
+    for epoch in tqdm(range(epochs), desc="training", unit="epoch", disable=not progress):
         epoch_key = jax.random.fold_in(key, epoch)
-        learner, info = _epoch(model, views, training, epoch_key, learner, data, blocks, links)
-    return learner, {name: float(value) for name, value in info.items()}
+        learner, means = _epoch(model, views, training, epoch_key, learner, data, blocks, links)
+        info = {name: float(value) for name, value in means.items()}
+        log({"phase": "train", "epoch": epoch + 1, **info})
+    return learner, info
 
 
 @partial(jax.jit, static_argnames=("model", "view"))
