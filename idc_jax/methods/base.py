@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 import jax
 
 from idc_jax.annotate.questions import Answers, Questions
+from idc_jax.models.base import Variables
 
 # A pytree of arrays alone: what a checkpoint holds.
 State = Any
 # Called with a flat dict of scalars for every logged step.
 Log = Callable[[Mapping[str, Any]], None]
+# How a network comes to its first variables: pre-trained, resumed or loaded from a file.
+Begin = Callable[[jax.Array], Variables]
 
 
 class Method(NamedTuple):
@@ -24,6 +27,8 @@ class Method(NamedTuple):
         the state carries the earlier ones. ``info`` is a flat dict of scalars to log.
       predict: ``(state) -> probabilities [n, c]``, rows summing to one.
       embed: ``(state) -> embeddings [n, d]``, for maps and galleries.
+      restore: ``(tree) -> state``: the inverse of ``flax.serialization.to_state_dict(state)``,
+        for checkpoints.
     """
 
     init: Callable[[jax.Array], State]
@@ -31,3 +36,4 @@ class Method(NamedTuple):
     learn: Callable[[jax.Array, State, Answers], tuple[State, dict[str, float]]]
     predict: Callable[[State], jax.Array]
     embed: Callable[[State], jax.Array]
+    restore: Callable[[dict[str, Any]], State]

@@ -1,0 +1,163 @@
+"""Every option of a run, with its default. The data sets' configs start from this one.
+
+A config is named on the command line, with a method behind a colon if it is not IDC::
+
+    python launch.py --config=configs/digits.py
+    python launch.py --config=configs/digits.py:dsac --config.budget=100
+
+The groups ``idc``, ``finetune``, ``pretrain``, ``dsac``, ``dsac_training``, ``pcl`` and
+``pcl_training`` are explained where they are
+used: in the classes named beside them below.
+"""
+
+from ml_collections import ConfigDict
+
+from idc_jax.methods.dsac import DsacOptions
+from idc_jax.methods.dsac_training import DsacTraining
+from idc_jax.methods.idc import IDCOptions
+from idc_jax.methods.pcl import PclOptions
+from idc_jax.methods.pcl_training import PclTraining
+from idc_jax.train.finetune import FinetuneOptions
+from idc_jax.train.pretrain import PretrainOptions
+
+METHODS = ("idc", "dsac", "pcl")
+
+
+def get_config(method: str = "idc") -> ConfigDict:
+    """Build the options that are the same for every data set."""
+    config = ConfigDict()
+    # "idc", "dsac" or "pcl".
+    config.method = method
+    # Fixes the pre-training, the picks, the training and the simulated annotator.
+    config.seed = 0
+    # Where the run leaves everything; "" for runs/<name of the config>.
+    config.workdir = ""
+    # Groups wanted.
+    config.num_clusters = 10
+    # Questions asked in all, and in how many rounds.
+    config.budget = 500
+    config.rounds = 1
+    # Who chooses what is asked: "idc", or any name of `idc_jax.selectors.names()`.
+    config.selector = "idc"
+    # The network's first weights: "pretrain", "random", or a checkpoint's path.
+    config.init = "pretrain"
+    # Progress bars.
+    config.progress = True
+
+    config.data = _data()
+    config.model = _model()
+    config.views = _views()
+    config.annotator = _annotator()
+    config.report = _report()
+    # idc_jax.train.pretrain.PretrainOptions
+    config.pretrain = ConfigDict(PretrainOptions()._asdict())
+    # idc_jax.methods.idc.IDCOptions
+    config.idc = ConfigDict(IDCOptions()._asdict())
+    # idc_jax.train.finetune.FinetuneOptions
+    config.finetune = ConfigDict(FinetuneOptions()._asdict())
+    # idc_jax.methods.dsac.DsacOptions and idc_jax.methods.dsac_training.DsacTraining
+    config.dsac = ConfigDict(DsacOptions()._asdict())
+    config.dsac_training = ConfigDict(DsacTraining()._asdict())
+    # idc_jax.methods.pcl.PclOptions and idc_jax.methods.pcl_training.PclTraining
+    config.pcl = ConfigDict(PclOptions()._asdict())
+    config.pcl_training = ConfigDict(PclTraining()._asdict())
+    return config
+
+
+def _data() -> ConfigDict:
+    data = ConfigDict()
+    # "digits", "tfds", "idx", "folder" or "features".
+    data.source = "digits"
+    # TFDS's data directory, the folder of IDX files or of images, or the file of features.
+    data.path = ""
+    # TFDS's data set; elsewhere a title in place of the path's own.
+    data.name = ""
+    # Side of the square that images are stored at, in pixels; 0 keeps their own.
+    data.image_size = 0
+    # Joined in this order.
+    data.splits = ("train", "test")
+    # Which labels to score against, where a data set has several; "" for the usual one.
+    data.label_key = ""
+    # The array of features within an .npz.
+    data.features_key = "features"
+    # Class subfolders of an image folder to keep; () for all.
+    data.classes = ()
+    # Another way to look at the classes: a name of idc_jax.data.target_maps, or "".
+    data.target_map = ""
+    # Keep so many samples only, the same share of each class; 0 for all.
+    data.limit = 0
+    # Gigabytes of the device's memory that the samples may take.
+    data.device_gigabytes = 8.0
+    # Where decoded arrays are kept; "" for $IDC_JAX_CACHE or ~/.cache/idc_jax.
+    data.cache = ""
+    return data
+
+
+def _model() -> ConfigDict:
+    model = ConfigDict()
+    # "resnet18", "resnet34", "resnet_small", "convnext_tiny" for images, "mlp" for features.
+    model.name = "resnet34"
+    # "imagenet" (7x7 stride 2, max-pool), "small" (3x3 stride 1), "" picks by the size.
+    model.stem = ""
+    # Channels of the first stage, units of an MLP's hidden layer; 0 for the network's own.
+    model.width = 0
+    # A last linear layer on the backbone; 0 for none.
+    model.embedding_dim = 0
+    # Layout of the two heads: "relu_first" (IDC's TCL), "plain" or with BatchNorm; see
+    # idc_jax.models.heads.
+    model.head = "relu_first"
+    # Computed in; parameters and statistics are always float32.
+    model.dtype = "float32"
+    return model
+
+
+def _views() -> ConfigDict:
+    views = ConfigDict()
+    # Side of what the network sees, in pixels; 0 for the images' own.
+    views.size = 0
+    # Mirror images left to right; not for digits and letters.
+    views.mirror = True
+    # Least area of the contrastive view's crop.
+    views.crop = 0.2
+    # Strengths of brightness, contrast, saturation and hue in the contrastive view.
+    views.jitter = (0.4, 0.4, 0.4, 0.1)
+    # Longest side of the hidden square in the strong view, as a fraction of the image's.
+    views.cutout = 75 / 224
+    # Random operations of the strong view.
+    views.operations = 4
+    # For features: noise as a fraction of a vector's root mean square, share of dropped entries.
+    views.noise = 0.2
+    views.dropout = 0.2
+    return views
+
+
+def _annotator() -> ConfigDict:
+    annotator = ConfigDict()
+    # "oracle" simulates a person from the labels, "page" serves a web page, "file" exports the
+    # questions and reads the answers.
+    annotator.kind = "oracle"
+    # "aligned" (the papers': clusters matched with classes) or "exemplar" (what a person sees).
+    annotator.oracle = "aligned"
+    # Share of wrong answers, and of questions skipped.
+    annotator.error_rate = 0.0
+    annotator.skip_rate = 0.0
+    # The file of answers for kind "file"; {round} in it is replaced.
+    annotator.file = ""
+    # Where the page is served; another host than this machine needs allow_remote.
+    annotator.host = "127.0.0.1"
+    annotator.port = 8765
+    annotator.allow_remote = False
+    # How many people answer each question, and how their answers become one: "majority" or
+    # "dawid_skene".
+    annotator.votes = 1
+    annotator.fusion = "majority"
+    return annotator
+
+
+def _report() -> ConfigDict:
+    report = ConfigDict()
+    # The 2-D map of all samples (a minute at 10,000 points).
+    report.map = True
+    # Points of the map; every pick is among them.
+    report.map_points = 5000
+    return report

@@ -1,0 +1,26 @@
+"""Features that somebody else's network made: an .npz with ``features``, perhaps ``labels``.
+
+    python launch.py --config=configs/features.py --config.data.path=FILE.npz \
+        --config.num_clusters=20 --config.budget=500
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+
+def get_config(method: str = "idc") -> ConfigDict:
+    """Build the configuration."""
+    config = base.get_config(method)
+    config.data.source = "features"
+    config.model.name = "mlp"
+    config.init = "random"
+    config.rounds = 5
+    config.idc.space = "input"
+    config.idc.hops = 3
+    config.idc.head_steps = 300
+    config.idc.candidates = "probability"
+    config.finetune.pseudo_labels = "graph"
+    config.finetune.learning_rate = 1e-3
+    config.finetune.min_steps = 500
+    return config

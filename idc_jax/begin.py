@@ -1,0 +1,135 @@
+"""How a network comes to its first variables: pre-trained here, at random, or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import flax.serialization
+import jax
+
+from idc_jax.checkpoint import Checkpoints
+from idc_jax.data.views import Views, view_batch
+from idc_jax.errors import UserError
+from idc_jax.methods.base import Begin, Log
+from idc_jax.models.base import Model, Variables
+from idc_jax.train import pretrain
+from idc_jax.train.pretrain import PretrainOptions, PretrainState
+
+# Epochs between two checkpoints of the pre-training.
+_EVERY = 10
+
+
+class Start(NamedTuple):
+    """Where the variables come from.
+
+    Attributes:
+      init: ``"pretrain"``, ``"random"``, or the path of a checkpoint.
+      pretraining: how to pre-train.
+    """
+
+    init: str
+    pretraining: PretrainOptions
+
+
+def make_begin(
+    start: Start,
+    model: Model,
+    views: Views,
+    data: jax.Array,
+    directory: Path,
+    *,
+    log: Log,
+    progress: bool,
+) -> Begin:
+    """Make the function that gives the first variables.
+
+    Args:
+      start: which way.
+      model: the network.
+      views: of its samples.
+      data: raw samples ``[n, ...]`` on the device.
+      directory: where the pre-training keeps its checkpoints; it goes on from the latest.
+      log: for the pre-training's losses.
+      progress: show a bar.
+
+    Raises:
+      UserError: a checkpoint that is not there.
+    """
+    if start.init == "random":
+        sample = view_batch(views.val, jax.random.key(0), data[:2])
+        return lambda key: model.init(key, sample)
+    if start.init != "pretrain":
+        path = Path(start.init).expanduser()
+        if not path.exists():
+            raise UserError(
+                f"init is {start.init!r}: no such file or folder; 'pretrain' and 'random' would do"
+            )
+        sample = view_batch(views.val, jax.random.key(0), data[:2])
+        return lambda key: _loaded(path, model.init(key, sample))
+    pretrain.check_options(start.pretraining, data.shape[0])
+    return lambda key: _pretrained(
+        key, start.pretraining, model, views, data, directory, log, progress
+    )
+
+
+def _pretrained(
+    key: jax.Array,
+    options: PretrainOptions,
+    model: Model,
+    views: Views,
+    data: jax.Array,
+    directory: Path,
+    log: Log,
+    progress: bool,
+) -> Variables:
+    checkpoints = Checkpoints(directory)
+    saved = checkpoints.latest()
+    resumed = None
+    if saved is not None:
+        pieces = pretrain.build(model, views, options, data.shape[0])
+        template = jax.eval_shape(pieces.init, key, data)
+        resumed = flax.serialization.from_state_dict(template, saved.tree)
+
+    def on_epoch(state: PretrainState, epoch: int) -> None:
+        if epoch % _EVERY == 0 or epoch == options.epochs:
+            checkpoints.save(epoch, flax.serialization.to_state_dict(state), {"epoch": epoch})
+
+    state = pretrain.pretrain(
+        key,
+        model,
+        views,
+        data,
+        options,
+        log=lambda values: log({"phase": "pretrain", **values}),
+        start=resumed,
+        on_epoch=on_epoch,
+        progress=progress,
+    )
+    checkpoints.close()
+    return state.variables
+
+
+def _loaded(path: Path, fresh: Variables) -> Variables:
+    """Variables of one of our own checkpoints: a run's folder, or one of its checkpoint folders."""
+    for folder in (path / "checkpoints" / "rounds", path / "checkpoints" / "pretrain", path):
+        if not folder.is_dir():
+            continue
+        saved = Checkpoints(folder).latest()
+        if saved is not None:
+            tree = saved.tree.get("state", saved.tree)
+            return _fitting(tree["variables"], fresh, path)
+    raise UserError(f"init is {str(path)!r}, which holds no checkpoint of a run")
+
+
+def _fitting(found: Variables, fresh: Variables, path: Path) -> Variables:
+    def same(here: jax.Array, there: jax.Array) -> None:
+        if here.shape != there.shape:
+            raise UserError(
+                f"{path} holds a weight of shape {here.shape} where the network has {there.shape}"
+            )
+
+    if jax.tree.structure(found) != jax.tree.structure(fresh):
+        raise UserError(f"{path} holds another network than the one configured")
+    jax.tree.map(same, found, fresh)
+    return found

@@ -1,0 +1,391 @@
+"""One experiment from its configuration: the only place that composes all the parts.
+
+Nothing below this module reads a config object.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from idc_jax import annotate, data, models
+from idc_jax.annotate.annotator import Annotator
+from idc_jax.annotate.store import Store
+from idc_jax.begin import Start, make_begin
+from idc_jax.data.augment.strong import StrongOptions
+from idc_jax.data.augment.weak import WeakOptions
+from idc_jax.data.base import Dataset
+from idc_jax.data.residency import Resident, place
+from idc_jax.data.target_maps import retarget
+from idc_jax.data.views import Views
+from idc_jax.errors import UserError
+from idc_jax.methods import dsac, idc, pcl
+from idc_jax.methods.base import Begin, Log, Method
+from idc_jax.methods.dsac_training import DsacTraining
+from idc_jax.methods.pcl_training import PclTraining
+from idc_jax.models.base import Model
+from idc_jax.ops import check_finite
+from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
+from idc_jax.run import Notify, Outcome, Plan, question_total, run
+from idc_jax.settings import check_settings
+from idc_jax.train.finetune import FinetuneOptions
+from idc_jax.train.pretrain import PretrainOptions
+from idc_jax.workdir import MetricsLog, check_writable, claim
+
+_VERSIONS = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+
+
+class Parts(NamedTuple):
+    """What a method is composed of.
+
+    Attributes:
+      config: the whole configuration.
+      dataset: the data.
+      data: its samples on the device.
+      model: the network.
+      views: of its samples.
+      begin: gives the network's first variables.
+      log: for losses.
+    """
+
+    config: ConfigDict
+    dataset: Dataset
+    data: jax.Array
+    model: Model
+    views: Views
+    begin: Begin
+    log: Log
+
+
+def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
+    """Load, cluster, ask, learn, evaluate and report.
+
+    Args:
+      config: see ``configs/base.py``.
+      workdir: where the run leaves everything, or left it off.
+
+    Returns:
+      The path of ``report.html``.
+
+    Raises:
+      UserError: anything that the user can put right. What is wrong with the configuration, the
+        data or the folder is found before anything is written.
+    """
+    workdir = Path(workdir)
+    check_settings(config)
+    check_writable(workdir)
+    seconds: dict[str, float] = {}
+    started = time.perf_counter()
+    dataset = load_dataset(config)
+    check_against_data(config, dataset)
+    seconds["load"] = time.perf_counter() - started
+    claim(workdir, config.to_dict())
+    log = MetricsLog(workdir / "metrics.jsonl")
+    with _annotators(config, dataset, workdir) as (make_annotator, notify, learning):
+        method = make_method(config, dataset, workdir, lambda values: (log(values), learning(values)))
+        outcome = run(
+            method,
+            dataset,
+            make_annotator,
+            Plan(config.budget, config.rounds, config.seed),
+            workdir,
+            log=log,
+            seconds=seconds,
+            notify=notify,
+        )
+    outcome.seconds["total"] = sum(outcome.seconds.values())
+    return write_outcome(config, dataset, outcome, log, workdir)
+
+
+def load_dataset(config: ConfigDict) -> Dataset:
+    """Load what ``config.data`` names."""
+    wanted = config.data
+    dataset = data.load(
+        wanted.source,
+        path=wanted.path or None,
+        name=wanted.name or None,
+        image_size=wanted.image_size or None,
+        splits=tuple(wanted.splits),
+        label_key=wanted.label_key or None,
+        features_key=wanted.features_key,
+        classes=tuple(wanted.classes),
+        limit=wanted.limit or None,
+        seed=config.seed,
+        cache_dir=wanted.cache or None,
+    )
+    return retarget(dataset, wanted.target_map) if wanted.target_map else dataset
+
+
+def check_against_data(config: ConfigDict, dataset: Dataset) -> None:
+    """Refuse what this data set cannot do.
+
+    Raises:
+      UserError: one line that says what came and what would do.
+    """
+    n = dataset.size
+    if config.num_clusters > n:
+        raise UserError(f"num_clusters is {config.num_clusters}, but there are {n} samples")
+    if config.method != "pcl" and config.budget > n:
+        raise UserError(f"budget is {config.budget}, but there are {n} samples to ask about")
+    if dataset.kind == "features":
+        check_finite(dataset.inputs, "features")
+    if dataset.labels is None and config.annotator.kind == "oracle":
+        raise UserError(
+            f"{dataset.name} has no labels for a simulated annotator to know; "
+            "use --config.annotator.kind=page or file"
+        )
+    if dataset.kind == "features" and config.model.name != "mlp":
+        raise UserError(f"model.name is {config.model.name!r}, but the data are features: use mlp")
+    if dataset.inputs.nbytes > config.data.device_gigabytes * 1e9:
+        raise UserError(
+            f"the samples take {dataset.inputs.nbytes / 1e9:.1f} GB, and data.device_gigabytes "
+            f"allows {config.data.device_gigabytes}; lower data.image_size or raise it"
+        )
+
+
+def make_method(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) -> Method:
+    """Compose the network, its views, its beginning and the method."""
+    model, views = make_network(config, dataset)
+    resident = place(dataset.inputs, int(config.data.device_gigabytes * 1e9))
+    assert isinstance(resident, Resident)
+    begin = make_begin(
+        Start(config.init, PretrainOptions(**config.pretrain)),
+        model,
+        views,
+        resident.array,
+        workdir / "checkpoints" / "pretrain",
+        log=log,
+        progress=config.progress,
+    )
+    parts = Parts(config, dataset, resident.array, model, views, begin, log)
+    return _BUILDERS[config.method](parts)
+
+
+def make_network(config: ConfigDict, dataset: Dataset) -> tuple[Model, Views]:
+    """Build the network and the views of ``dataset``'s samples."""
+    shape = dataset.inputs.shape[1:]
+    wanted = config.views
+    if dataset.kind == "features":
+        views = data.feature_views(
+            weak_noise=wanted.noise / 2,
+            strong_noise=wanted.noise,
+            weak_dropout=wanted.dropout / 2,
+            strong_dropout=wanted.dropout,
+            scale=0.0,
+        )
+        seen: tuple[int, ...] = shape
+    else:
+        size = wanted.size or max(shape[:2])
+        views = data.image_views(
+            shape,
+            size,
+            weak=WeakOptions(
+                crop_scale=(wanted.crop, 1.0), mirror=wanted.mirror, jitter=tuple(wanted.jitter)
+            ),
+            strong=StrongOptions(
+                mirror=wanted.mirror, operations=wanted.operations, cutout=wanted.cutout
+            ),
+        )
+        seen = (size, size, shape[2])
+    model = models.build(
+        config.model.name,
+        num_clusters=config.num_clusters,
+        input_shape=seen,
+        stem=config.model.stem or None,
+        width=config.model.width or None,
+        embedding_dim=config.model.embedding_dim or None,
+        head=config.model.head,
+        dtype=jnp.dtype(config.model.dtype),
+    )
+    return model, views
+
+
+def _idc(parts: Parts) -> Method:
+    config = parts.config
+    return idc.build(
+        parts.model,
+        parts.views,
+        parts.data,
+        num_clusters=config.num_clusters,
+        begin=parts.begin,
+        selector=config.selector,
+        options=idc.IDCOptions(**config.idc),
+        finetuning=FinetuneOptions(**config.finetune),
+        log=parts.log,
+        progress=config.progress,
+    )
+
+
+def _dsac(parts: Parts) -> Method:
+    config = parts.config
+    return dsac.build(
+        parts.model,
+        parts.views,
+        parts.data,
+        num_clusters=config.num_clusters,
+        begin=parts.begin,
+        options=dsac.DsacOptions(**config.dsac),
+        training=DsacTraining(**config.dsac_training),
+        log=parts.log,
+        progress=config.progress,
+    )
+
+
+def _pcl(parts: Parts) -> Method:
+    config = parts.config
+    return pcl.build(
+        parts.model,
+        parts.views,
+        parts.data,
+        parts.dataset.train,
+        num_clusters=config.num_clusters,
+        head=config.model.head,
+        total_budget=config.budget,
+        begin=parts.begin,
+        options=pcl.PclOptions(**config.pcl),
+        training=PclTraining(**config.pcl_training),
+        log=parts.log,
+        progress=config.progress,
+    )
+
+
+_BUILDERS: dict[str, Callable[[Parts], Method]] = {"idc": _idc, "dsac": _dsac, "pcl": _pcl}
+
+
+@contextmanager
+def _annotators(
+    config: ConfigDict, dataset: Dataset, workdir: Path
+) -> Iterator[tuple[Callable[[np.ndarray], Annotator], Notify, Log]]:
+    """Who answers, who is told what happens, and who is shown the losses."""
+    wanted = config.annotator
+    fused = {"votes": wanted.votes, "fusion": wanted.fusion}
+    quiet: Notify = _announce
+    if wanted.kind == "oracle":
+        yield lambda probs: _oracle(config, dataset, probs), quiet, lambda _: None
+    elif wanted.kind == "file":
+        reader = annotate.from_file(
+            wanted.file, directory=workdir, names=dataset.names, **fused
+        )
+        yield lambda _: reader, quiet, lambda _: None
+    else:
+        from idc_jax.annotate.page import serve
+
+        with (
+            Store(workdir / "answers.db") as store,
+            serve(
+                store,
+                dataset,
+                num_clusters=config.num_clusters,
+                host=wanted.host,
+                port=wanted.port,
+                allow_remote=wanted.allow_remote,
+                **fused,
+            ) as page,
+        ):
+            print(f"Questions are asked at {page.url}", flush=True)
+            yield lambda _: page.annotator, _shown_on(page), page.progress
+            page.finish()
+
+
+def _shown_on(page: Any) -> Notify:
+    before: dict[str, Any] = {}
+
+    def notify(event: str, values: Mapping[str, Any]) -> None:
+        _announce(event, values)
+        if event != "evaluated":
+            return
+        if values["round"]:
+            page.show_result(
+                {"round": values["round"], "before": dict(before), "after": values["metrics"] or {}}
+            )
+        before.update(values["metrics"] or {})
+
+    return notify
+
+
+def _announce(event: str, values: Mapping[str, Any]) -> None:
+    if event == "evaluated":
+        scores = values["metrics"] or {}
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
+        health = values["health"]
+        shown = shown or f"{health['live_clusters']:.0f} live clusters"
+        print(f"round {values['round']}, {values['questions']:4d} questions: {shown}", flush=True)
+    elif event == "init":
+        logging.info("starting")
+
+
+def _oracle(config: ConfigDict, dataset: Dataset, probabilities: np.ndarray) -> Annotator:
+    wanted = config.annotator
+    rates = {"error_rate": wanted.error_rate, "skip_rate": wanted.skip_rate, "seed": config.seed}
+    assert dataset.labels is not None
+    if wanted.oracle == "exemplar":
+        return annotate.exemplar(dataset.labels, **rates)
+    return annotate.aligned(
+        dataset.labels, probabilities.argmax(1), config.num_clusters, **rates
+    )
+
+
+def write_outcome(
+    config: ConfigDict, dataset: Dataset, outcome: Outcome, log: MetricsLog, workdir: Path
+) -> Path:
+    """Write ``result.json``, ``assignments.csv`` and ``report.html``."""
+    result = make_result(config, dataset, outcome)
+    write_assignments(
+        workdir / "assignments.csv",
+        probabilities=outcome.final,
+        names=dataset.names,
+        rounds=outcome.rounds,
+        class_names=dataset.class_names,
+    )
+    report = write_report(
+        workdir,
+        dataset=dataset,
+        result=result,
+        rounds=outcome.rounds,
+        initial_probabilities=outcome.initial,
+        final_probabilities=outcome.final,
+        embeddings=outcome.embeddings,
+        metrics_log=log.lines,
+        options=ReportOptions(
+            draw_map=config.report.map, map_points=config.report.map_points, seed=config.seed
+        ),
+    )
+    # Last: who finds it knows that the run is complete.
+    write_result(workdir / "result.json", result)
+    return report
+
+
+def make_result(config: ConfigDict, dataset: Dataset, outcome: Outcome) -> dict[str, Any]:
+    """Put together ``result.json``."""
+    scored = [entry["metrics"] for entry in outcome.history]
+    best = max(scored, key=lambda m: m["acc"]) if scored[0] else None
+    device = jax.devices()[0]
+    return {
+        "config": config.to_dict(),
+        "method": config.method,
+        "dataset": dataset.name,
+        "num_samples": dataset.size,
+        "num_clusters": config.num_clusters,
+        "device": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _VERSIONS},
+        },
+        "questions": question_total(outcome.rounds),
+        "rounds": outcome.history,
+        "initial": scored[0],
+        "final": scored[-1],
+        "best": best,
+        "seconds": outcome.seconds,
+    }

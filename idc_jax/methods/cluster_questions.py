@@ -1,0 +1,75 @@
+"""Cluster questions: which clusters a sample is offered, and who stands for each of them."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from idc_jax.annotate.questions import Questions
+from idc_jax.selectors import Selection
+
+# Samples shown around each exemplar.
+_MEMBERS = 6
+
+
+def ask_clusters(
+    round_: int,
+    picks: Selection,
+    *,
+    similarities: jax.Array,
+    offered: jax.Array,
+    counts: jax.Array,
+    num_candidates: int,
+    assignments: jax.Array,
+) -> Questions:
+    """Turn picks into "which of these clusters?".
+
+    Args:
+      round_: from 1.
+      picks: what the selector chose.
+      similarities: ``[n, c]``, cosines to the centres: the sample highest in a column is the
+        cluster's exemplar, whether it is a member or not (IDC's rule).
+      offered: ``[n, c]``, the candidates are a row's highest.
+      counts: ``[c]``, members per cluster; an empty one is never offered.
+      num_candidates: T, capped at the clusters.
+      assignments: int ``[n]``, the present clusters.
+
+    Returns:
+      The questions.
+    """
+    clusters = offered.shape[1]
+    indices = np.asarray(picks.indices)
+    kept = indices >= 0
+    indices, values = indices[kept], np.asarray(picks.values)[kept]
+    alive = counts > 0
+    scores = jnp.where(alive, offered[indices], -jnp.inf)
+    width = min(num_candidates, clusters)
+    order = jnp.argsort(-scores, axis=-1, stable=True)[:, :width]
+    known = jnp.take_along_axis(scores, order, axis=-1) > -jnp.inf
+    exemplars, members = _shown(similarities, assignments, alive)
+    return Questions(
+        kind="cluster",
+        round=round_,
+        indices=indices.astype(np.int32),
+        candidates=np.asarray(jnp.where(known, order, -1), np.int32),
+        exemplars=exemplars,
+        members=members,
+        values=values.astype(np.float32),
+    )
+
+
+def _shown(
+    similarities: jax.Array, assignments: jax.Array, alive: jax.Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """Exemplars ``[c]`` and the members nearest each centre ``[c, r]``."""
+    exemplars = jnp.where(alive, jnp.argmax(similarities, axis=0), -1)
+    own = assignments[:, None] == jnp.arange(similarities.shape[1])
+    inside = jnp.where(own, similarities, -jnp.inf).at[exemplars, jnp.arange(len(alive))].set(
+        -jnp.inf
+    )
+    width = min(_MEMBERS, similarities.shape[0])
+    nearest = jnp.argsort(-inside, axis=0)[:width]
+    there = jnp.take_along_axis(inside, nearest, axis=0) > -jnp.inf
+    members = jnp.where(there & alive, nearest, -1).T
+    return np.asarray(exemplars, np.int32), np.asarray(members, np.int32)

@@ -1,0 +1,85 @@
+"""Run an experiment: cluster, ask, learn, report.
+
+    python launch.py --config=configs/digits.py
+    python launch.py --config=configs/features.py --config.data.path=FILE.npz
+    python launch.py --config=configs/digits.py --config.annotator.kind=page
+
+Every option of a config can be set as --config.NAME=VALUE; --options lists them with their values.
+The same command in the same --workdir goes on where it was stopped.
+"""
+
+import contextlib
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from idc_jax.errors import UserError
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "What to run: configs/NAME.py, with a method behind a colon (:dsac)."
+)
+_WORKDIR = flags.DEFINE_string("workdir", "", "Where the run leaves everything; runs/NAME if empty.")
+_OPTIONS = flags.DEFINE_bool("options", False, "List the options of --config and stop.")
+_HELP = flags.DEFINE_bool("usage", False, "Show this text and stop.")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run what ``argv`` asks for; 0 when done, 2 where the user has to change something."""
+    try:
+        return _main(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _main(argv: Sequence[str]) -> int:
+    if any(arg in ("--help", "-h", "-help", "--usage") for arg in argv[1:]):
+        print(__doc__ + "\nflags:\n" + flags.FLAGS.module_help(sys.modules[__name__]))
+        return 0
+    _parse(argv)
+    config = _CONFIG.value
+    if _OPTIONS.value:
+        print(config)
+        return 0
+    from idc_jax.experiment import run_experiment
+
+    logging.set_verbosity(logging.WARNING)
+    logging.use_absl_handler()
+    name = Path(flags.FLAGS["config"].config_filename.split(":")[0]).stem  # type: ignore[attr-defined]
+    default = name if config.method == "idc" else f"{name}_{config.method}"
+    workdir = Path(_WORKDIR.value or config.workdir or Path("runs") / default)
+    report = run_experiment(config, workdir)
+    print(f"report: {report.resolve()}")
+    return 0
+
+
+def _parse(argv: Sequence[str]) -> None:
+    """Parse the flags; what is wrong with them becomes one line."""
+    if not any(arg.split("=")[0] in ("--config", "-config") for arg in argv[1:]):
+        raise UserError("no --config given; --config=configs/digits.py is a good first one")
+    try:
+        # Flags of other libraries complain on stderr as well.
+        with contextlib.redirect_stderr(io.StringIO()):
+            rest = flags.FLAGS(list(argv))
+    except (flags.Error, AttributeError, KeyError, ValueError, TypeError) as error:
+        raise UserError(_one_line(error)) from error
+    except (OSError, ImportError) as error:
+        raise UserError(f"--config cannot be read: {_one_line(error)}") from error
+    if len(rest) > 1:
+        raise UserError(f"unexpected {' '.join(rest[1:])!r}; options are given as --config.NAME=VALUE")
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error.args[0]) if error.args else str(error)
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
