@@ -18,6 +18,7 @@ from idc_jax.models.mlp import MLP
 from idc_jax.models.resnet import ResNet, Stem
 
 MLP_EMBEDDING_DIM = 128
+MLP_LAYERS = 2
 # Above this side the 224-px stem's fourfold reduction still leaves something to look at.
 SMALL_STEM_LIMIT = 96
 
@@ -39,7 +40,8 @@ def _convnext_tiny(stem: Stem, width: int | None, **options: Any) -> nn.Module:
 def _mlp(stem: Stem, width: int | None, embedding_dim: int | None, **options: Any) -> nn.Module:
     del stem
     options.pop("conv")
-    return MLP((512 if width is None else width,), embedding_dim or MLP_EMBEDDING_DIM, **options)
+    hidden = (512 if width is None else width,) * MLP_LAYERS
+    return MLP(hidden, embedding_dim or MLP_EMBEDDING_DIM, **options)
 
 
 _IMAGE_NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -81,7 +83,7 @@ def build(
       input_shape: of one input as the network sees it (after the view): ``(h, w, c)`` or ``(d,)``.
       stem: ``"imagenet"`` (7x7 stride 2 and max-pool) or ``"small"`` (3x3 stride 1); None picks
         by ``input_shape``.
-      width: of the first stage, or of the MLP's hidden layer; None for the network's own.
+      width: of the first stage, or of the MLP's two hidden layers; None for the network's own.
       embedding_dim: width of a last linear layer on the backbone; None for no such layer (an
         MLP's is then 128).
       head: the heads' layout, see :class:`idc_jax.models.heads.Head`.
