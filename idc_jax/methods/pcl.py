@@ -9,6 +9,7 @@ and predict it once.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal, NamedTuple, get_args
 
 import flax.serialization
@@ -119,7 +120,7 @@ def build(
       UserError: options that mean nothing, or no sample to train on.
     """
     check_options(options, training, train)
-    model = _attending(plain, num_clusters, head, options)
+    model = _attending(plain, num_clusters, head, options.attention, options.num_heads)
     num_samples = data.shape[0]
     train_blocks = -(-int(np.sum(train)) // training.block_size)
 
@@ -263,7 +264,8 @@ def pick_pairs(
         other=second,
         valid=jnp.asarray(valid),
         asked=asked,
-        per_block=options.per_block or None,
+        # Twice the even share: a block that has little left to ask passes its part on.
+        per_block=options.per_block or 2 * -(-budget // known.shape[0]),
         use_uncertain=options.picks in ("both", "uncertain"),
         use_hard=options.picks in ("both", "hard"),
     )
@@ -315,17 +317,15 @@ def check_options(options: PclOptions, training: PclTraining, train: np.ndarray)
         raise UserError("pcl trains on the training split, but fewer than 2 samples belong to it")
 
 
+@functools.lru_cache(maxsize=32)
 def _attending(
-    plain: Model, num_clusters: int, head: HeadLayout, options: PclOptions
+    plain: Model, num_clusters: int, head: HeadLayout, attention: Attention, num_heads: int
 ) -> BlockModel:
-    if options.attention == "none":
+    """The same parts give the same functions, so that a second run compiles nothing anew."""
+    if attention == "none":
         return without_attention(plain)
     return with_attention(
-        plain,
-        num_clusters=num_clusters,
-        head=head,
-        num_heads=options.num_heads,
-        start=options.attention,
+        plain, num_clusters=num_clusters, head=head, num_heads=num_heads, start=attention
     )
 
 

@@ -46,7 +46,7 @@ def toy():
     return network, views, inputs, labels, np.arange(150) < 110, lambda key: trained
 
 
-def build(toy, attention="identity", epochs=30, total_budget=BUDGET, **options):
+def build(toy, attention="identity", epochs=60, total_budget=BUDGET, **options):
     network, views, inputs, _, train, begin = toy
     return pcl.build(
         network,
@@ -54,7 +54,7 @@ def build(toy, attention="identity", epochs=30, total_budget=BUDGET, **options):
         inputs,
         train,
         options=pcl.PclOptions(**{"attention": attention, "num_heads": 2, **options}),
-        training=PclTraining(block_size=SIZE, warmup_epochs=1, epochs=epochs, learning_rate=3e-3),
+        training=PclTraining(block_size=SIZE, warmup_epochs=1, epochs=epochs, learning_rate=1e-3),
         num_clusters=C,
         head="plain",
         total_budget=total_budget,
