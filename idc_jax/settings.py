@@ -24,6 +24,8 @@ def check_settings(config: Any) -> None:
     _one_of("model.name", config.model.name, models.names())
     _one_of("annotator.kind", config.annotator.kind, ("oracle", "page", "file"))
     _one_of("annotator.oracle", config.annotator.oracle, ("aligned", "exemplar"))
+    _one_of("views.weak", config.views.weak, ("crop", "warp"))
+    _one_of("views.strong", config.views.strong, ("randaugment", "weak"))
     _one_of("annotator.fusion", config.annotator.fusion, ("majority", "dawid_skene"))
     _one_of("selector", config.selector, selectors.names())
     _one_of("model.dtype", config.model.dtype, ("float32", "bfloat16"))

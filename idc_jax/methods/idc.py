@@ -51,7 +51,8 @@ class IDCOptions(NamedTuple):
         ``"input"`` itself, for features that somebody else's network made.
       hops: average the embeddings over their neighbours this often before clustering and
         selecting; 0 is the paper.
-      graph_neighbors: neighbours per sample in that averaging and in spreading answers.
+      hop_neighbors: neighbours per sample in that averaging.
+      graph_neighbors: neighbours per sample along which answers spread.
       spread: α, how far answers reach along the graph where the fine-tuning learns from it.
       ensemble: where it does, predict by the mean of the network and the graph.
       head_steps: steps in which the cluster head learns the k-means clusters before anything is
@@ -69,6 +70,7 @@ class IDCOptions(NamedTuple):
     candidates: Literal["cosine", "probability"] = "cosine"
     space: Space = "network"
     hops: int = 0
+    hop_neighbors: int = 10
     graph_neighbors: int = 15
     spread: float = 0.95
     ensemble: bool = True
@@ -83,6 +85,7 @@ class IDCState(NamedTuple):
       variables: the network's.
       embeddings: float32 ``[n, d]``, of unit length, where samples are compared.
       neighbors: the graph along which answers spread, ``[n, k]`` each.
+      near: the nearest by ``embeddings``, ``[n, K]`` each, for the representativeness.
       probabilities: float32 ``[n, c]``, the present prediction.
       prior: float32 ``[n, c]``, the prediction before any answer.
       choice: int32 ``[n]``, the answers; ``UNASKED`` for none.
@@ -93,6 +96,7 @@ class IDCState(NamedTuple):
     variables: Variables
     embeddings: jax.Array
     neighbors: ops.Neighbors
+    near: ops.Neighbors
     probabilities: jax.Array
     prior: jax.Array
     choice: jax.Array
@@ -139,9 +143,7 @@ def build(
         begin_key, cluster_key, head_key = jax.random.split(key, 3)
         variables = begin(begin_key)
         outputs = network(variables)
-        plain = plain_embeddings(outputs)
-        neighbors = graph_of(plain)
-        z = _smoothed(plain, neighbors, options.hops)
+        z, neighbors, near = compare(outputs)
         if options.head_steps:
             clusters = ops.kmeans(cluster_key, z, num_clusters, restarts=options.restarts)
             targets = jax.nn.one_hot(clusters.assignments, num_clusters)
@@ -166,6 +168,7 @@ def build(
             variables=variables,
             embeddings=z,
             neighbors=neighbors,
+            near=near,
             probabilities=probs,
             prior=probs,
             choice=jnp.full(data.shape[0], UNASKED, jnp.int32),
@@ -181,12 +184,16 @@ def build(
             return ops.normalize(data.reshape(data.shape[0], -1).astype(jnp.float32))
         return ops.normalize(outputs.embedding)
 
-    def graph_of(embeddings: jax.Array) -> ops.Neighbors:
-        if not (options.hops or spreads):
-            # Nobody looks at it, but a checkpoint holds no empty array.
-            nothing = (data.shape[0], 1)
-            return ops.Neighbors(jnp.zeros(nothing), jnp.zeros(nothing, jnp.int32))
-        return ops.knn(embeddings, min(options.graph_neighbors, data.shape[0] - 1))
+    def compare(outputs: Outputs) -> tuple[jax.Array, ops.Neighbors, ops.Neighbors]:
+        """Where samples are compared, the graph that answers spread along, and the nearest."""
+        plain = plain_embeddings(outputs)
+        wanted = max(options.graph_neighbors, options.num_neighbors)
+        found = ops.knn(plain, wanted)
+        graph = _nearest(found, options.graph_neighbors)
+        if not options.hops:
+            return plain, graph, _nearest(found, options.num_neighbors)
+        z = ops.normalize(smooth(plain, _nearest(found, options.hop_neighbors), hops=options.hops))
+        return z, graph, ops.knn(z, options.num_neighbors)
 
     def ask(key: jax.Array, state: IDCState, round_: int, budget: int) -> tuple[Any, Questions]:
         center_key, select_key = jax.random.split(key)
@@ -215,6 +222,7 @@ def build(
         own: dict[str, Any] = {}
         if selector == "idc":
             own = {
+                "neighbors": state.near,
                 "num_neighbors": options.num_neighbors,
                 "use_hardness": options.use_hardness,
                 "use_representativeness": options.use_representativeness,
@@ -253,10 +261,8 @@ def build(
         """Where the embedding is the network's, the answers have moved it."""
         if options.space == "input":
             return state
-        plain = plain_embeddings(outputs)
-        neighbors = graph_of(plain)
-        z = _smoothed(plain, neighbors, options.hops)
-        return state._replace(embeddings=z, neighbors=neighbors)
+        z, neighbors, near = compare(outputs)
+        return state._replace(embeddings=z, neighbors=neighbors, near=near)
 
     return Method(
         init=init,
@@ -270,11 +276,12 @@ def build(
 
 def restore(tree: dict[str, Any]) -> IDCState:
     """Build the state from its plain dict."""
-    return IDCState(**{**tree, "neighbors": ops.Neighbors(**tree["neighbors"])})
+    graphs = {name: ops.Neighbors(**tree[name]) for name in ("neighbors", "near")}
+    return IDCState(**{**tree, **graphs})
 
 
-def _smoothed(plain: jax.Array, neighbors: ops.Neighbors, hops: int) -> jax.Array:
-    return ops.normalize(smooth(plain, neighbors, hops=hops)) if hops else plain
+def _nearest(found: ops.Neighbors, count: int) -> ops.Neighbors:
+    return ops.Neighbors(found.distances2[:, :count], found.indices[:, :count])
 
 
 def _centers(
@@ -329,7 +336,7 @@ def _check(options: IDCOptions, selector: str, num_clusters: int, num_samples: i
             raise UserError(
                 f"idc.{name} is {getattr(options, name)!r}; one of {', '.join(known)} would do"
             )
-    for name in ("num_candidates", "num_neighbors", "graph_neighbors", "restarts"):
+    for name in ("num_candidates", "num_neighbors", "hop_neighbors", "graph_neighbors", "restarts"):
         if getattr(options, name) < 1:
             raise UserError(f"idc.{name} is {getattr(options, name)}; 1 or more would do")
     if not 0 <= options.spread < 1:
