@@ -1,0 +1,34 @@
+# Everything happens in an environment of its own, .venv.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: help run test lint clean
+
+help: ## this text
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+run: $(VENV)/run ## cluster the digits, ask 50 questions, report in runs/digits
+	$(RUN) launch.py --config=configs/digits.py --workdir=runs/digits
+
+test: $(VENV)/test ## all tests
+	$(RUN) -m pytest -n 2 --dist=worksteal -q
+
+lint: $(VENV)/test ## ruff and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+clean: ## remove the environment and what the runs left
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: $(VENV)/bin/python requirements.txt
+	$(RUN) -m pip install -q --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/test: $(VENV)/run pyproject.toml
+	$(RUN) -m pip install -q --disable-pip-version-check -e '.[train,data,page,dev]'
+	touch $@
