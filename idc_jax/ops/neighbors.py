@@ -9,7 +9,16 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
-from idc_jax.ops import arrays, blocks
+from idc_jax.ops import arrays, blocks, symmetric, topk
+
+# Neighbours found beyond those wanted, so that rounding in the product cannot lose one.
+_SPARE = 4
+# Below this many points, whole rows of the distance matrix are cheap and compile faster.
+_SYMMETRIC_FROM = 2 * symmetric.TILE
+# Rows of the distance matrix held at a time: as many as fit 256 MB.
+_STRIPE_ENTRIES = 2**26
+_MIN_STRIPE, _MAX_STRIPE = 16, 1024
+_CHUNK = 64
 
 Metric = Literal["sqeuclidean", "cosine"]
 
@@ -32,7 +41,6 @@ def knn(
     *,
     queries: jax.Array | None = None,
     metric: Metric = "sqeuclidean",
-    block: int = 1024,
 ) -> Neighbors:
     """The ``k`` nearest rows of ``x`` to each row of ``x``, or of ``queries``.
 
@@ -45,7 +53,6 @@ def knn(
       k: neighbours wanted, at least 0.
       queries: points ``[m, d]`` whose neighbours are wanted; ``x`` itself by default.
       metric: ``"sqeuclidean"`` or ``"cosine"`` (``1 − cosine``, of rows scaled to unit length).
-      block: queries handled at a time; memory grows as ``block × n``.
 
     Returns:
       :class:`Neighbors`, ``[n, k]`` or ``[m, k]``.
@@ -63,22 +70,42 @@ def knn(
     k = min(k, x.shape[0] - int(exclude_self))
     if metric == "cosine":
         x, queries = arrays.normalize(x), arrays.normalize(queries)
-    found = _knn(x, queries, k, exclude_self, block)
+    found = _knn(x, queries, k, exclude_self)
     return found._replace(distances2=found.distances2 / 2) if metric == "cosine" else found
 
 
-@functools.partial(jax.jit, static_argnames=("k", "exclude_self", "block"))
-def _knn(x: jax.Array, queries: jax.Array, k: int, exclude_self: bool, block: int) -> Neighbors:
-    columns = jnp.arange(x.shape[0])
+@functools.partial(jax.jit, static_argnames=("k", "exclude_self"))
+def _knn(x: jax.Array, queries: jax.Array, k: int, exclude_self: bool) -> Neighbors:
+    # Distances do not change when the mean is taken off, and rounding errors shrink with it.
+    mean = jnp.mean(x, axis=0)
+    x, queries = x - mean, queries - mean
+    wanted = min(k + _SPARE, x.shape[0] - int(exclude_self))
+    by_stripes = functools.partial(_by_stripes, k=wanted, exclude_self=exclude_self)
+    if exclude_self and x.shape[0] >= _SYMMETRIC_FROM and wanted < symmetric.TILE:
+        indices = jax.lax.platform_dependent(
+            x, queries, cpu=lambda x, _: symmetric.nearest(x, wanted), default=by_stripes
+        )
+    else:
+        indices = by_stripes(x, queries)
+    found = _refine(x, queries, indices)
+    return Neighbors(found.distances2[:, :k], found.indices[:, :k])
+
+
+def _by_stripes(x: jax.Array, queries: jax.Array, k: int, exclude_self: bool) -> jax.Array:
+    """Indices of the ``k`` nearest, from whole rows of the distance matrix, a few at a time."""
+    n = x.shape[0]
+    padded = jnp.pad(x, ((0, -n % _CHUNK), (0, 0)))
+    columns = jnp.arange(padded.shape[0])
+    bias = jnp.where(columns < n, -0.5 * arrays.squared_norms(padded), -jnp.inf)
 
     def nearest(rows: jax.Array, points: jax.Array) -> jax.Array:
-        distances2 = arrays.squared_distances(points, x)
+        scores = arrays.inner(points, padded) + bias[None]
         if exclude_self:
-            distances2 = jnp.where(rows[:, None] == columns[None], jnp.inf, distances2)
-        return jax.lax.top_k(-distances2, k)[1]
+            scores = jnp.where(rows[:, None] == columns[None], -jnp.inf, scores)
+        return topk.top_k(scores, k, _CHUNK)[1]
 
-    indices = blocks.map_rows(nearest, (jnp.arange(queries.shape[0]), queries), block)
-    return _refine(x, queries, indices)
+    block = max(_MIN_STRIPE, min(_MAX_STRIPE, _STRIPE_ENTRIES // n))
+    return blocks.map_rows(nearest, (jnp.arange(queries.shape[0]), queries), block)
 
 
 def _refine(x: jax.Array, queries: jax.Array, indices: jax.Array, block: int = 256) -> Neighbors:
@@ -89,5 +116,4 @@ def _refine(x: jax.Array, queries: jax.Array, indices: jax.Array, block: int = 2
 
     distances2 = blocks.map_rows(exact, (queries, indices), block)
     # Two keys: equal distances are ordered by index.
-    distances2, indices = jax.lax.sort((distances2, indices), num_keys=2)
-    return Neighbors(distances2, indices)
+    return Neighbors(*jax.lax.sort((distances2, indices), num_keys=2))

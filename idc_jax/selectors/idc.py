@@ -82,4 +82,8 @@ def idc_from_scores(
     """Algorithm 1 on unit-length ``z`` ``[n, d]`` with ``h + r`` given as ``base`` ``[n]``."""
     if not use_diversity:
         return masks.top(base, candidates, budget)
-    return greedy.diverse(z, base, budget, labelled, candidates)
+    return greedy.farthest(z, base, budget, labelled, candidates, _log_dissimilarity)
+
+
+def _log_dissimilarity(z: jax.Array, other: jax.Array) -> jax.Array:
+    return scores.log_dissimilarity(arrays.inner(z, other))
