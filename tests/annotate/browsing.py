@@ -138,6 +138,7 @@ class Person:
         for key in keys:
             self.see()
             self.page.keyboard.press(key)
+            time.sleep(0.03)  # what comes faster from one key is taken for a bounce
 
     def shown(self):
         """The indices of the samples of the question on the screen, read from its pictures."""

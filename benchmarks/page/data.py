@@ -1,0 +1,51 @@
+"""70,000 small images: Fashion-MNIST where Debian's package has installed it, else noise."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+
+from idc_jax.annotate import Questions
+from idc_jax.data.base import Dataset
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+COUNT, SIDE, NUM_CLASSES = 70_000, 28, 10
+
+
+def _read(name, offset):
+    with gzip.open(FASHION / name) as file:
+        return np.frombuffer(file.read(), np.uint8, offset=offset)
+
+
+def load():
+    """The images and classes, train then test."""
+    if FASHION.is_dir():
+        parts = ("train", "t10k")
+        pixels = [_read(f"{part}-images-idx3-ubyte.gz", 16) for part in parts]
+        labels = [_read(f"{part}-labels-idx1-ubyte.gz", 8) for part in parts]
+        images, classes = np.concatenate(pixels), np.concatenate(labels)
+    else:
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, COUNT * SIDE**2, dtype=np.uint8)
+        classes = rng.integers(0, NUM_CLASSES, COUNT)
+    images = images.reshape(-1, SIDE, SIDE, 1)
+    train = np.arange(len(images)) < 60_000
+    name = "Fashion-MNIST" if FASHION.is_dir() else "noise"
+    return Dataset(name, "images", images, classes.astype(np.int32), (), (), train, ())
+
+
+def cluster_questions(dataset, count, seed=0):
+    """``count`` cluster questions about random images, five random candidates each."""
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(dataset.labels == label)[:7] for label in range(NUM_CLASSES)]
+    return Questions(
+        kind="cluster",
+        round=1,
+        indices=rng.choice(dataset.size, count, replace=False).astype(np.int32),
+        candidates=np.stack([rng.permutation(NUM_CLASSES)[:5] for _ in range(count)]).astype(
+            np.int32
+        ),
+        exemplars=np.asarray([found[0] for found in members], np.int32),
+        members=np.asarray([found[1:] for found in members], np.int32),
+        values=np.zeros(count, np.float32),
+    )
