@@ -8,6 +8,7 @@ neighbour. Both halves are exact; no tile outlives its step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -23,6 +24,10 @@ _CHUNK = 32
 _TAKE = 4
 
 
+# (chunks [b, t], positions [b, t·chunk]) -> products there [b, t·chunk].
+_Inside = Callable[[jax.Array, jax.Array], jax.Array]
+
+
 class _Best(NamedTuple):
     """Running best: ``scores`` ``[n, k]``, higher is nearer, and ``indices`` ``[n, k]``."""
 
@@ -35,7 +40,9 @@ class _Best(NamedTuple):
 
     def with_rows(self, part: _Best, block: jax.Array, size: int) -> _Best:
         pairs = zip(self, part, strict=True)
-        return _Best(*(jax.lax.dynamic_update_slice_in_dim(a, b, block * size, 0) for a, b in pairs))
+        return _Best(
+            *(jax.lax.dynamic_update_slice_in_dim(a, b, block * size, 0) for a, b in pairs)
+        )
 
 
 def nearest(x: jax.Array, k: int, tile: int = TILE) -> jax.Array:
@@ -106,7 +113,9 @@ def _merge_columns(best: _Best, products: jax.Array, bias: jax.Array, offset: ja
     return _merge_while_better(best, maxima, inside, bias, offset)
 
 
-def _merge_while_better(best: _Best, maxima: jax.Array, inside, bias, offset) -> _Best:  # noqa: ANN001
+def _merge_while_better(
+    best: _Best, maxima: jax.Array, inside: _Inside, bias: jax.Array, offset: jax.Array
+) -> _Best:
     """Merge the most promising chunks until no chunk maximum beats anyone's worst neighbour."""
     points = maxima.shape[0]
 
@@ -119,7 +128,7 @@ def _merge_while_better(best: _Best, maxima: jax.Array, inside, bias, offset) ->
         chunks = jnp.sort(jax.lax.top_k(maxima, _TAKE)[1], axis=1)
         positions = (chunks[:, :, None] * _CHUNK + jnp.arange(_CHUNK)).reshape(points, -1)
         scores = inside(chunks, positions) + bias[positions]
-        best = _Best(*topk.merge(*best, scores, positions + offset))
+        best = _Best(*topk.merge(best.scores, best.indices, scores, positions + offset))
         maxima = maxima.at[jnp.arange(points)[:, None], chunks].set(-jnp.inf)
         return best, maxima, better(best, maxima)
 

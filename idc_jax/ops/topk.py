@@ -39,7 +39,7 @@ def top_k(scores: jax.Array, k: int, chunk: int = 64) -> tuple[jax.Array, jax.Ar
 def merge(
     values: jax.Array, positions: jax.Array, more: jax.Array, more_positions: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Keep the ``k`` largest of ``values`` ``[b, k]`` and ``more`` ``[b, e]``; the former win ties."""
+    """The ``k`` largest of ``values`` ``[b, k]`` and ``more`` ``[b, e]``; the former win ties."""
     k = values.shape[1]
     kept, found = jax.lax.top_k(jnp.concatenate([values, more], axis=1), k)
     both = jnp.concatenate([positions, more_positions], axis=1)

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from idc_jax.ops import blocks
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
@@ -33,24 +34,47 @@ Kernel = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class _State(NamedTuple):
-    cover: jax.Array  # [n], how well each sample is covered by the picks
+    cover: jax.Array  # [t], how well each target is covered by the picks
     bound: jax.Array  # [n], upper bound of each gain; -inf for those that cannot be picked
     fresh: jax.Array  # bool [n], whether the bound is the gain itself
     selection: Selection
-    count: jax.Array
+    made: jax.Array
     idle: jax.Array  # pools gone through since the last pick
 
 
 class _Pool(NamedTuple):
     members: jax.Array  # [p]
-    rows: jax.Array  # [p, n], kernel between members and all samples
+    rows: jax.Array  # [p, t], kernel between members and targets
     outside: jax.Array  # the highest bound outside
     outside_index: jax.Array  # the lowest index that has it
 
 
+class Targets(NamedTuple):
+    """What is to be covered.
+
+    Attributes:
+      points: ``[t, d]``, all samples or a sample of them.
+      weights: ``[t]``, what covering each is worth, none negative.
+      same: whether the targets are the samples themselves.
+    """
+
+    points: jax.Array
+    weights: jax.Array
+    same: bool
+
+
+def targets_of(x: jax.Array, weights: jax.Array, limit: int | None) -> Targets:
+    """All rows of ``x`` ``[n, d]`` as targets, or ``limit`` evenly spaced ones of them."""
+    n = x.shape[0]
+    if limit is None or n <= limit:
+        return Targets(x, weights, True)
+    rows = jnp.asarray(np.linspace(0, n - 1, limit).round(), jnp.int32)
+    return Targets(x[rows], weights[rows] * (n / limit), False)
+
+
 def greedy(
     x: jax.Array,
-    weights: jax.Array,
+    targets: Targets,
     budget: int,
     labelled: jax.Array,
     candidates: jax.Array,
@@ -60,41 +84,41 @@ def greedy(
 
     Args:
       x: samples ``[n, d]``.
-      weights: ``w`` ``[n]``, none negative.
+      targets: the ``xⱼ`` and ``wⱼ``.
       budget: picks wanted.
       labelled: bool ``[n]``, members of S from the start.
       candidates: bool ``[n]``, who may be picked.
       kernel: ``k``, of two sets of rows, symmetric.
     """
-    cover = cover_of(x, labelled, kernel)
+    cover = cover_of(x, targets.points, labelled, kernel)
     bound = jnp.where(candidates, jnp.inf, -jnp.inf)
     nothing = masks.nothing(budget)
     start = _State(cover, bound, ~candidates, nothing, jnp.int32(0), jnp.int32(0))
     wanted = jnp.minimum(budget, jnp.sum(candidates))
-    size = _pool_size(x.shape[0])
-    # A pass over all costs half its matrix product: past a quarter of the samples it is cheaper.
-    patience = x.shape[0] // (4 * size)
+    n, size = x.shape[0], _pool_size(x.shape[0], cover.shape[0])
+    # Looking at a quarter of the samples pool by pool costs as much as a pass over all.
+    patience = n // (4 * size)
 
     def refresh(state: _State) -> _State:
-        gains = jnp.minimum(all_gains(x, weights, state.cover, kernel), state.bound)
+        gains = jnp.minimum(all_gains(x, targets, state.cover, kernel), state.bound)
         return state._replace(bound=gains, fresh=jnp.ones_like(state.fresh), idle=jnp.int32(0))
 
     def round_(state: _State) -> _State:
         unsure = jnp.isposinf(jnp.max(state.bound)) | (state.idle > patience)
         state = jax.lax.cond(unsure, refresh, lambda state: state, state)
-        pool = _fill(x, state.bound, kernel, size)
-        after = _pick_while_safe(weights, pool, state, wanted)
-        return after._replace(idle=jnp.where(after.count > state.count, 0, state.idle + 1))
+        pool = _fill(x, targets.points, state.bound, kernel, size)
+        after = _pick_while_safe(targets.weights, pool, state, wanted)
+        return after._replace(idle=jnp.where(after.made > state.made, 0, state.idle + 1))
 
-    return jax.lax.while_loop(lambda s: s.count < wanted, round_, start).selection
-
-
-def _pool_size(n: int) -> int:
-    return min(n, _POOL, max(_BATCH, _POOL_ENTRIES // n))
+    return jax.lax.while_loop(lambda s: s.made < wanted, round_, start).selection
 
 
-def cover_of(x: jax.Array, members: jax.Array, kernel: Kernel) -> jax.Array:
-    """``max_{s ∈ S} k(xⱼ, s)`` ``[n]`` for the set of ``members``, bool ``[n]``; 0 for none."""
+def _pool_size(n: int, num_targets: int) -> int:
+    return min(n, _POOL, max(_BATCH, _POOL_ENTRIES // num_targets))
+
+
+def cover_of(x: jax.Array, points: jax.Array, members: jax.Array, kernel: Kernel) -> jax.Array:
+    """``max_{s ∈ S} k(s, point)`` ``[t]``, S being ``members`` (bool ``[n]``), 0 if none."""
     n = x.shape[0]
     order = jnp.argsort(~members, stable=True)
     block = min(_BATCH, n)
@@ -104,18 +128,29 @@ def cover_of(x: jax.Array, members: jax.Array, kernel: Kernel) -> jax.Array:
         places = start + jnp.arange(block)
         chosen = order[jnp.minimum(places, n - 1)]
         used = (places < n) & members[chosen]
-        found = jnp.where(used[:, None], kernel(x[chosen], x), 0.0)
+        found = jnp.where(used[:, None], kernel(x[chosen], points), 0.0)
         return jnp.maximum(cover, jnp.max(found, axis=0)), start + block
 
-    state = (jnp.zeros((n,), jnp.float32), jnp.int32(0))
+    state = (jnp.zeros((points.shape[0],), jnp.float32), jnp.int32(0))
     return jax.lax.while_loop(lambda s: s[1] < jnp.sum(members), step, state)[0]
 
 
-def all_gains(x: jax.Array, weights: jax.Array, cover: jax.Array, kernel: Kernel) -> jax.Array:
-    """``Σⱼ wⱼ max(k(x, xⱼ) − coverⱼ, 0)`` ``[n]``, the gain of every sample.
+def all_gains(x: jax.Array, targets: Targets, cover: jax.Array, kernel: Kernel) -> jax.Array:
+    """``Σⱼ wⱼ max(k(x, xⱼ) − coverⱼ, 0)`` ``[n]``, the gain of every sample."""
+    if targets.same:
+        return _gains_symmetric(x, targets.weights, cover, kernel)
 
-    The kernel is symmetric: each tile is computed once and serves its rows and its columns.
-    """
+    def gains(points: jax.Array) -> jax.Array:
+        shared = kernel(points, targets.points)
+        return jnp.maximum(shared - cover[None], 0.0) @ targets.weights
+
+    return blocks.map_rows(gains, (x,), _TILE)
+
+
+def _gains_symmetric(
+    x: jax.Array, weights: jax.Array, cover: jax.Array, kernel: Kernel
+) -> jax.Array:
+    """The same where the targets are the samples: each tile serves its rows and its columns."""
     n = x.shape[0]
     tile = min(_TILE, n)
     num_blocks = -(-n // tile)
@@ -140,22 +175,20 @@ def all_gains(x: jax.Array, weights: jax.Array, cover: jax.Array, kernel: Kernel
     return jax.lax.fori_loop(0, first.shape[0], step, gains).reshape(-1)[:n]
 
 
-def _fill(x: jax.Array, bound: jax.Array, kernel: Kernel, size: int) -> _Pool:
+def _fill(x: jax.Array, points: jax.Array, bound: jax.Array, kernel: Kernel, size: int) -> _Pool:
     """The samples of highest bound, in ascending order, with their rows of the kernel."""
     n = x.shape[0]
     if size == n:
         members = jnp.arange(n)
-        return _Pool(members, kernel(x, x), jnp.float32(-jnp.inf), jnp.int32(n))
+        return _Pool(members, kernel(x, points), jnp.float32(-jnp.inf), jnp.int32(n))
     # One more than the pool holds: the best outside, of lowest index among equals. The barrier
     # keeps XLA from turning a sliced top-k into a sort.
     values, members = jax.lax.optimization_barrier(jax.lax.top_k(bound, size + 1))
     inside = jnp.sort(members[:size])
-    return _Pool(inside, kernel(x[inside], x), values[size], members[size])
+    return _Pool(inside, kernel(x[inside], points), values[size], members[size])
 
 
-def _pick_while_safe(
-    weights: jax.Array, pool: _Pool, state: _State, wanted: jax.Array
-) -> _State:
+def _pick_while_safe(weights: jax.Array, pool: _Pool, state: _State, wanted: jax.Array) -> _State:
     """Pick from the pool until something outside might be better."""
 
     def best_is_fresh(state: _State) -> jax.Array:
@@ -181,13 +214,13 @@ def _pick_while_safe(
         bound = state.bound[pool.members]
         best, index = jnp.max(bound), pool.members[jnp.argmax(bound)]
         before = (best > pool.outside) | ((best == pool.outside) & (index < pool.outside_index))
-        return (state.count < wanted) & (best > -jnp.inf) & before
+        return (state.made < wanted) & (best > -jnp.inf) & before
 
     def pick(state: _State) -> _State:
         place = jnp.argmax(state.bound[pool.members])
         chosen = pool.members[place]
         picked = masks.record(
-            state.selection, state.count, chosen, state.bound[chosen], jnp.bool_(True)
+            state.selection, state.made, chosen, state.bound[chosen], jnp.bool_(True)
         )
         return settle(
             _State(
@@ -195,7 +228,7 @@ def _pick_while_safe(
                 bound=state.bound.at[chosen].set(-jnp.inf),
                 fresh=jnp.zeros_like(state.fresh).at[chosen].set(True),
                 selection=picked,
-                count=state.count + 1,
+                made=state.made + 1,
                 idle=state.idle,
             )
         )

@@ -34,7 +34,7 @@ class _State(NamedTuple):
     distance: jax.Array  # [n], to the picks that were pending before the last update
     free: jax.Array  # bool [n]
     selection: Selection
-    count: jax.Array  # picks made
+    made: jax.Array  # picks made
 
 
 def farthest(
@@ -66,10 +66,10 @@ def farthest(
         value = base + jnp.where(empty, first, state.distance)
         value = jnp.where(state.free, value, -jnp.inf)
         # With nothing selected, values may yet rise: a single pick, then an update.
-        limit = jnp.where(empty, 1, jnp.minimum(_PENDING, wanted - state.count))
+        limit = jnp.where(empty, 1, jnp.minimum(_PENDING, wanted - state.made))
         return _pick_from_pool(x, base, value, state, limit, dissimilarity)
 
-    return jax.lax.while_loop(lambda s: s.count < wanted, round_, start).selection
+    return jax.lax.while_loop(lambda s: s.made < wanted, round_, start).selection
 
 
 def to_labelled(x: jax.Array, labelled: jax.Array, dissimilarity: Dissimilarity) -> jax.Array:
@@ -129,7 +129,9 @@ def _pick_from_pool(
     def pick(loop: tuple) -> tuple:
         values, pending, made, selection = loop
         place = jnp.argmax(values)
-        selection = masks.record(selection, state.count + made, pool[place], values[place], True)
+        selection = masks.record(
+            selection, state.made + made, pool[place], values[place], jnp.bool_(True)
+        )
         pending = pending.at[made].set(pool[place])
         lowered = base[pool] + dissimilarity(points, points[place][None])[:, 0]
         # Before the first pick the distance is infinite, and the values of the pool are not.
@@ -153,7 +155,7 @@ def _apply(
     distance = _lower(x, state.distance, x[jnp.maximum(pending, 0)], used, dissimilarity)
     places = jnp.where(used, pending, x.shape[0])
     free = state.free.at[places].set(False, mode="drop")
-    return _State(distance, free, selection, state.count + made)
+    return _State(distance, free, selection, state.made + made)
 
 
 def _best(value: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:

@@ -9,12 +9,16 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
+from idc_jax.selectors.badge import badge
 from idc_jax.selectors.base import Selection, Selector, SelectorInputs
 from idc_jax.selectors.dsac import dsac
+from idc_jax.selectors.herding import facility_location, max_herding, probcover, u_herding
 from idc_jax.selectors.idc import idc
+from idc_jax.selectors.k_center import k_center
 from idc_jax.selectors.medoids import medoids
 from idc_jax.selectors.pcl import pcl
 from idc_jax.selectors.random import random
+from idc_jax.selectors.typiclust import typiclust
 from idc_jax.selectors.uncertainty import entropy, margin
 
 # Samples of one block of pairs where nothing says how large the blocks are.
@@ -27,12 +31,6 @@ def _masks(inputs: SelectorInputs) -> dict[str, Any]:
 
 def _random(key: jax.Array, inputs: SelectorInputs, budget: int) -> Selection:
     return random(key, inputs.embeddings.shape[0], budget, **_masks(inputs))
-
-
-def _idc(key: jax.Array, inputs: SelectorInputs, budget: int, **options: Any) -> Selection:
-    del key
-    centers = cast(jax.Array, inputs.centers)
-    return idc(inputs.embeddings, centers, budget, **_masks(inputs), **options)
 
 
 def _dsac(key: jax.Array, inputs: SelectorInputs, budget: int, **options: Any) -> Selection:
@@ -72,15 +70,46 @@ def _keyed(function: Callable[..., Selection]) -> Callable[..., Selection]:
     return select
 
 
+def _keyless(function: Callable[..., Selection], *fields: str) -> Callable[..., Selection]:
+    """A function of the embeddings and further ``fields`` of the inputs, without a key."""
+
+    def select(key: jax.Array, inputs: SelectorInputs, budget: int, **options: Any) -> Selection:
+        del key
+        given = (getattr(inputs, field) for field in fields)
+        return function(inputs.embeddings, *given, budget, **_masks(inputs), **options)
+
+    return select
+
+
+def _badge(key: jax.Array, inputs: SelectorInputs, budget: int) -> Selection:
+    probabilities = cast(jax.Array, inputs.probabilities)
+    return badge(key, inputs.embeddings, probabilities, budget, **_masks(inputs))
+
+
+def _probcover(key: jax.Array, inputs: SelectorInputs, budget: int, **options: Any) -> Selection:
+    del key
+    if "radius" not in options and inputs.assignments is None:
+        raise UserError("selector 'probcover' needs assignments or a radius")
+    options = _masks(inputs) | {"assignments": inputs.assignments} | options
+    return probcover(inputs.embeddings, budget, **options)
+
+
 _SELECTORS = {
     selector.name: selector
     for selector in (
         Selector("random", _random),
-        Selector("idc", _idc, needs=("centers",)),
+        Selector("idc", _keyless(idc, "centers"), needs=("centers",)),
         Selector("dsac", _dsac, needs=("centers", "assignments")),
         Selector("pcl", _pcl, asks="pairs"),
         Selector("margin", _of_probabilities(margin), needs=("probabilities",)),
         Selector("entropy", _of_probabilities(entropy), needs=("probabilities",)),
+        Selector("k_center", _keyless(k_center)),
+        Selector("typiclust", _keyed(typiclust)),
+        Selector("probcover", _probcover),
+        Selector("max_herding", _keyless(max_herding)),
+        Selector("u_herding", _keyless(u_herding, "probabilities"), needs=("probabilities",)),
+        Selector("badge", _badge, needs=("probabilities",)),
+        Selector("facility_location", _keyless(facility_location)),
         Selector("medoids", _keyed(medoids)),
     )
 }
