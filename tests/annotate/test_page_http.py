@@ -21,7 +21,7 @@ pytest.importorskip("httpx", reason="Starlette's test client needs httpx")
 from PIL import Image
 from starlette.testclient import TestClient
 
-from idc_jax.annotate.page import serve
+from idc_jax.annotate.page import galleries, serve
 from idc_jax.annotate.page.app import build_app
 from idc_jax.annotate.page.guard import MAX_BODY_BYTES, Guard
 from idc_jax.annotate.page.pictures import Pictures
@@ -388,6 +388,19 @@ def test_results_and_progress_survive_json(site):
     state = site.client.get("/api/state?annotator=Ann").json()
     assert state["progress"] == {"loss": None, "step": 3, "share": 0.5}
     assert state["results"] == [{"after": {"acc": 1.0}, "galleries_after": [[0, 1, 2]]}]
+
+
+def test_another_phase_of_training_has_a_curve_of_its_own(site):
+    site.session.progress({"phase": "pretrain", "pretrain/loss": 5.0})
+    site.session.progress({"phase": "finetune", "loss": 2.0})
+    site.session.progress({"phase": "finetune", "loss": 1.0})
+    history = site.client.get("/api/state?annotator=Ann").json()["history"]
+    assert [values["loss"] for values in history] == [2.0, 1.0]
+
+
+def test_galleries_by_hand():
+    probabilities = [[0.9, 0.1, 0], [0.6, 0.4, 0], [0.2, 0.8, 0], [1, 0, 0]]
+    assert galleries(probabilities, 2) == [[3, 0], [2], []]
 
 
 def test_the_served_page_collects(store, dataset, tmp_path):

@@ -100,6 +100,24 @@ class Pictures:
         return [self._name(int(i)) for i in sorted(nearest, key=lambda i: distances[i])]
 
 
+def galleries(probabilities: np.ndarray, count: int = 12) -> list[list[int]]:
+    """The ``count`` most confident samples of each cluster, for :meth:`Page.show_result`.
+
+    Args:
+      probabilities: ``[n, c]``.
+      count: the most samples of a cluster.
+
+    Returns:
+      A list of sample indices for each of the c clusters, the most confident first.
+    """
+    probabilities = np.asarray(probabilities)
+    cluster, confidence = probabilities.argmax(1), probabilities.max(1)
+    order = np.argsort(-confidence, kind="stable")
+    return [
+        order[cluster[order] == wanted][:count].tolist() for wanted in range(probabilities.shape[1])
+    ]
+
+
 def _read(path: Path, side: int) -> Image.Image | None:
     try:
         with Image.open(path) as opened:

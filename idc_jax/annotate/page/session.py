@@ -81,8 +81,10 @@ class Session:
 
     def progress(self, values: Mapping[str, Any]) -> None:
         """Show scalars of the training, e.g. ``{"step": 20, "steps": 500, "loss": 0.7}``."""
-        plain = _plain(dict(values))
+        plain = {name.rsplit("/", 1)[-1]: value for name, value in _plain(dict(values)).items()}
         with self._changed:
+            if plain.get("phase") != self._progress.get("phase"):
+                self._history = []  # another loss
             self._progress = plain
             self._history.append(plain)
             if len(self._history) > _HISTORY:  # halve the resolution, keep the whole curve

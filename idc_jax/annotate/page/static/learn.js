@@ -10,14 +10,18 @@ export function message(title, ...children) {
 }
 
 function format(value) {
+  if (Number.isNaN(value)) return "–";
   if (typeof value !== "number") return String(value ?? "–");
   return Number.isInteger(value) ? String(value) : value.toPrecision(3);
 }
 
 function bar(values) {
-  if (!(values.steps > 0)) return null;
-  const share = Math.min(1, (values.step ?? 0) / values.steps);
   const inner = element("div");
+  if (!(values.steps > 0)) {
+    return element("div", { class: "bar endless", role: "progressbar", "aria-label": "Training" },
+      inner);
+  }
+  const share = Math.min(1, (values.step ?? 0) / values.steps);
   inner.style.width = `${100 * share}%`;
   return element("div", { class: "bar", role: "progressbar", "aria-label": "Training",
     "aria-valuemin": "0", "aria-valuemax": String(values.steps),
@@ -60,12 +64,12 @@ function metricRow(name, before, after) {
 }
 
 function metrics({ before, after }) {
-  if (!before || !after) return null;
+  if (!after || !Object.keys(after).length) return null;
   const heads = ["", "before", "after", "change"].map((text) =>
     element(text ? "th" : "td", text ? { scope: "col" } : {}, text));
   return element("table", { class: "metrics" }, element("thead", {}, element("tr", {}, ...heads)),
     element("tbody", {}, ...Object.keys(after).map((name) =>
-      metricRow(name, before[name] ?? NaN, after[name]))));
+      metricRow(name, before?.[name] ?? NaN, after[name] ?? NaN))));
 }
 
 function strip(title, indices) {
