@@ -281,7 +281,11 @@ def _annotators(
         yield lambda probs: _oracle(config, dataset, probs), quiet, lambda _: None
     elif wanted.kind == "file":
         reader = annotate.from_file(
-            wanted.file, directory=workdir, names=dataset.names, **fused
+            wanted.file,
+            directory=workdir,
+            names=dataset.names,
+            max_groups=config.num_clusters,
+            **fused,
         )
         yield lambda _: reader, quiet, lambda _: None
     else:
@@ -305,17 +309,24 @@ def _annotators(
 
 
 def _shown_on(page: Any) -> Notify:
+    from idc_jax.annotate.page import galleries
+
     before: dict[str, Any] = {}
 
     def notify(event: str, values: Mapping[str, Any]) -> None:
         _announce(event, values)
         if event != "evaluated":
             return
+        shown = galleries(values["probabilities"])
         if values["round"]:
-            page.show_result(
-                {"round": values["round"], "before": dict(before), "after": values["metrics"] or {}}
-            )
-        before.update(values["metrics"] or {})
+            page.show_result({
+                "round": values["round"],
+                "before": before.get("metrics"),
+                "after": values["metrics"],
+                "galleries_before": before.get("galleries"),
+                "galleries_after": shown,
+            })
+        before.update(metrics=values["metrics"], galleries=shown)
 
     return notify
 
@@ -347,6 +358,9 @@ def write_outcome(
 ) -> Path:
     """Write ``result.json``, ``assignments.csv`` and ``report.html``."""
     result = make_result(config, dataset, outcome)
+    answers = [answered for _, answered in outcome.rounds]
+    with Store(workdir / "answers.db") as store:
+        result["disagreement"] = annotate.disagreement(store, answers)
     write_assignments(
         workdir / "assignments.csv",
         probabilities=outcome.final,

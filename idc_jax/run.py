@@ -216,7 +216,7 @@ def _evaluated(
         logging.warning("round %d: %s", round_, warning)
     entry = {"round": round_, "questions": questions, "metrics": metrics, "health": health}
     log({"phase": "evaluate", "round": round_, "questions": questions, **(metrics or {}), **health})
-    notify("evaluated", entry)
+    notify("evaluated", {**entry, "probabilities": probs})
     return progress._replace(history=[*progress.history, entry])
 
 

@@ -1,6 +1,7 @@
 """Annotators: whoever answers the questions, and the store that keeps the answers."""
 
 from idc_jax.annotate.annotator import Annotator, collect
+from idc_jax.annotate.disagreement import disagreement
 from idc_jax.annotate.file import AnswersPendingError, from_file
 from idc_jax.annotate.fusion import Agreement, agreement, fuse
 from idc_jax.annotate.oracle import aligned, exemplar, match_classes
@@ -35,6 +36,7 @@ __all__ = [
     "agreement",
     "aligned",
     "collect",
+    "disagreement",
     "exemplar",
     "from_file",
     "fuse",

@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from idc_jax.annotate import SKIP, Annotator, Row, agreement, collect, fuse
+from idc_jax.annotate import (
+    NONE_OF_THESE,
+    SKIP,
+    Annotator,
+    Answers,
+    Row,
+    agreement,
+    collect,
+    disagreement,
+    fuse,
+)
 from idc_jax.errors import UserError
 
 
@@ -59,6 +69,21 @@ def test_agreement_by_hand():
     np.testing.assert_allclose(found.share, [2 / 3, 1, 0], rtol=1e-6)
     assert found.disputed.tolist() == [0]
     assert found.per_annotator == {"a": 1.0, "b": 0.5, "c": 1.0}
+
+
+def test_disagreement_is_told(store, cluster_questions):
+    asked = store.freeze(cluster_questions([5, 6]))
+    choice = np.asarray([1, 0])
+    fused = Answers("cluster", 1, asked.indices, asked.candidates, choice)
+    store.add(votes((0, "a", 1)))
+    assert disagreement(store, [fused]) is None
+    store.add([Row("x", 1, 0, "b", NONE_OF_THESE), Row("y", 1, 1, "a", 0), Row("z", 1, 1, "b", 0)])
+    assert disagreement(store, [fused]) == {
+        "questions": 2,
+        "disputed": 1,
+        "people": {"a": {"answers": 2, "agreed": 1.0}, "b": {"answers": 2, "agreed": 0.5}},
+        "examples": [{"round": 1, "position": 0, "votes": {"a": 1, "b": "none"}, "fused": 1}],
+    }
 
 
 def test_collect_waits_for_all_votes_and_fuses(store, cluster_questions):

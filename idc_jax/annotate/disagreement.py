@@ -1,0 +1,60 @@
+"""Where several people did not agree, as a report tells it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from idc_jax.annotate.exchange import encode_choice
+from idc_jax.annotate.fusion import agreement
+from idc_jax.annotate.questions import Answers
+from idc_jax.annotate.store import Store
+
+_MOST_SHOWN = 50
+
+
+def disagreement(store: Store, rounds: Sequence[Answers]) -> dict[str, Any] | None:
+    """Summarise how far the people agreed over all rounds.
+
+    Args:
+      store: holds every person's answers.
+      rounds: the fused answers of each round.
+
+    Returns:
+      None where no question was answered by more than one person, else ``questions`` (answered
+      by several), ``disputed`` (how many of those), ``people`` (for each name the ``answers``
+      given and the ``agreed`` share equal to the fused answer) and ``examples``: of the disputed
+      questions the ``round``, ``position``, ``votes`` by name and the ``fused`` answer.
+    """
+    several, disputed = 0, 0
+    people: dict[str, list[float]] = {}
+    examples: list[dict[str, Any]] = []
+    for answers in rounds:
+        rows = store.live(answers.round)
+        found = agreement(rows, answers.choice)
+        several += int((found.votes > 1).sum())
+        disputed += len(found.disputed)
+        for name, share in found.per_annotator.items():
+            given = sum(row.annotator == name for row in rows)
+            tally = people.setdefault(name, [0, 0.0])
+            tally[0] += given
+            tally[1] += share * given
+        for position in found.disputed[: _MOST_SHOWN - len(examples)].tolist():
+            votes = {
+                row.annotator: encode_choice(answers.kind, row.choice)
+                for row in rows
+                if row.position == position
+            }
+            fused = encode_choice(answers.kind, int(answers.choice[position]))
+            examples.append(
+                {"round": answers.round, "position": position, "votes": votes, "fused": fused}
+            )
+    if not several:
+        return None
+    return {
+        "questions": several,
+        "disputed": disputed,
+        "people": {
+            name: {"answers": int(given), "agreed": agreed / given}
+            for name, (given, agreed) in sorted(people.items())
+        },
+        "examples": examples,
+    }
