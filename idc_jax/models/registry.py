@@ -58,7 +58,12 @@ def names() -> tuple[str, ...]:
     return (*_IMAGE_NETWORKS, *_FEATURE_NETWORKS)
 
 
-def build(
+def build(name: str, **options: Any) -> Model:
+    """Build a clustering network as two functions; the options are :func:`build_module`'s."""
+    return as_model(build_module(name, **options))
+
+
+def build_module(
     name: str,
     *,
     num_clusters: int,
@@ -72,7 +77,7 @@ def build(
     std: tuple[float, ...] = (),
     conv: ConvMethod = "auto",
     dtype: DTypeLike = jnp.float32,
-) -> Model:
+) -> ClusterNet:
     """Build a clustering network: a backbone, an instance head and a cluster head.
 
     The variables' collections hold ``backbone``, ``instance_head`` and ``cluster_head``.
@@ -104,7 +109,7 @@ def build(
         conv=conv,
         dtype=dtype,
     )
-    return as_model(ClusterNet(backbone, num_clusters, instance_dim, head, mean, std, dtype=dtype))
+    return ClusterNet(backbone, num_clusters, instance_dim, head, mean, std, dtype=dtype)
 
 
 def as_model(module: nn.Module) -> Model:

@@ -1,0 +1,83 @@
+"""From a checkpoint's file to a network that goes on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from idc_jax.errors import UserError
+from idc_jax.models.base import Model, Variables
+from idc_jax.models.heads import HeadLayout
+from idc_jax.models.importing.convert import ImportReport, import_variables
+from idc_jax.models.importing.layouts import Layout, recognise
+from idc_jax.models.importing.read import read_checkpoint
+from idc_jax.models.registry import build
+
+
+class Imported(NamedTuple):
+    """A checkpoint and the network that it asks for.
+
+    Attributes:
+      layout: what was recognised.
+      model: built for it; heads that the checkpoint lacks are there too.
+      fill: ``(fresh variables) -> (variables, report)``.
+    """
+
+    layout: Layout
+    model: Model
+    fill: Callable[[Variables], tuple[Variables, ImportReport]]
+
+
+def open_network(
+    path: str | Path,
+    *,
+    num_clusters: int,
+    input_shape: tuple[int, ...],
+    head: HeadLayout = "relu_first",
+    dtype: DTypeLike = jnp.float32,
+) -> Imported:
+    """Read a checkpoint and build the network that it fits.
+
+    A cluster head for another number of clusters is left out and starts afresh, and so do heads
+    that the checkpoint does not have (ProPos, a plain backbone): cluster the embeddings and
+    teach the head before relying on it.
+
+    Args:
+      path: the file, see :func:`idc_jax.models.importing.read_checkpoint`.
+      num_clusters: wanted.
+      input_shape: ``(h, w, c)`` as the network sees it.
+      head: the layout of heads where the checkpoint has none.
+      dtype: the type computed in.
+
+    Raises:
+      UserError: a file that cannot be used, or images with another number of channels.
+    """
+    tensors = read_checkpoint(path)
+    layout = recognise(tensors)
+    if input_shape[-1] != layout.channels:
+        raise UserError(
+            f"the {layout.source} checkpoint takes {layout.channels} channels, the images have "
+            f"{input_shape[-1]}"
+        )
+    model = build(
+        layout.network,
+        num_clusters=num_clusters,
+        input_shape=input_shape,
+        stem=layout.stem,
+        embedding_dim=layout.embedding_dim,
+        head=layout.head or head,
+        instance_dim=layout.instance_dim or 128,
+        mean=layout.mean,
+        std=layout.std,
+        dtype=dtype,
+    )
+    afresh = ("cluster_head",) if layout.num_clusters != num_clusters else ()
+
+    def fill(fresh: Variables) -> tuple[Variables, ImportReport]:
+        return import_variables(tensors, layout, fresh, reinitialise=afresh)
+
+    return Imported(layout, model, fill)

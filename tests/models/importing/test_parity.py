@@ -1,0 +1,189 @@
+"""Networks of each published layout, saved by PyTorch and imported: outputs layer by layer."""
+
+import argparse
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="parity with PyTorch needs it (pip install .[dev])")
+
+from idc_jax import models  # noqa: E402
+from idc_jax.models import attention as attention_lib  # noqa: E402
+from idc_jax.models.importing import (  # noqa: E402
+    export_safetensors,
+    import_variables,
+    read_checkpoint,
+    recognise,
+    safetensors_file,
+)
+
+from . import torch_networks as nets  # noqa: E402
+
+R18, R34 = (2, 2, 2, 2), (3, 4, 6, 3)
+SIDE = 48
+
+
+def images(count=3, side=SIDE):
+    return np.random.default_rng(0).normal(size=(count, side, side, 3)).astype(np.float32)
+
+
+def run_torch(network, x):
+    with torch.no_grad():
+        return network(torch.from_numpy(x.transpose(0, 3, 1, 2)))
+
+
+def close(ours, theirs):
+    theirs = np.asarray(theirs)
+    error = np.abs(np.asarray(ours) - theirs).max() / np.abs(theirs).max()
+    assert error < 1e-5, error
+
+
+def ours(path, side=SIDE, clusters=4):
+    tensors = read_checkpoint(path)
+    layout = recognise(tensors)
+    module = models.build_module(
+        layout.network,
+        num_clusters=layout.num_clusters or clusters,
+        input_shape=(side, side, layout.channels),
+        stem=layout.stem,
+        embedding_dim=layout.embedding_dim,
+        head=layout.head or "linear",
+    )
+    # Zeros in place of an initialisation: what is not imported must not matter, and compiles less.
+    init = models.as_model(module).init
+    shapes = jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
+    fresh = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
+    variables, report = import_variables(tensors, layout, fresh)
+    return module, variables, report, layout
+
+
+def checkpoint(name, network):
+    state = network.state_dict()
+    wrapped = {f"module.{key}": value for key, value in state.items()}
+    optimizer = torch.optim.Adam(network.parameters())
+    return {
+        "tcl_idc": {"net": state},
+        "tcl": {
+            "model": state,
+            "optimizer": optimizer.state_dict(),
+            "epoch": 3,
+            "scaler": {"scale": 65536.0},
+            "args": argparse.Namespace(lr=0.1, path="data"),
+        },
+        "cc": {"net": wrapped, "optimizer": optimizer.state_dict(), "epoch": 1000},
+    }[name]
+
+
+CASES = [
+    # file, blocks, layout, clusters, fc, source
+    ("tcl_idc", R34, "relu_first", 10, 512, "TCL (IDC's)"),
+    ("tcl", R18, "batch_norm", 7, 512, "TCL (published)"),
+    ("cc", R18, "plain", 20, None, "Contrastive Clustering"),
+]
+
+
+@pytest.mark.parametrize(("name", "blocks", "layout", "clusters", "fc", "source"), CASES)
+def test_clustering_networks(tmp_path, name, blocks, layout, clusters, fc, source):
+    torch.manual_seed(0)
+    network = nets.randomised(nets.Clustering(blocks, layout, clusters, fc=fc))
+    path = tmp_path / "checkpoint.tar"
+    torch.save(checkpoint(name, network), path)
+    module, variables, report, found = ours(path)
+    assert (found.source, found.num_clusters, found.head) == (source, clusters, layout)
+    assert report.initialised == report.dropped == ()
+    x = images()
+    layers = {}
+    for stage in range(1, 5):
+        for index, block in enumerate(getattr(network.resnet, f"layer{stage}")):
+            block.register_forward_hook(
+                lambda m, i, out, key=f"layer{stage}_{index}": layers.update({key: out})
+            )
+    embedding, instance, logits = run_torch(network, x)
+    outputs, state = jax.jit(
+        lambda v, x: module.apply(v, x, False, capture_intermediates=True, mutable="intermediates")
+    )(variables, x)
+    backbone = state["intermediates"]["backbone"]
+    assert len(layers) == sum(blocks)
+    for key, theirs in layers.items():
+        close(backbone[key]["__call__"][0], theirs.permute(0, 2, 3, 1))
+    close(outputs.embedding, embedding)
+    close(outputs.instance, instance)
+    close(outputs.logits, logits)
+
+
+def test_pcl_with_its_attention_and_dead_norm(tmp_path):
+    torch.manual_seed(0)
+    network = nets.randomised(nets.Clustering(R18, "plain", 4, attention=True))
+    path = tmp_path / "pcl.tar"
+    torch.save({"net": network.state_dict(), "epoch": 500}, path)
+    tensors = read_checkpoint(path)
+    layout = recognise(tensors)
+    assert (layout.source, layout.attention) == ("PCL", True)
+    plain = models.build(
+        "resnet18", num_clusters=4, input_shape=(SIDE, SIDE, 3), stem="imagenet", head="plain"
+    )
+    model = attention_lib.with_attention(plain, num_clusters=4, head="plain")
+    x = images(5)
+    fresh = model.init(jax.random.key(0), jnp.asarray(x))
+    variables, report = import_variables(tensors, layout, fresh)
+    assert report.initialised == ()
+    assert sorted(report.dropped) == [
+        f"resnet.bn2.{leaf}" for leaf in ("bias", "running_mean", "running_var", "weight")
+    ]
+    outputs, _ = model.apply(variables, jnp.asarray(x), jnp.ones(5, bool), False)
+    for mine, theirs in zip(outputs, run_torch(network, x), strict=True):
+        close(mine, theirs)
+
+
+@pytest.mark.parametrize(("stem", "bare"), [("small", False), ("imagenet", True)])
+def test_propos_in_both_stems(tmp_path, stem, bare):
+    torch.manual_seed(0)
+    encoder = nets.randomised(nets.sequential(nets.ResNet(R18, stem=stem), stem))
+    state = {f"encoder_k.{key}": value for key, value in encoder.state_dict().items()}
+    state |= {f"encoder_q.{key}": value for key, value in encoder.state_dict().items()}
+    state["projector_k.0.weight"] = torch.zeros(8, 512)
+    path = tmp_path / "last"
+    torch.save(state if bare else {"byol": state, "epoch": 1}, path)
+    module, variables, report, layout = ours(path)
+    assert (layout.source, layout.stem, layout.head) == ("ProPos", stem, None)
+    assert {name.split("/")[1] for name in report.initialised} == {"instance_head", "cluster_head"}
+    assert all(name.startswith(("encoder_q", "projector_k")) for name in report.dropped)
+    x = images(2, 32)
+    outputs = jax.jit(lambda v, x: module.apply(v, x, False))(variables, x)
+    close(outputs.embedding, run_torch(encoder, x))
+
+
+@pytest.mark.parametrize("names", ["torchvision", "timm"])
+def test_convnext_tiny(tmp_path, names):
+    torch.manual_seed(0)
+    network = nets.ConvNeXtTiny().eval()
+    state = network.state_dict()
+    path = tmp_path / "convnext.pth"
+    torch.save(state if names == "torchvision" else nets.timm_names(state), path)
+    module, variables, report, layout = ours(path, 64)
+    assert layout.network == "convnext_tiny"
+    assert names in layout.source
+    assert len(report.dropped) == 2  # the classifier
+    x = images(2, 64)
+    outputs = jax.jit(lambda v, x: module.apply(v, x, False))(variables, x)
+    close(outputs.embedding, run_torch(network, x))
+
+
+def test_exported_weights_load_in_torch_and_give_the_same(tmp_path):
+    torch.manual_seed(0)
+    network = nets.randomised(nets.Clustering(R18, "batch_norm", 5, fc=512))
+    path = tmp_path / "net.pth"
+    torch.save(network.state_dict(), path)
+    _, variables, _, layout = ours(path)
+    exported = tmp_path / "net.safetensors"
+    export_safetensors(exported, variables, layout.naming)
+    state = {k: torch.from_numpy(v) for k, v in safetensors_file.read(exported).items()}
+    other = nets.Clustering(R18, "batch_norm", 5, fc=512)
+    other.load_state_dict(state, strict=True)
+    for name, value in network.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(other.state_dict()[name], value, rtol=0, atol=0)
+    again = read_checkpoint(exported)
+    assert recognise(again).source == layout.source

@@ -1,0 +1,181 @@
+"""The published networks, built in PyTorch from their description, with random weights."""
+
+import torch
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+        else:
+            self.downsample = nn.Identity()
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return torch.relu(y + self.downsample(x))
+
+
+class ResNet(nn.Module):
+    def __init__(self, blocks, stem="imagenet", fc=None, dead_norm=False):
+        super().__init__()
+        size, stride, pad = (7, 2, 3) if stem == "imagenet" else (3, 1, 1)
+        self.conv1 = nn.Conv2d(3, 64, size, stride, pad, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        if dead_norm:
+            self.bn2 = nn.BatchNorm2d(64)
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if stem == "imagenet" else nn.Identity()
+        inputs = 64
+        for stage, count in enumerate(blocks):
+            outputs, layers = 64 * 2**stage, []
+            for index in range(count):
+                layers.append(Block(inputs, outputs, 2 if stage and not index else 1))
+                inputs = outputs
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
+        if fc is not None:
+            self.fc = nn.Linear(512, fc)
+
+    def forward(self, x):
+        x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
+        for stage in range(4):
+            x = getattr(self, f"layer{stage + 1}")(x)
+        x = x.mean((2, 3))
+        return self.fc(x) if hasattr(self, "fc") else x
+
+
+def sequential(resnet, stem):
+    """ProPos's form: the layers as numbered children."""
+    layers = [resnet.conv1, resnet.bn1, nn.ReLU()]
+    if stem == "imagenet":
+        layers.append(resnet.maxpool)
+    layers += [resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def head(layout, outputs):
+    def tail(width):
+        return nn.Linear(512, width)
+
+    if layout == "plain":
+        return nn.Sequential(tail(512), nn.ReLU(), tail(outputs))
+    if layout == "relu_first":
+        return nn.Sequential(nn.ReLU(), tail(512), nn.ReLU(), tail(outputs))
+    halves = [[nn.BatchNorm1d(512), nn.ReLU(), tail(width)] for width in (512, outputs)]
+    return nn.Sequential(*halves[0], *halves[1])
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for name in "qkv":
+            setattr(self, f"linear_{name}", nn.Linear(512, 512, bias=False))
+
+    def forward(self, x):
+        q, k, v = (getattr(self, f"linear_{n}")(x).view(-1, 8, 64) for n in "qkv")
+        weights = torch.softmax(torch.einsum("bhd,chd->hbc", q, k) / 8.0, dim=-1)
+        return torch.einsum("hbc,chd->bhd", weights, v).reshape(x.shape)
+
+
+class Clustering(nn.Module):
+    """Backbone and two projectors: CC, both TCLs, and PCL with its attention."""
+
+    def __init__(self, blocks, layout, clusters, *, fc=None, attention=False):
+        super().__init__()
+        self.resnet = ResNet(blocks, fc=fc, dead_norm=attention)
+        if attention:
+            self.selfAttention = Attention()
+        self.instance_projector = head(layout, 128)
+        self.cluster_projector = head(layout, clusters)
+
+    def forward(self, x):
+        x = self.resnet(x)
+        if hasattr(self, "selfAttention"):
+            x = self.selfAttention(x)
+        instance = nn.functional.normalize(self.instance_projector(x), dim=1)
+        return x, instance, self.cluster_projector(x)
+
+
+class LayerNorm2d(nn.LayerNorm):
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ConvNeXtBlock(nn.Module):
+    """torchvision's names, with its permutations as modules so that the indices are its own."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.Conv2d(width, width, 7, padding=3, groups=width),
+            nn.Identity(),
+            nn.LayerNorm(width, eps=1e-6),
+            nn.Linear(width, 4 * width),
+            nn.GELU(),
+            nn.Linear(4 * width, width),
+        )
+        self.layer_scale = nn.Parameter(torch.rand(width, 1, 1))
+
+    def forward(self, x):
+        y = self.block[0](x).permute(0, 2, 3, 1)
+        y = self.block[2:](y).permute(0, 3, 1, 2)
+        return x + self.layer_scale * y
+
+
+class ConvNeXtTiny(nn.Module):
+    def __init__(self):
+        super().__init__()
+        widths, layers = (96, 192, 384, 768), []
+        layers.append(nn.Sequential(nn.Conv2d(3, 96, 4, 4), LayerNorm2d(96, eps=1e-6)))
+        for stage, (count, width) in enumerate(zip((3, 3, 9, 3), widths, strict=True)):
+            if stage:
+                before = widths[stage - 1]
+                down = nn.Conv2d(before, width, 2, 2)
+                layers.append(nn.Sequential(LayerNorm2d(before, eps=1e-6), down))
+            layers.append(nn.Sequential(*(ConvNeXtBlock(width) for _ in range(count))))
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.LayerNorm(768, eps=1e-6), nn.Flatten(), nn.Linear(768, 10)
+        )
+
+    def forward(self, x):
+        return self.classifier[0](self.features(x).mean((2, 3)))
+
+
+def timm_names(state):
+    """The same ConvNeXt as timm calls it."""
+    renamed = {}
+    for name, value in state.items():
+        parts = name.split(".")
+        if parts[0] == "classifier":
+            new = ("head.norm." if parts[1] == "0" else "head.fc.") + parts[2]
+        elif parts[1] == "0":
+            new = f"stem.{parts[2]}.{parts[3]}"
+        elif int(parts[1]) % 2 == 0:
+            new = f"stages.{int(parts[1]) // 2}.downsample.{parts[2]}.{parts[3]}"
+        else:
+            inner = {"0": "conv_dw", "2": "norm", "3": "mlp.fc1", "5": "mlp.fc2"}
+            tail = "gamma" if parts[3] == "layer_scale" else f"{inner[parts[4]]}.{parts[5]}"
+            new = f"stages.{(int(parts[1]) - 1) // 2}.blocks.{parts[2]}.{tail}"
+        renamed[new] = value.reshape(-1) if name.endswith("layer_scale") else value
+    return renamed
+
+
+def randomised(network, seed=0):
+    """Random running statistics and BatchNorm weights: the defaults would hide a wrong match."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            shape = module.weight.shape
+            module.weight.data = 0.5 + torch.rand(shape, generator=generator)
+            module.bias.data = 0.2 * torch.randn(shape, generator=generator)
+            module.running_mean = 0.2 * torch.randn(shape, generator=generator)
+            module.running_var = 0.5 + torch.rand(shape, generator=generator)
+            module.num_batches_tracked += 7
+    return network.eval()
