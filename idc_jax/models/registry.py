@@ -1,5 +1,6 @@
 """Networks by name."""
 
+import functools
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -79,6 +80,8 @@ def build_module(
     dtype: DTypeLike = jnp.float32,
 ) -> ClusterNet:
     """Build a clustering network: a backbone, an instance head and a cluster head.
+
+    Equal arguments give the same functions, so that a second run compiles nothing anew.
 
     The variables' collections hold ``backbone``, ``instance_head`` and ``cluster_head``.
 

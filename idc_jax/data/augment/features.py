@@ -1,11 +1,14 @@
 """Views of a feature vector: what stands in for augmentation where there are no images."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 from idc_jax.data.views import Views
 
 
+@functools.lru_cache(maxsize=32)
 def feature_views(
     *,
     weak_noise: float,
@@ -15,6 +18,8 @@ def feature_views(
     scale: float,
 ) -> Views:
     """Build the views of features ``[d]``; the raw vector goes through as float32 in ``val``.
+
+    Equal arguments give the same functions, so that a second run compiles nothing anew.
 
     Args:
       weak_noise: standard deviation of the Gaussian noise of the weak view, as a fraction of the

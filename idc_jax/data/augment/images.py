@@ -1,5 +1,7 @@
 """The three views of an image, put together."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -16,6 +18,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
 
+@functools.lru_cache(maxsize=32)
 def image_views(
     shape: tuple[int, ...],
     size: int,
@@ -25,6 +28,8 @@ def image_views(
     normalization: Normalization | None = None,
 ) -> Views:
     """Build the views of a raw image, each ``(key, uint8 [h, w, c]) -> float32 [size, size, c]``.
+
+    Equal arguments give the same functions, so that a second run compiles nothing anew.
 
     Args:
       shape: (h, w, c) of a raw image.
