@@ -10,13 +10,16 @@ The same command in the same --workdir goes on where it was stopped.
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
+from idc_jax.data import default_cache_dir
 from idc_jax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -50,6 +53,7 @@ def _main(argv: Sequence[str]) -> int:
         return 0
     from idc_jax.experiment import run_experiment
 
+    _keep_compiled()
     logging.set_verbosity(logging.WARNING)
     logging.use_absl_handler()
     name = Path(flags.FLAGS["config"].config_filename.split(":")[0]).stem  # type: ignore[attr-defined]
@@ -58,6 +62,13 @@ def _main(argv: Sequence[str]) -> int:
     report = run_experiment(config, workdir)
     print(f"report: {report.resolve()}")
     return 0
+
+
+def _keep_compiled() -> None:
+    """Keep compiled programs between runs, unless the environment says where or whether."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(default_cache_dir() / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def _parse(argv: Sequence[str]) -> None:

@@ -1,0 +1,185 @@
+"""Whole runs: what they leave, that they repeat, and that they go on where they were stopped."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from idc_jax import experiment
+from idc_jax.annotate.store import Store
+from idc_jax.errors import UserError
+from idc_jax.report import RESULT_KEYS
+
+
+def picks(workdir: Path) -> list[list[int]]:
+    with Store(workdir / "answers.db") as store:
+        return [store.questions(r).indices.tolist() for r in store.rounds()]  # type: ignore[union-attr]
+
+
+def result(workdir: Path) -> dict:
+    return json.loads((workdir / "result.json").read_text())
+
+
+def test_a_run_leaves_what_it_promises(tiny: ConfigDict, tmp_path: Path) -> None:
+    workdir = tmp_path / "run"
+    report = experiment.run_experiment(tiny, workdir)
+    assert report == workdir / "report.html"
+    found = result(workdir)
+    assert set(found) == set(RESULT_KEYS)
+    assert found["questions"]["asked"] == 12
+    assert [entry["questions"] for entry in found["rounds"]] == [0, 6, 12]
+    assert found["final"]["acc"] >= found["initial"]["acc"]
+    assert found["best"]["acc"] == max(entry["metrics"]["acc"] for entry in found["rounds"])
+    with (workdir / "assignments.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 160
+    assert sum(bool(row["answer"]) for row in rows) == 12
+    assert len((workdir / "answers.jsonl").read_text().splitlines()) == 12
+    phases = {json.loads(line)["phase"] for line in (workdir / "metrics.jsonl").open()}
+    assert phases == {"evaluate", "finetune", "learn"}
+
+
+def test_nobody_is_asked_twice(tiny: ConfigDict, tmp_path: Path) -> None:
+    experiment.run_experiment(tiny, tmp_path / "run")
+    asked = np.concatenate(picks(tmp_path / "run"))
+    assert len(set(asked.tolist())) == len(asked) == 12
+
+
+class Killed(BaseException):
+    """Stands in for a kill: nothing in the run catches it."""
+
+
+@pytest.mark.parametrize(
+    "where", ["init", "ask", "answer", "learn", "evaluate", "report"], ids=str
+)
+def test_killed_anywhere_it_goes_on_to_the_same_end(
+    tiny: ConfigDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    experiment.run_experiment(tiny, tmp_path / "whole")
+    broken = tmp_path / "broken"
+    with monkeypatch.context() as patch:
+        _kill_at(patch, where)
+        with pytest.raises(Killed):
+            experiment.run_experiment(tiny, broken)
+    assert not (broken / "result.json").exists()
+    experiment.run_experiment(tiny, broken)
+    assert picks(broken) == picks(tmp_path / "whole")
+    whole, again = result(tmp_path / "whole"), result(broken)
+    assert again["final"] == whole["final"]
+    assert again["rounds"] == whole["rounds"]
+    lines = [
+        [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+        for folder in (tmp_path / "whole", broken)
+    ]
+    assert lines[0] == lines[1]
+
+
+def _kill_at(patch: pytest.MonkeyPatch, where: str) -> None:
+    if where == "report":
+        patch.setattr(experiment, "write_report", _killer(0))
+    elif where == "answer":
+        patch.setattr(Store, "add", _killer(1, Store.add))
+    elif where == "evaluate":
+        patch.setattr("idc_jax.run.clustering_metrics", _killer(1, _metrics()))
+    else:
+        make = experiment.make_method
+        patch.setattr(
+            experiment,
+            "make_method",
+            lambda *args: _broken_method(make(*args), where),
+        )
+
+
+def _metrics() -> Callable:
+    from idc_jax.metrics import clustering_metrics
+
+    return clustering_metrics
+
+
+def _broken_method(method, where: str):  # type: ignore[no-untyped-def]
+    # The second question or lesson: the first round is done by then.
+    after = 0 if where == "init" else 1
+    return method._replace(**{where: _killer(after, getattr(method, where))})
+
+
+def _killer(after: int, call: Callable | None = None) -> Callable:
+    calls = {"left": after}
+
+    def killed(*args, **kwargs):  # type: ignore[no-untyped-def]
+        if calls["left"] <= 0:
+            raise Killed
+        calls["left"] -= 1
+        assert call is not None
+        return call(*args, **kwargs)
+
+    return killed
+
+
+def test_a_finished_run_is_not_run_again(
+    tiny: ConfigDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment.run_experiment(tiny, tmp_path / "run")
+    before = result(tmp_path / "run")
+    make = experiment.make_method
+    for where in ("init", "ask", "learn"):
+        monkeypatch.setattr(
+            experiment, "make_method", lambda *a, w=where: _broken_method(make(*a), w)
+        )
+        experiment.run_experiment(tiny, tmp_path / "run")
+    assert result(tmp_path / "run")["final"] == before["final"]
+
+
+def test_another_configuration_is_refused_and_nothing_is_lost(
+    tiny: ConfigDict, tmp_path: Path
+) -> None:
+    workdir = tmp_path / "run"
+    experiment.run_experiment(tiny, workdir)
+    before = {path: path.read_bytes() for path in workdir.glob("*.json*")}
+    tiny.budget = 13
+    with pytest.raises(UserError, match="budget: 12, now 13"):
+        experiment.run_experiment(tiny, workdir)
+    assert {path: path.read_bytes() for path in workdir.glob("*.json*")} == before
+
+
+def test_without_labels_everything_but_the_metrics_is_there(
+    tiny: ConfigDict, tmp_path: Path, blobs: tuple[np.ndarray, np.ndarray]
+) -> None:
+    np.save(tmp_path / "plain.npy", blobs[0])
+    tiny.data.path = str(tmp_path / "plain.npy")
+    tiny.annotator.kind = "file"
+    tiny.annotator.file = str(tmp_path / "answers_{round}.jsonl")
+    workdir = tmp_path / "run"
+    for round_ in (1, 2):
+        with pytest.raises(UserError):
+            experiment.run_experiment(tiny, workdir)
+        asked = [
+            json.loads(line) for line in (workdir / f"questions_round_{round_}.jsonl").open()
+        ]
+        answers = [
+            {"round": q["round"], "position": q["position"], "answer": q["candidates"][0]["cluster"]}
+            for q in asked
+        ]
+        lines = "".join(json.dumps(answer) + "\n" for answer in answers)
+        (tmp_path / f"answers_{round_}.jsonl").write_text(lines)
+    experiment.run_experiment(tiny, workdir)
+    found = result(workdir)
+    assert found["initial"] is found["final"] is found["best"] is None
+    assert found["questions"]["asked"] == 12
+    assert (workdir / "report.html").exists()
+
+
+@pytest.mark.parametrize("selector", ["random", "margin"])
+def test_other_selectors_choose_the_questions(
+    tiny: ConfigDict, tmp_path: Path, selector: str
+) -> None:
+    tiny.selector = selector
+    experiment.run_experiment(tiny, tmp_path / selector)
+    tiny.selector = "idc"
+    experiment.run_experiment(tiny, tmp_path / "idc")
+    assert picks(tmp_path / selector) != picks(tmp_path / "idc")
