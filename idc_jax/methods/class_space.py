@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
+
+from idc_jax import ops
 
 UNASKED = -1
 # Asked, but nothing to learn from: a skip, or a class for which no output is left.
@@ -70,3 +73,23 @@ def nearest_to_centers(
         order = np.argsort(distances2[members], kind="stable")
         nearest[members[order[:count]]] = True
     return nearest
+
+
+def around_answers(z: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
+    """Take the ``count`` samples nearest each answered one for its class.
+
+    Args:
+      z: embeddings ``[n, d]``.
+      labels: int ``[n]``, outputs by answer, negative without one.
+      count: how many of the samples that are nearer to this answered one than to any other.
+
+    Returns:
+      int32 ``[n]``, -1 for a sample that is nobody's.
+    """
+    answered = np.flatnonzero(labels >= 0)
+    if not len(answered):
+        return np.full(len(labels), -1, np.int32)
+    found = ops.knn(z[answered], 1, queries=z)
+    owner = np.asarray(found.indices)[:, 0]
+    near = nearest_to_centers(owner, np.asarray(found.distances2)[:, 0], len(answered), count)
+    return np.where(near, labels[answered][owner], -1).astype(np.int32)

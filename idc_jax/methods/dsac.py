@@ -26,15 +26,16 @@ from idc_jax.methods.class_space import (
     UNASKED,
     UNUSABLE,
     allocate_slots,
+    around_answers,
     nearest_to_centers,
     representatives,
 )
-from idc_jax.methods.dsac_picks import Picks, pick
+from idc_jax.methods.dsac_picks import Groups, Picks, growing_groups, pick
 from idc_jax.methods.dsac_training import DsacTraining, Targets, embedding, train_round
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.loop import run_network
 
-PseudoLabels = Literal["representative", "cluster", "none"]
+PseudoLabels = Literal["representative", "cluster", "nearest", "none"]
 
 
 class DsacOptions(NamedTuple):
@@ -43,10 +44,15 @@ class DsacOptions(NamedTuple):
     Attributes:
       picks: ``"dsac"`` (one representative a cluster, the rest difficult), or the paper's
         ablations ``"random"`` (DSAC-R), ``"representative"`` and ``"difficult"`` alone.
+      groups: the clusters that are asked about: ``"classes"``, the c clusters of each round
+        (the paper), or ``"growing"``, as many as there are answers and questions together, of
+        which those without an answer are asked about.
       pseudo_labels: what the samples nearest a centre are taken for: ``"representative"``, the
-        class of the cluster's representative (the paper); ``"cluster"``, the class that the
-        cluster stands for once the answers have steered it (the published code); ``"none"``.
-      pseudo_start: k2 in the first round, samples per cluster.
+        class of the cluster's representative in this round (the paper); ``"cluster"``, the class
+        that the cluster stands for once the answers have steered it (the published code);
+        ``"nearest"``, around every answered sample of any round, the class of that sample;
+        ``"none"``.
+      pseudo_start: k2 in the first round, samples per cluster or per answered sample.
       pseudo_growth: how much k2 grows by in each further round.
       shortlist: k1, samples among which compactness decides.
       num_neighbors: neighbours that compactness looks at.
@@ -57,6 +63,7 @@ class DsacOptions(NamedTuple):
     """
 
     picks: Picks = "dsac"
+    groups: Groups = "classes"
     pseudo_labels: PseudoLabels = "representative"
     pseudo_start: int = 50
     pseudo_growth: int = 1000
@@ -145,13 +152,21 @@ def build(
     def ask(
         key: jax.Array, state: DsacState, round_: int, budget: int
     ) -> tuple[DsacState, Questions]:
+        group_key, pick_key = jax.random.split(key)
+        z, labelled = embed(state), state.labels != UNASKED
+        centers, assignments = state.centers, state.assignments
+        allowed = jnp.ones(z.shape[0], bool)
+        if options.groups == "growing":
+            groups, allowed = growing_groups(group_key, z, labelled, budget)
+            centers, assignments = groups.centers, groups.assignments
         picks = pick(
-            key,
+            pick_key,
             options.picks,
-            embed(state),
-            state.centers,
-            state.assignments,
-            state.labels != UNASKED,
+            z,
+            centers,
+            assignments,
+            labelled,
+            allowed,
             budget,
             shortlist=options.shortlist,
             num_neighbors=options.num_neighbors,
@@ -214,7 +229,7 @@ def check_options(options: DsacOptions, num_clusters: int, num_samples: int) -> 
     Raises:
       UserError: naming the option, what it is and what would do.
     """
-    for name, kinds in (("picks", Picks), ("pseudo_labels", PseudoLabels)):
+    for name, kinds in (("picks", Picks), ("groups", Groups), ("pseudo_labels", PseudoLabels)):
         value = getattr(options, name)
         if value not in get_args(kinds):
             raise UserError(
@@ -228,18 +243,20 @@ def _pseudo_labels(
     state: DsacState, answers: Answers, z: jax.Array, options: DsacOptions
 ) -> np.ndarray:
     """Pseudo-labels int32 ``[n]``, -1 without: those of the k2 samples nearest each centre."""
-    c = state.centers.shape[0]
-    assignments, labels = np.asarray(state.assignments), np.asarray(state.labels)
-    distances2 = np.asarray(_distances2(z, state))
+    reach = options.pseudo_start + options.pseudo_growth * int(state.round)
+    labels = np.asarray(state.labels)
     if options.pseudo_labels == "none":
         return np.full(len(labels), -1, np.int32)
+    if options.pseudo_labels == "nearest":
+        return around_answers(z, labels, reach)
+    c = state.centers.shape[0]
+    assignments, distances2 = np.asarray(state.assignments), np.asarray(_distances2(z, state))
     if options.pseudo_labels == "cluster" or options.picks == "difficult":
         # Nobody stands for a cluster here: it stands for its own class, once that is named.
         meaning = np.where(np.asarray(state.slots) >= 0, np.arange(c), -1)
     else:
         chosen = representatives(answers.indices, labels, assignments, distances2, c)
         meaning = np.where(chosen >= 0, labels[chosen], -1)
-    reach = options.pseudo_start + options.pseudo_growth * int(state.round)
     near = nearest_to_centers(assignments, distances2, c, reach)
     return np.where(near, meaning[assignments], -1).astype(np.int32)
 

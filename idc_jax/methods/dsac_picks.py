@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from idc_jax import selectors
+from idc_jax import ops, selectors
 from idc_jax.selectors.dsac import Kinds
 
+# Steps of the k-means that makes groups: they need not have settled.
+_GROUP_STEPS = 30
+
+Groups = Literal["classes", "growing"]
 Picks = Literal["dsac", "random", "representative", "difficult"]
 
 
@@ -19,6 +25,7 @@ def pick(
     centers: jax.Array,
     assignments: jax.Array,
     labelled: jax.Array,
+    allowed: jax.Array,
     budget: int,
     *,
     shortlist: int,
@@ -33,6 +40,7 @@ def pick(
       centers: ``[c, d]``.
       assignments: int ``[n]``.
       labelled: bool ``[n]``, asked before.
+      allowed: bool ``[n]``, who may be picked by clusters.
       budget: how many.
       shortlist: k1, samples among which compactness decides.
       num_neighbors: neighbours that compactness looks at.
@@ -46,8 +54,37 @@ def pick(
         assignments,
         budget,
         labelled=labelled,
+        allowed=allowed,
         shortlist=shortlist,
         num_neighbors=num_neighbors,
         kinds=kinds,
     )
     return selection
+
+
+def growing_groups(
+    key: jax.Array, z: jax.Array, labelled: jax.Array, budget: int
+) -> tuple[ops.KMeans, jax.Array]:
+    """As many clusters as there are answers and questions together.
+
+    Each answered sample starts a cluster of its own and stays in it; the others start by D²
+    sampling, so they lie where nobody has asked yet. With c clusters alone, the representatives
+    of a later round are neighbours of those before.
+
+    Args:
+      key: PRNG key.
+      z: embeddings ``[n, d]``.
+      labelled: bool ``[n]``, asked before.
+      budget: questions wanted.
+
+    Returns:
+      The clusters, and bool ``[n]``, the samples of clusters without an answer.
+    """
+    answered = np.flatnonzero(np.asarray(labelled))
+    own = np.full(z.shape[0], -1, np.int32)
+    own[answered] = np.arange(len(answered))
+    size = min(len(answered) + budget, z.shape[0])
+    groups = ops.semi_supervised_kmeans(
+        key, z, size, jnp.asarray(own), restarts=1, max_iterations=_GROUP_STEPS
+    )
+    return groups, groups.assignments >= len(answered)

@@ -13,9 +13,11 @@ from idc_jax.methods.class_space import (
     UNASKED,
     UNUSABLE,
     allocate_slots,
+    around_answers,
     nearest_to_centers,
     representatives,
 )
+from idc_jax.methods.dsac_picks import growing_groups
 from idc_jax.methods.dsac_training import DsacTraining
 from idc_jax.metrics import clustering_metrics
 from idc_jax.train.pretrain import PretrainOptions, pretrain
@@ -44,6 +46,22 @@ def test_a_representative_is_the_usable_answer_nearest_its_centre():
 def test_the_nearest_to_each_centre_are_capped_at_the_cluster():
     near = nearest_to_centers(np.array([0, 0, 0, 1]), np.array([2.0, 0.0, 1.0, 5.0]), 3, count=2)
     np.testing.assert_array_equal(near, [False, True, True, True])
+
+
+def test_answers_speak_for_the_nearest_to_them():
+    z = jnp.array([[0.0], [1.0], [2.0], [9.0], [10.0], [12.0]])
+    labels = np.array([2, UNASKED, UNASKED, UNUSABLE, 0, UNASKED])
+    np.testing.assert_array_equal(around_answers(z, labels, 2), [2, 2, -1, 0, 0, -1])
+    np.testing.assert_array_equal(around_answers(z, np.full(6, UNASKED), 2), np.full(6, -1))
+
+
+def test_growing_groups_ask_where_nobody_has_asked():
+    rng = np.random.default_rng(0)
+    blob = np.repeat(np.arange(4), 10)
+    z = jnp.asarray(10 * np.eye(4)[blob] + 0.1 * rng.normal(size=(40, 4)), jnp.float32)
+    labelled = jnp.zeros(40, bool).at[jnp.array([0, 10])].set(True)
+    _, allowed = growing_groups(jax.random.key(0), z, labelled, 2)
+    np.testing.assert_array_equal(allowed, blob >= 2)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +120,7 @@ def accuracy(method, state, labels):
     [
         {},
         {"pseudo_labels": "cluster"},
+        {"pseudo_labels": "nearest", "groups": "growing"},
         {"pseudo_labels": "none", "picks": "random"},
         {"picks": "representative"},
         {"picks": "difficult", "normalized_compactness": False},
