@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,19 @@ FLAGS = [
 ]
 
 
-def measure(url, answers, pause):
-    """Milliseconds ``[answers]``."""
+@contextmanager
+def chromium():
+    """A headless Chromium."""
     with sync_playwright() as playwright:
         executable = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def measure(url, answers, pause):
+    """Milliseconds ``[answers]``."""
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(url)
         page.fill("#name-input", "Ann")
@@ -50,7 +59,6 @@ def measure(url, answers, pause):
         measured = page.evaluate(
             "performance.getEntriesByName('idc:key-to-paint').map(entry => entry.duration)"
         )
-        browser.close()
         return np.asarray(measured)
 
 

@@ -33,7 +33,8 @@ def find_chromium():
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is open, no test can run an event loop of its own.
+@pytest.fixture(scope="module")
 def browser():
     api = pytest.importorskip("playwright.sync_api", reason=HOW)
     executable = find_chromium()

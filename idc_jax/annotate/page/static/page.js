@@ -13,7 +13,7 @@ const SHORT_LEARNING_MS = 3000; // what was learned faster needs no screen of it
 const PAIR = ["same", "different"];
 // A key that comes again so soon bounced, and the second click of a double click is no answer.
 const BOUNCE_MS = 20;
-const DOUBLE_CLICK_MS = 150;
+const DOUBLE_CLICK_MS = 250;
 
 const run = document.body.dataset.run;
 const $ = (id) => document.getElementById(id);
@@ -448,6 +448,7 @@ function act(action, event, target) {
 }
 
 let lastPress = {};
+let lastClick = 0;
 
 addEventListener("keydown", (event) => {
   if (page.changing) return changeKey(event);
@@ -466,7 +467,8 @@ addEventListener("keydown", (event) => {
 addEventListener("click", (event) => {
   const target = event.target.closest("[data-action]");
   if (!target || target.disabled) return;
-  const again = event.detail > 1 && performance.now() - page.shownAt < DOUBLE_CLICK_MS;
+  const again = event.detail > 1 && event.timeStamp - lastClick < DOUBLE_CLICK_MS;
+  lastClick = event.timeStamp;
   if (again && target.closest("main")) return;
   if (event.detail > 0) target.blur(); // by mouse: the next space means skip, not this button
   act(target.dataset.action, event, target);
