@@ -25,7 +25,9 @@ from idc_jax.errors import UserError
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "What to run: configs/NAME.py, with a method behind a colon (:dsac)."
 )
-_WORKDIR = flags.DEFINE_string("workdir", "", "Where the run leaves everything; runs/NAME if empty.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", "", "Where the run leaves everything; runs/NAME if empty."
+)
 _OPTIONS = flags.DEFINE_bool("options", False, "List the options of --config and stop.")
 _HELP = flags.DEFINE_bool("usage", False, "Show this text and stop.")
 
@@ -84,7 +86,9 @@ def _parse(argv: Sequence[str]) -> None:
     except (OSError, ImportError) as error:
         raise UserError(f"--config cannot be read: {_one_line(error)}") from error
     if len(rest) > 1:
-        raise UserError(f"unexpected {' '.join(rest[1:])!r}; options are given as --config.NAME=VALUE")
+        raise UserError(
+            f"unexpected {' '.join(rest[1:])!r}; options are given as --config.NAME=VALUE"
+        )
 
 
 def _one_line(error: Exception) -> str:

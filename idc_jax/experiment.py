@@ -8,20 +8,17 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from absl import logging
 from ml_collections import ConfigDict
 
-from idc_jax import annotate, data, models
-from idc_jax.annotate.annotator import Annotator
+from idc_jax import data, models
 from idc_jax.annotate.store import Store
+from idc_jax.answering import AnnotatorOptions, answering
 from idc_jax.begin import Start, make_begin
 from idc_jax.data.augment.strong import StrongOptions
 from idc_jax.data.augment.warped import WarpOptions
@@ -35,12 +32,10 @@ from idc_jax.methods import dsac, idc, pcl
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.dsac_training import DsacTraining
 from idc_jax.methods.pcl_training import PclTraining
-from idc_jax.methods.dsac_training import DsacTraining
-from idc_jax.methods.pcl_training import PclTraining
 from idc_jax.models.base import Model
 from idc_jax.ops import check_finite
 from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
-from idc_jax.run import Notify, Outcome, Plan, question_total, run
+from idc_jax.run import Outcome, Plan, question_total, run
 from idc_jax.settings import check_settings
 from idc_jax.train.finetune import FinetuneOptions
 from idc_jax.train.pretrain import PretrainOptions
@@ -93,19 +88,28 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     dataset = load_dataset(config)
     check_against_data(config, dataset)
     seconds["load"] = time.perf_counter() - started
+    listeners: list[Log] = []
+
+    def tell(values: Mapping[str, Any]) -> None:
+        for listener in listeners:
+            listener(values)
+
+    # Composing checks every option, so nothing is written before it.
+    method = make_method(config, dataset, workdir, tell)
     claim(workdir, config.to_dict())
     log = MetricsLog(workdir / "metrics.jsonl")
-    with _annotators(config, dataset, workdir) as (make_annotator, notify, learning):
-        method = make_method(config, dataset, workdir, lambda values: (log(values), learning(values)))
+    people = AnnotatorOptions(**config.annotator)
+    with answering(people, dataset, config.num_clusters, config.seed, workdir) as answers:
+        listeners += [log, answers.show_losses]
         outcome = run(
             method,
             dataset,
-            make_annotator,
+            answers.make_annotator,
             Plan(config.budget, config.rounds, config.seed),
             workdir,
             log=log,
             seconds=seconds,
-            notify=notify,
+            notify=answers.notify,
         )
     outcome.seconds["total"] = sum(outcome.seconds.values())
     return write_outcome(config, dataset, outcome, log, workdir)
@@ -267,90 +271,6 @@ def _pcl(parts: Parts) -> Method:
 
 
 _BUILDERS: dict[str, Callable[[Parts], Method]] = {"idc": _idc, "dsac": _dsac, "pcl": _pcl}
-
-
-@contextmanager
-def _annotators(
-    config: ConfigDict, dataset: Dataset, workdir: Path
-) -> Iterator[tuple[Callable[[np.ndarray], Annotator], Notify, Log]]:
-    """Who answers, who is told what happens, and who is shown the losses."""
-    wanted = config.annotator
-    fused = {"votes": wanted.votes, "fusion": wanted.fusion}
-    quiet: Notify = _announce
-    if wanted.kind == "oracle":
-        yield lambda probs: _oracle(config, dataset, probs), quiet, lambda _: None
-    elif wanted.kind == "file":
-        reader = annotate.from_file(
-            wanted.file,
-            directory=workdir,
-            names=dataset.names,
-            max_groups=config.num_clusters,
-            **fused,
-        )
-        yield lambda _: reader, quiet, lambda _: None
-    else:
-        from idc_jax.annotate.page import serve
-
-        with (
-            Store(workdir / "answers.db") as store,
-            serve(
-                store,
-                dataset,
-                num_clusters=config.num_clusters,
-                host=wanted.host,
-                port=wanted.port,
-                allow_remote=wanted.allow_remote,
-                **fused,
-            ) as page,
-        ):
-            print(f"Questions are asked at {page.url}", flush=True)
-            yield lambda _: page.annotator, _shown_on(page), page.progress
-            page.finish()
-
-
-def _shown_on(page: Any) -> Notify:
-    from idc_jax.annotate.page import galleries
-
-    before: dict[str, Any] = {}
-
-    def notify(event: str, values: Mapping[str, Any]) -> None:
-        _announce(event, values)
-        if event != "evaluated":
-            return
-        shown = galleries(values["probabilities"])
-        if values["round"]:
-            page.show_result({
-                "round": values["round"],
-                "before": before.get("metrics"),
-                "after": values["metrics"],
-                "galleries_before": before.get("galleries"),
-                "galleries_after": shown,
-            })
-        before.update(metrics=values["metrics"], galleries=shown)
-
-    return notify
-
-
-def _announce(event: str, values: Mapping[str, Any]) -> None:
-    if event == "evaluated":
-        scores = values["metrics"] or {}
-        shown = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
-        health = values["health"]
-        shown = shown or f"{health['live_clusters']:.0f} live clusters"
-        print(f"round {values['round']}, {values['questions']:4d} questions: {shown}", flush=True)
-    elif event == "init":
-        logging.info("starting")
-
-
-def _oracle(config: ConfigDict, dataset: Dataset, probabilities: np.ndarray) -> Annotator:
-    wanted = config.annotator
-    rates = {"error_rate": wanted.error_rate, "skip_rate": wanted.skip_rate, "seed": config.seed}
-    assert dataset.labels is not None
-    if wanted.oracle == "exemplar":
-        return annotate.exemplar(dataset.labels, **rates)
-    return annotate.aligned(
-        dataset.labels, probabilities.argmax(1), config.num_clusters, **rates
-    )
 
 
 def write_outcome(

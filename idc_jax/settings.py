@@ -61,4 +61,6 @@ def _one_of(name: str, value: str, known: tuple[str, ...] | Mapping[str, Any]) -
 
 def _at_least(name: str, value: int, least: int, why: str) -> None:
     if value < least:
-        raise UserError(f"{name} is {value}; {least} or more would do" + (f": {why}" if why else ""))
+        raise UserError(
+            f"{name} is {value}; {least} or more would do" + (f": {why}" if why else "")
+        )

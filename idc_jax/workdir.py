@@ -70,7 +70,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _differences(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
     before, after = (_flat(json.loads(fingerprint(tree))) for tree in (saved, wanted))
-    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    names = sorted(
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    )
     shown = [f"{name}: {before.get(name)!r}, now {after.get(name)!r}" for name in names[:3]]
     more = [f"and {len(names) - 3} more"] if len(names) > 3 else []
     return "; ".join(shown + more)

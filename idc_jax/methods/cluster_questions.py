@@ -65,8 +65,8 @@ def _shown(
     """Exemplars ``[c]`` and the members nearest each centre ``[c, r]``."""
     exemplars = jnp.where(alive, jnp.argmax(similarities, axis=0), -1)
     own = assignments[:, None] == jnp.arange(similarities.shape[1])
-    inside = jnp.where(own, similarities, -jnp.inf).at[exemplars, jnp.arange(len(alive))].set(
-        -jnp.inf
+    inside = (
+        jnp.where(own, similarities, -jnp.inf).at[exemplars, jnp.arange(len(alive))].set(-jnp.inf)
     )
     width = min(_MEMBERS, similarities.shape[0])
     nearest = jnp.argsort(-inside, axis=0)[:width]

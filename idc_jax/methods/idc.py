@@ -28,7 +28,7 @@ from idc_jax.train.finetune import UNASKED, Evidence, FinetuneOptions, check_opt
 from idc_jax.train.fit import fit_targets
 from idc_jax.train.loop import run_network
 
-Space = Literal["network", "input"]
+Space = Literal["network", "instance", "input"]
 Centers = Literal["kmeans", "head"]
 
 
@@ -47,8 +47,9 @@ class IDCOptions(NamedTuple):
         or ``"head"``, the means of the samples of each predicted cluster (the published code).
       candidates: offer the clusters of highest ``"cosine"`` to the sample (the paper) or of
         highest ``"probability"``.
-      space: where samples are compared: the ``"network"``'s embedding (the paper), or the
-        ``"input"`` itself, for features that somebody else's network made.
+      space: where samples are compared: the ``"network"``'s embedding (the paper), the
+        ``"instance"`` head's output, in which the pre-training compared them, or the ``"input"``
+        itself, for features that somebody else's network made.
       hops: average the embeddings over their neighbours this often before clustering and
         selecting; 0 is the paper.
       hop_neighbors: neighbours per sample in that averaging.
@@ -157,7 +158,7 @@ def build(
                 steps=options.head_steps,
                 batch_size=min(512, data.shape[0]),
                 learning_rate=1e-3,
-                head_only=options.space == "network",
+                head_only=options.space != "input",
             )
             outputs = network(variables)
         probs = jax.nn.softmax(outputs.logits)
@@ -182,7 +183,7 @@ def build(
     def plain_embeddings(outputs: Outputs) -> jax.Array:
         if options.space == "input":
             return ops.normalize(data.reshape(data.shape[0], -1).astype(jnp.float32))
-        return ops.normalize(outputs.embedding)
+        return ops.normalize(outputs.instance if options.space == "instance" else outputs.embedding)
 
     def compare(outputs: Outputs) -> tuple[jax.Array, ops.Neighbors, ops.Neighbors]:
         """Where samples are compared, the graph that answers spread along, and the nearest."""

@@ -123,11 +123,12 @@ def make_optimizer(options: FinetuneOptions) -> optax.GradientTransformation:
     )
     return optax.multi_transform(
         {"train": adam, "keep": optax.set_to_zero()},
-        lambda params: {
-            name: jax.tree.map(lambda _: "keep" if name == "instance_head" else "train", tree)
-            for name, tree in params.items()
-        },
+        lambda params: {name: _kept(name) for name in params},
     )
+
+
+def _kept(name: str) -> str:
+    return "keep" if name == "instance_head" else "train"
 
 
 def finetune(

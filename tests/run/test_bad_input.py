@@ -97,9 +97,7 @@ def test_an_empty_folder(of_images: ConfigDict, tmp_path: Path) -> None:
     refused(of_images, tmp_path / "run", "images")
 
 
-def test_a_folder_with_nothing_but_a_truncated_image(
-    of_images: ConfigDict, tmp_path: Path
-) -> None:
+def test_a_folder_with_nothing_but_a_truncated_image(of_images: ConfigDict, tmp_path: Path) -> None:
     whole = tmp_path / "whole.png"
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(whole)

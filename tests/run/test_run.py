@@ -55,9 +55,7 @@ class Killed(BaseException):
     """Stands in for a kill: nothing in the run catches it."""
 
 
-@pytest.mark.parametrize(
-    "where", ["init", "ask", "answer", "learn", "evaluate", "report"], ids=str
-)
+@pytest.mark.parametrize("where", ["init", "ask", "answer", "learn", "evaluate", "report"], ids=str)
 def test_killed_anywhere_it_goes_on_to_the_same_end(
     tiny: ConfigDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -158,11 +156,13 @@ def test_without_labels_everything_but_the_metrics_is_there(
     for round_ in (1, 2):
         with pytest.raises(UserError):
             experiment.run_experiment(tiny, workdir)
-        asked = [
-            json.loads(line) for line in (workdir / f"questions_round_{round_}.jsonl").open()
-        ]
+        asked = [json.loads(line) for line in (workdir / f"questions_round_{round_}.jsonl").open()]
         answers = [
-            {"round": q["round"], "position": q["position"], "answer": q["candidates"][0]["cluster"]}
+            {
+                "round": q["round"],
+                "position": q["position"],
+                "answer": q["candidates"][0]["cluster"],
+            }
             for q in asked
         ]
         lines = "".join(json.dumps(answer) + "\n" for answer in answers)
