@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from idc_jax import selectors
 from idc_jax.annotate.questions import DIFFERENT, SAME, Answers, Questions, pair_questions
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.closure import Closure, asked_pairs, block_links, close_links
+from idc_jax.methods.pcl_pairs import PairPicks, Unknown, pick_pairs
 from idc_jax.methods.pcl_training import (
     Learner,
     PclTraining,
@@ -37,7 +37,6 @@ from idc_jax.models.base import Model, Variables
 from idc_jax.models.heads import HeadLayout
 
 Attention = Literal["random", "identity", "none"]
-PairPicks = Literal["both", "uncertain", "hard", "random"]
 
 
 class PclOptions(NamedTuple):
@@ -49,6 +48,8 @@ class PclOptions(NamedTuple):
       per_block: at most so many questions of one block in a round; 0 for as many as the round's
         budget needs. 1 with a round per epoch is the paper's own schedule, one pair per block
         per step.
+      distinct: pairs of one round share no sample where that can be helped: what is asked at
+        once then covers more of a block than its few most striking samples.
       attention: over the samples of a block, put between a trained backbone and its heads:
         ``"random"`` starts it at random, as a new layer is; ``"identity"`` starts it as an
         average over similar samples, which keeps what the network knows; ``"none"`` leaves it
@@ -58,6 +59,7 @@ class PclOptions(NamedTuple):
 
     picks: PairPicks = "both"
     per_block: int = 0
+    distinct: bool = True
     attention: Attention = "identity"
     num_heads: int = 8
 
@@ -172,14 +174,17 @@ def build(
             run_blocks(k, model, state.variables, views.weak, data, blocks).instance
             for k in (first_key, second_key)
         )
-        left = 1.0 - int(state.answered) / total_budget
-        picks = pick_pairs(
-            pick_key, options, first, second, known, jnp.asarray(asked), blocks >= 0, budget, left
+        places, values = pick_pairs(
+            pick_key,
+            options.picks,
+            (first, second),
+            Unknown(known, jnp.asarray(asked), jnp.asarray(blocks >= 0)),
+            budget,
+            left=1.0 - int(state.answered) / total_budget,
+            per_block=options.per_block,
+            distinct=options.distinct,
         )
-        chosen = np.asarray(picks.indices)
-        found = chosen[:, 0] >= 0
-        pairs = blocks.reshape(-1)[chosen[found]]
-        return state, pair_questions(round_, pairs, np.asarray(picks.values)[found])
+        return state, pair_questions(round_, blocks.reshape(-1)[places], values)
 
     def learn(
         key: jax.Array, state: PclState, answers: Answers
@@ -228,47 +233,6 @@ def make_blocks(key: jax.Array, train: np.ndarray, size: int) -> np.ndarray:
     parts = [order[train[order]], order[~train[order]]]
     padded = [np.append(part, np.full(-len(part) % size, -1)) for part in parts]
     return np.concatenate(padded).reshape(-1, size).astype(np.int32)
-
-
-def pick_pairs(
-    key: jax.Array,
-    options: PclOptions,
-    first: jax.Array,
-    second: jax.Array,
-    known: jax.Array,
-    asked: jax.Array,
-    valid: np.ndarray,
-    budget: int,
-    left: float,
-) -> selectors.Selection:
-    """Choose pairs by the option's score among those neither known nor asked.
-
-    Args:
-      key: of random picks.
-      options: which score.
-      first: ``[g, b, d]``, embeddings of one view.
-      second: ``[g, b, d]``, of the other.
-      known: int8 ``[g, b, b]``, q.
-      asked: bool ``[g, b, b]``.
-      valid: bool ``[g, b]``, False for padding.
-      budget: pairs wanted.
-      left: share of the whole budget that is left.
-    """
-    if options.picks == "random":
-        return _random_pairs(key, (known == 0) & ~asked, jnp.asarray(valid), budget)
-    return selectors.pcl(
-        first,
-        known,
-        budget,
-        remaining_fraction=left,
-        other=second,
-        valid=jnp.asarray(valid),
-        asked=asked,
-        # Twice the even share: a block that has little left to ask passes its part on.
-        per_block=options.per_block or 2 * -(-budget // known.shape[0]),
-        use_uncertain=options.picks in ("both", "uncertain"),
-        use_hard=options.picks in ("both", "hard"),
-    )
 
 
 def record(state: PclState, answers: Answers) -> PclState:
@@ -326,24 +290,6 @@ def _attending(
         return without_attention(plain)
     return with_attention(
         plain, num_clusters=num_clusters, head=head, num_heads=num_heads, start=attention
-    )
-
-
-def _random_pairs(
-    key: jax.Array, open_: jax.Array, valid: jax.Array, budget: int
-) -> selectors.Selection:
-    """Uniform over the open pairs ``[g, b, b]`` above the diagonal."""
-    size = open_.shape[1]
-    open_ = jnp.triu(open_, 1) & valid[:, :, None] & valid[:, None, :]
-    # The largest of independent uniforms are a sample without replacement.
-    draws = jnp.where(open_, jax.random.uniform(key, open_.shape), -jnp.inf).reshape(-1)
-    values, flat = jax.lax.top_k(draws, min(budget, draws.shape[0]))
-    block, place = flat // size**2, flat % size**2
-    pairs = jnp.stack([place // size, place % size], axis=-1) + size * block[:, None]
-    found = jnp.isfinite(values)
-    return selectors.Selection(
-        jnp.where(found[:, None], pairs, -1).astype(jnp.int32),
-        jnp.where(found, 0.0, -jnp.inf),
     )
 
 

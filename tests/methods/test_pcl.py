@@ -10,6 +10,7 @@ from idc_jax.annotate.questions import SKIP, Answers
 from idc_jax.errors import UserError
 from idc_jax.methods import pcl
 from idc_jax.methods.closure import asked_pairs
+from idc_jax.methods.pcl_pairs import keep_pairs
 from idc_jax.methods.pcl_training import PclTraining, scatter_blocks
 from idc_jax.metrics import clustering_metrics
 from idc_jax.train.pretrain import PretrainOptions, pretrain
@@ -17,6 +18,14 @@ from idc_jax.train.pretrain import PretrainOptions, pretrain
 C = 2
 SIZE = 32
 BUDGET = 120
+
+
+def test_pairs_share_no_sample_while_that_can_be_helped():
+    pairs = np.array([[0, 1], [1, 2], [4, 5], [2, 3], [-1, -1], [0, 2]])
+    np.testing.assert_array_equal(keep_pairs(pairs, 4, 9, 9, distinct=True), [0, 2, 3, 1, 5])
+    np.testing.assert_array_equal(keep_pairs(pairs, 4, 9, 9, distinct=False), [0, 1, 2, 3, 5])
+    np.testing.assert_array_equal(keep_pairs(pairs, 4, 2, 9, distinct=True), [0, 2])
+    np.testing.assert_array_equal(keep_pairs(pairs, 4, 9, 1, distinct=True), [0, 2])
 
 
 @pytest.fixture(scope="module")
