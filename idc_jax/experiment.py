@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from idc_jax import data, models
+from idc_jax import annotate, data, models
 from idc_jax.annotate.store import Store
 from idc_jax.answering import AnnotatorOptions, answering
 from idc_jax.begin import Start, make_begin
