@@ -1,5 +1,6 @@
 """Distances, neighbours and clusterings of plain arrays."""
 
+from idc_jax.ops.approximate import approximate_knn, recall
 from idc_jax.ops.arrays import check_finite, inner, normalize, squared_distances
 from idc_jax.ops.contingency import contingency
 from idc_jax.ops.kmeans import KMeans, kmeans
@@ -10,12 +11,14 @@ from idc_jax.ops.spherical import spherical_kmeans
 __all__ = [
     "KMeans",
     "Neighbors",
+    "approximate_knn",
     "check_finite",
     "contingency",
     "inner",
     "kmeans",
     "knn",
     "normalize",
+    "recall",
     "semi_supervised_kmeans",
     "spherical_kmeans",
     "squared_distances",

@@ -13,6 +13,10 @@ from idc_jax.ops import arrays, blocks
 
 # Rows of one block of a Lloyd step: small enough for [block, c] distances to stay in cache.
 _BLOCK = 4096
+# Points on which centres are started, and fewest of them for each centre.
+_SAMPLE, _SAMPLE_PER_CLUSTER = 8192, 32
+# Up to so many clusters, sums are taken by a matrix product, beyond by scattering.
+_DENSE_SUMS = 128
 
 
 class KMeans(NamedTuple):
@@ -37,12 +41,15 @@ def kmeans(
     restarts: int = 10,
     max_iterations: int = 100,
     tolerance: float = 1e-4,
+    batch_size: int | None = None,
 ) -> KMeans:
     """Lloyd's k-means from k-means++ starts; the best of several restarts.
 
     Starts by D² sampling (Arthur and Vassilvitskii, "k-means++: the advantages of careful
-    seeding"). A cluster that loses all its points is moved to the point farthest from its
-    centre.
+    seeding"), on many points in a random sample of them, where Lloyd's steps also go first
+    (Bradley and Fayyad, "Refining initial points for k-means clustering"); each restart has a
+    sample of its own. A cluster that loses all its points is moved to the point farthest from
+    its centre.
 
     Args:
       key: PRNG key.
@@ -52,6 +59,8 @@ def kmeans(
       max_iterations: Lloyd steps of one run at most.
       tolerance: a run ends when the squared move of its centres, summed, is at most this
         times the mean variance of the columns of ``x``.
+      batch_size: take ``max_iterations`` mini-batch steps of so many points in place of Lloyd's
+        (Sculley, "Web-scale k-means clustering"): for millions of points.
 
     Raises:
       UserError: ``num_clusters`` or ``restarts`` out of range, or rows that are not finite.
@@ -60,7 +69,7 @@ def kmeans(
     check_num_clusters(num_clusters, x.shape[0])
     if restarts < 1:
         raise UserError(f"restarts is {restarts}; 1 or more would do")
-    return _kmeans(key, x, num_clusters, restarts, max_iterations, tolerance)
+    return _kmeans(key, x, num_clusters, restarts, max_iterations, tolerance, batch_size)
 
 
 def check_num_clusters(num_clusters: int, num_points: int) -> None:
@@ -69,7 +78,9 @@ def check_num_clusters(num_clusters: int, num_points: int) -> None:
         raise UserError(f"num_clusters is {num_clusters}; 1 to {num_points} (the points) would do")
 
 
-@functools.partial(jax.jit, static_argnames=("num_clusters", "restarts", "max_iterations"))
+@functools.partial(
+    jax.jit, static_argnames=("num_clusters", "restarts", "max_iterations", "batch_size")
+)
 def _kmeans(
     key: jax.Array,
     x: jax.Array,
@@ -77,14 +88,31 @@ def _kmeans(
     restarts: int,
     max_iterations: int,
     tolerance: float,
+    batch_size: int | None,
 ) -> KMeans:
     def run(key: jax.Array) -> KMeans:
-        centers = plus_plus(key, x, num_clusters)
-        return lloyd(x, centers, max_iterations, tolerance)
+        sample_key, start_key, batch_key = jax.random.split(key, 3)
+        part = sample_of(sample_key, x, num_clusters)
+        centers = plus_plus(start_key, part, num_clusters)
+        if part is not x:
+            centers = lloyd(part, centers, max_iterations, tolerance).centers
+        if batch_size is None:
+            return lloyd(x, centers, max_iterations, tolerance)
+        centers = minibatch(batch_key, x, centers, max_iterations, batch_size)
+        assignments, distances2 = assign(x, centers)
+        return KMeans(centers, assignments, jnp.sum(distances2))
 
     runs = jax.lax.map(run, jax.random.split(key, restarts))
     best = jnp.argmin(runs.inertia)
     return jax.tree.map(lambda leaf: leaf[best], runs)
+
+
+def sample_of(key: jax.Array, x: jax.Array, num_clusters: int) -> jax.Array:
+    """Random rows of ``x`` on which to start ``num_clusters`` centres; ``x`` itself if short."""
+    size = max(_SAMPLE, _SAMPLE_PER_CLUSTER * num_clusters)
+    if x.shape[0] < 2 * size:
+        return x
+    return x[jax.random.randint(key, (size,), 0, x.shape[0])]
 
 
 def plus_plus(
@@ -181,16 +209,52 @@ def assign(
 
 def _update(x: jax.Array, centers: jax.Array, fixed: jax.Array | None) -> jax.Array:
     """Means of the assigned points; empty clusters go to the points farthest from their centre."""
-    num_clusters = centers.shape[0]
     assignments, distances2 = assign(x, centers, fixed)
-    counts = jnp.zeros((num_clusters,), x.dtype).at[assignments].add(1.0)
-    sums = jnp.zeros_like(centers).at[assignments].add(x)
+    sums, counts = cluster_sums(x, assignments, centers.shape[0])
     means = sums / jnp.maximum(counts, 1.0)[:, None]
     return jax.lax.cond(
         jnp.any(counts == 0),
         lambda: _reseed(x, means, counts, distances2),
         lambda: means,
     )
+
+
+def cluster_sums(
+    x: jax.Array, assignments: jax.Array, num_clusters: int
+) -> tuple[jax.Array, jax.Array]:
+    """Sums ``[c, d]`` and counts ``[c]`` of the points of each cluster."""
+    zeros = jnp.zeros((num_clusters, x.shape[1]), x.dtype)
+    counts = jnp.zeros((num_clusters,), x.dtype).at[assignments].add(1.0)
+    if num_clusters > _DENSE_SUMS:
+        return zeros.at[assignments].add(x), counts
+    block = min(_BLOCK, x.shape[0])
+
+    def step(sums: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
+        points = jax.lax.dynamic_slice_in_dim(x, start, block)
+        own = jax.lax.dynamic_slice_in_dim(assignments, start, block)
+        member = (own[None] == jnp.arange(num_clusters)[:, None]) & fresh[None]
+        return sums + jnp.matmul(member.astype(x.dtype), points, precision="highest")
+
+    return blocks.scan_rows(step, zeros, x.shape[0], block), counts
+
+
+def minibatch(
+    key: jax.Array, x: jax.Array, centers: jax.Array, num_steps: int, batch_size: int
+) -> jax.Array:
+    """Centres ``[c, d]`` after mini-batch steps, each centre at the mean of all it was given."""
+    num_clusters = centers.shape[0]
+
+    def step(i: jax.Array, state: tuple) -> tuple:
+        centers, seen = state
+        rows = jax.random.randint(jax.random.fold_in(key, i), (batch_size,), 0, x.shape[0])
+        batch = x[rows]
+        sums, counts = cluster_sums(batch, assign(batch, centers)[0], num_clusters)
+        seen = seen + counts
+        rate = 1.0 / jnp.maximum(seen, 1.0)[:, None]
+        return centers + rate * (sums - counts[:, None] * centers), seen
+
+    start = (centers, jnp.zeros((num_clusters,), x.dtype))
+    return jax.lax.fori_loop(0, num_steps, step, start)[0]
 
 
 def _reseed(x: jax.Array, means: jax.Array, counts: jax.Array, distances2: jax.Array) -> jax.Array:

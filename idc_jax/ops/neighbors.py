@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from idc_jax.errors import UserError
-from idc_jax.ops import arrays, blocks, symmetric, topk
+from idc_jax.ops import arrays, blocks, ring, symmetric, topk
 
 # Neighbours found beyond those wanted, so that rounding in the product cannot lose one.
 _SPARE = 4
@@ -70,7 +71,8 @@ def knn(
     k = min(k, x.shape[0] - int(exclude_self))
     if metric == "cosine":
         x, queries = arrays.normalize(x), arrays.normalize(queries)
-    found = _knn(x, queries, k, exclude_self)
+    spread = ring.axis_of_rows(x) if exclude_self else None
+    found = _knn_spread(x, k, *spread) if spread else _knn(x, queries, k, exclude_self)
     return found._replace(distances2=found.distances2 / 2) if metric == "cosine" else found
 
 
@@ -78,20 +80,39 @@ def knn(
 def _knn(x: jax.Array, queries: jax.Array, k: int, exclude_self: bool) -> Neighbors:
     # Distances do not change when the mean is taken off, and rounding errors shrink with it.
     mean = jnp.mean(x, axis=0)
-    x, queries = x - mean, queries - mean
     wanted = min(k + _SPARE, x.shape[0] - int(exclude_self))
     by_stripes = functools.partial(_by_stripes, k=wanted, exclude_self=exclude_self)
     if exclude_self and x.shape[0] >= _SYMMETRIC_FROM and wanted < symmetric.TILE:
         indices = jax.lax.platform_dependent(
-            x, queries, cpu=lambda x, _: symmetric.nearest(x, wanted), default=by_stripes
+            x - mean,
+            queries - mean,
+            cpu=lambda x, _: symmetric.nearest(x, wanted),
+            default=by_stripes,
         )
     else:
-        indices = by_stripes(x, queries)
-    found = _refine(x, queries, indices)
+        indices = by_stripes(x - mean, queries - mean)
+    found = refine(x, queries, indices)
     return Neighbors(found.distances2[:, :k], found.indices[:, :k])
 
 
-def _by_stripes(x: jax.Array, queries: jax.Array, k: int, exclude_self: bool) -> jax.Array:
+@functools.partial(jax.jit, static_argnames=("k", "mesh", "axis"))
+def _knn_spread(x: jax.Array, k: int, mesh: Mesh, axis: str) -> Neighbors:
+    """The same for rows spread over the devices of a mesh."""
+    wanted = min(k + _SPARE, x.shape[0] - 1)
+
+    def nearest(queries: jax.Array, points: jax.Array, same: jax.Array, k: int) -> tuple:
+        mean = jnp.mean(points, axis=0)
+        found = refine(points, queries, _by_stripes(points - mean, queries - mean, k, same))
+        own = same & (found.indices == jnp.arange(queries.shape[0])[:, None])
+        return jnp.where(own, jnp.inf, found.distances2), found.indices
+
+    distances2, indices = ring.knn_around(x, wanted, mesh, axis, nearest)
+    return Neighbors(distances2[:, :k], indices[:, :k])
+
+
+def _by_stripes(
+    x: jax.Array, queries: jax.Array, k: int, exclude_self: bool | jax.Array
+) -> jax.Array:
     """Indices of the ``k`` nearest, from whole rows of the distance matrix, a few at a time."""
     n = x.shape[0]
     padded = jnp.pad(x, ((0, -n % _CHUNK), (0, 0)))
@@ -100,15 +121,14 @@ def _by_stripes(x: jax.Array, queries: jax.Array, k: int, exclude_self: bool) ->
 
     def nearest(rows: jax.Array, points: jax.Array) -> jax.Array:
         scores = arrays.inner(points, padded) + bias[None]
-        if exclude_self:
-            scores = jnp.where(rows[:, None] == columns[None], -jnp.inf, scores)
-        return topk.top_k(scores, k, _CHUNK)[1]
+        own = exclude_self & (rows[:, None] == columns[None])
+        return topk.top_k(jnp.where(own, -jnp.inf, scores), k, _CHUNK)[1]
 
     block = max(_MIN_STRIPE, min(_MAX_STRIPE, _STRIPE_ENTRIES // n))
     return blocks.map_rows(nearest, (jnp.arange(queries.shape[0]), queries), block)
 
 
-def _refine(x: jax.Array, queries: jax.Array, indices: jax.Array, block: int = 256) -> Neighbors:
+def refine(x: jax.Array, queries: jax.Array, indices: jax.Array, block: int = 256) -> Neighbors:
     """Distances recomputed as ``Σ (q − x)²``, free of cancellation, and sorted by them."""
 
     def exact(points: jax.Array, found: jax.Array) -> jax.Array:

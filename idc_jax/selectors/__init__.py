@@ -4,9 +4,10 @@ from idc_jax.selectors.badge import badge
 from idc_jax.selectors.base import Selection, Selector, SelectorInputs
 from idc_jax.selectors.dsac import dsac
 from idc_jax.selectors.herding import facility_location, max_herding, probcover, u_herding
-from idc_jax.selectors.idc import idc
+from idc_jax.selectors.idc import idc, idc_from_scores
 from idc_jax.selectors.k_center import k_center
 from idc_jax.selectors.medoids import medoids
+from idc_jax.selectors.partitioned import idc_partitioned
 from idc_jax.selectors.pcl import pcl
 from idc_jax.selectors.random import random
 from idc_jax.selectors.registry import get, names
@@ -23,6 +24,8 @@ __all__ = [
     "facility_location",
     "get",
     "idc",
+    "idc_from_scores",
+    "idc_partitioned",
     "k_center",
     "margin",
     "max_herding",

@@ -121,7 +121,8 @@ def u_herding(
     weights = 1.0 + margin_values(probabilities)
     sigma = jnp.float32(bandwidth)
     if adaptive and labelled is not None:
-        sigma = jnp.minimum(sigma, least_distance(z, jnp.asarray(labelled, bool)))
+        labelled, _ = masks.masks(z.shape[0], labelled, None)
+        sigma = jnp.minimum(sigma, least_distance(z, labelled))
     return _cover("gaussian", z, weights, sigma, budget, labelled, allowed, num_targets)
 
 

@@ -67,6 +67,9 @@ def record(
     selection: Selection, i: jax.Array, chosen: jax.Array, value: jax.Array, found: jax.Array
 ) -> Selection:
     """Write pick ``chosen`` with its ``value`` at place ``i``, if ``found``."""
+    if selection.indices.shape[0] == 0:
+        # A loop of no steps is still traced, and has no place to write to.
+        return selection
     return Selection(
         selection.indices.at[i].set(jnp.where(found, chosen, -1).astype(jnp.int32)),
         selection.values.at[i].set(jnp.where(found, value, -jnp.inf)),

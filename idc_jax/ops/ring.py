@@ -1,0 +1,76 @@
+"""Nearest neighbours of points that are spread over devices, or over hosts.
+
+Each device keeps its own points as queries; the points go round the ring, one shard per step,
+and each device merges what the visiting shard offers. A device holds two shards and a stripe of
+distances, and sends each shard on once per step: ``n·d`` numbers in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from idc_jax.ops import topk
+
+# (queries [q, d], points [p, d], whether they are the same, k) -> (distances2, indices) [q, k].
+Nearest = Callable[[jax.Array, jax.Array, jax.Array, int], tuple[jax.Array, jax.Array]]
+
+
+def axis_of_rows(x: jax.Array) -> tuple[Mesh, str] | None:
+    """Mesh and axis over which the rows of ``x`` are spread, None where they are together.
+
+    Nothing is known of an array that is being traced: there, too, None.
+    """
+    if isinstance(x, jax.core.Tracer) or not isinstance(x.sharding, NamedSharding):
+        return None
+    spec = x.sharding.spec
+    axis = spec[0] if spec else None
+    axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+    mesh = x.sharding.mesh
+    if not isinstance(mesh, Mesh) or not isinstance(axis, str) or mesh.shape[axis] == 1:
+        return None
+    return mesh, axis
+
+
+def knn_around(
+    x: jax.Array, k: int, mesh: Mesh, axis: str, nearest: Nearest
+) -> tuple[jax.Array, jax.Array]:
+    """Distances and indices ``[n, k]`` of the nearest others, rows spread like those of ``x``.
+
+    Args:
+      x: points ``[n, d]``, rows spread over ``axis`` of ``mesh``.
+      k: neighbours, less than ``n``.
+      mesh: devices.
+      axis: name of the axis.
+      nearest: exact neighbours of one shard within another; a point is not its own neighbour
+        where the two are the same, but may fill a place at infinite distance.
+    """
+    size = mesh.shape[axis]
+    rows = x.shape[0] // size
+
+    def local(own: jax.Array) -> tuple[jax.Array, jax.Array]:
+        me = jax.lax.axis_index(axis)
+
+        def step(i: jax.Array, state: tuple) -> tuple:
+            visiting, scores, indices = state
+            host = (me + i) % size
+            distances2, found = nearest(own, visiting, i == 0, min(k, rows))
+            scores, indices = topk.merge(scores, indices, -distances2, found + host * rows)
+            onwards = [((j + 1) % size, j) for j in range(size)]
+            return jax.lax.ppermute(visiting, axis, onwards), scores, indices
+
+        scores = jnp.full((rows, k), -jnp.inf, jnp.float32)
+        empty = (own, scores, jnp.zeros((rows, k), jnp.int32))
+        _, scores, indices = jax.lax.fori_loop(0, size, step, empty)
+        distances2, indices = jax.lax.sort((-scores, indices), num_keys=2)
+        return distances2, indices
+
+    spread = P(axis)
+    around = jax.shard_map(
+        local, mesh=mesh, in_specs=spread, out_specs=(spread, spread), check_vma=False
+    )
+    return around(x)

@@ -1,0 +1,188 @@
+"""What every selector has in common."""
+
+import functools
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import selector_inputs as cases
+
+from idc_jax import selectors
+from idc_jax.errors import UserError
+
+N = 48
+every = pytest.mark.parametrize("name", cases.SAMPLES)
+fixed = pytest.mark.parametrize("name", cases.DETERMINISTIC)
+
+
+@functools.cache
+def base() -> selectors.SelectorInputs:
+    return cases.make(N)
+
+
+@functools.cache
+def picked(name: str) -> selectors.Selection:
+    return selectors.get(name).select(cases.key(), base(), 10)
+
+
+@every
+def test_picks_are_unique_and_typed(name):
+    result = picked(name)
+    assert len(set(result.indices.tolist())) == 10
+    assert result.indices.dtype == jnp.int32
+    assert result.values.dtype == jnp.float32
+    assert bool(((result.indices >= 0) & (result.indices < N)).all())
+    assert bool(jnp.isfinite(result.values).all())
+
+
+@every
+def test_same_key_same_picks(name):
+    again = selectors.get(name).select(cases.key(), base(), 10)
+    np.testing.assert_array_equal(again.indices, picked(name).indices)
+
+
+@every
+def test_same_under_jit(name):
+    # TypiClust fixes its number of clusters when traced; nothing is labelled here, so it agrees.
+    select = jax.jit(selectors.get(name).select, static_argnums=2)
+    np.testing.assert_array_equal(select(cases.key(), base(), 10).indices, picked(name).indices)
+
+
+@every
+def test_only_allowed_and_not_labelled(name):
+    index = np.arange(N)
+    inputs = base()._replace(
+        allowed=jnp.asarray(index % 2 == 0), labelled=jnp.asarray(index % 8 == 0)
+    )
+    chosen = cases.picks(name, inputs, 10)
+    assert (chosen % 2 == 0).all()
+    assert (chosen % 8 != 0).all()
+
+
+@every
+def test_too_few_allowed_leaves_blanks(name):
+    inputs = base()._replace(allowed=jnp.arange(N) < 3)
+    result = selectors.get(name).select(cases.key(), inputs, 10)
+    assert sorted(result.indices.tolist()) == [-1] * 7 + [0, 1, 2]
+    np.testing.assert_array_equal(np.isneginf(result.values), np.asarray(result.indices) < 0)
+
+
+@every
+@pytest.mark.parametrize("budget", [0, N])
+def test_extreme_budgets(name, budget):
+    chosen = cases.picks(name, base(), budget)
+    assert chosen.shape == (budget,)
+    assert len(set(chosen.tolist())) == budget
+
+
+@every
+def test_budget_above_n_picks_all_and_warns(name):
+    with pytest.warns(UserWarning, match="exceeds"):
+        chosen = cases.picks(name, base(), N + 5)
+    assert sorted(chosen.tolist()) == list(range(N))
+
+
+@fixed
+def test_order_of_rows_does_not_matter(name):
+    order = np.random.default_rng(1).permutation(N)
+    per_row = ("embeddings", "probabilities", "assignments")
+    shuffled = base()._replace(**{field: getattr(base(), field)[order] for field in per_row})
+    chosen = order[cases.picks(name, shuffled, 10)]
+    if name in ("probcover", "facility_location"):
+        # Counts tie, and so do two samples that are each other's nearest; their values agree.
+        values = selectors.get(name).select(cases.key(), shuffled, 10).values
+        np.testing.assert_allclose(values[:5], picked(name).values[:5], rtol=1e-5)
+    else:
+        np.testing.assert_array_equal(chosen, picked(name).indices)
+
+
+@every
+def test_duplicates(name):
+    inputs = base()._replace(embeddings=jnp.tile(base().embeddings[:6], (8, 1)))
+    assert len(set(cases.picks(name, inputs, 10).tolist())) == 10
+
+
+@every
+def test_constant_features(name):
+    inputs = base()._replace(
+        embeddings=jnp.ones((N, 6)),
+        centers=jnp.ones((4, 6)),
+        probabilities=jnp.full((N, 4), 0.25),
+    )
+    result = selectors.get(name).select(cases.key(), inputs, 10)
+    assert len(set(result.indices.tolist())) == 10
+    assert not np.isnan(np.asarray(result.values)).any()
+
+
+@every
+def test_single_cluster(name):
+    inputs = base()._replace(
+        centers=base().centers[:1],
+        assignments=jnp.zeros((N,), jnp.int32),
+        probabilities=jnp.ones((N, 1)),
+    )
+    assert len(set(cases.picks(name, inputs, 10).tolist())) == 10
+
+
+@every
+def test_fewer_samples_than_neighbours(name):
+    assert sorted(cases.picks(name, cases.make(3), 3).tolist()) == [0, 1, 2]
+
+
+@every
+def test_one_sample(name):
+    assert cases.picks(name, cases.make(1), 1).tolist() == [0]
+
+
+@every
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_half_precision_is_taken_as_float32(name, dtype):
+    half = base()._replace(embeddings=base().embeddings.astype(dtype))
+    full = half._replace(embeddings=half.embeddings.astype(jnp.float32))
+    np.testing.assert_array_equal(cases.picks(name, half, 10), cases.picks(name, full, 10))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in cases.SAMPLES if name not in ("random", "margin", "entropy")]
+)
+def test_nan_is_refused_by_row(name):
+    broken = base()._replace(embeddings=base().embeddings.at[jnp.array([5, 9]), 0].set(jnp.nan))
+    with pytest.raises(UserError, match=r"row\(s\) 5, 9"):
+        cases.picks(name, broken, 5)
+
+
+@pytest.mark.parametrize("name", ["margin", "entropy", "badge", "u_herding"])
+def test_nan_probabilities_are_refused(name):
+    broken = base()._replace(probabilities=base().probabilities.at[7, 1].set(jnp.inf))
+    with pytest.raises(UserError, match=r"probabilities .* row\(s\) 7"):
+        cases.picks(name, broken, 5)
+
+
+@every
+def test_masks_of_another_length_are_refused(name):
+    with pytest.raises(UserError, match="labelled has shape"):
+        cases.picks(name, base()._replace(labelled=jnp.zeros(N + 1, bool)), 5)
+
+
+@every
+def test_warm_call_compiles_nothing(name, caplog):
+    cases.picks(name, base(), 10)
+    with jax.log_compiles(), caplog.at_level(logging.DEBUG, "jax"):
+        cases.picks(name, base(), 10)
+    assert not [message for message in caplog.messages if "Compiling" in message]
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [(name, field) for name in cases.SAMPLES for field in selectors.get(name).needs],
+)
+def test_missing_inputs_are_named(name, field):
+    with pytest.raises(UserError, match=field):
+        cases.picks(name, base()._replace(**{field: None}), 5)
+
+
+def test_unknown_name():
+    with pytest.raises(UserError, match="one of random, idc"):
+        selectors.get("best")
