@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from idc_jax.models.layers import dense
+from idc_jax.models.layers import Conv, ConvMethod, dense
 
 LAYER_NORM_EPSILON = 1e-6
 LAYER_SCALE = 1e-6
@@ -18,16 +18,38 @@ def _layer_norm(dtype: DTypeLike, name: str) -> nn.LayerNorm:
     return nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, dtype=dtype, name=name)
 
 
-def _patch_conv(features: int, size: int, dtype: DTypeLike, name: str) -> nn.Conv:
-    init = nn.initializers.truncated_normal(0.02)
-    return nn.Conv(
-        features, (size, size), (size, size), "VALID", dtype=dtype, kernel_init=init, name=name
-    )
+class PatchConv(nn.Module):
+    """A convolution whose stride is its size: a linear map of each patch.
+
+    Attributes:
+      features: output channels.
+      size: the patches' side; pixels beyond the last whole patch are left out.
+      dtype: the type computed in.
+    """
+
+    features: int
+    size: int
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map ``[b, h, w, c]`` to ``[b, h // size, w // size, features]``."""
+        size, channels = self.size, x.shape[-1]
+        init = nn.initializers.truncated_normal(0.02)
+        kernel = self.param("kernel", init, (size, size, channels, self.features), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        high, wide = x.shape[1] // size, x.shape[2] // size
+        x = x[:, : high * size, : wide * size].astype(self.dtype)
+        patches = x.reshape(x.shape[0], high, size, wide, size, channels)
+        return jnp.einsum("bhiwjc,ijcf->bhwf", patches, kernel.astype(self.dtype)) + bias.astype(
+            self.dtype
+        )
 
 
 class ConvNeXtBlock(nn.Module):
     """Depthwise 7x7, LayerNorm, a 4x wider pointwise MLP, and a scaled residual."""
 
+    conv: ConvMethod
     dtype: DTypeLike
 
     @nn.compact
@@ -35,13 +57,13 @@ class ConvNeXtBlock(nn.Module):
         """Map ``[b, h, w, c]`` to the same shape."""
         features = x.shape[-1]
         init = nn.initializers.truncated_normal(0.02)
-        y = nn.Conv(
+        y = Conv(
             features,
-            (7, 7),
-            padding=((3, 3), (3, 3)),
-            feature_group_count=features,
+            7,
+            method=self.conv,
             dtype=self.dtype,
-            kernel_init=init,
+            depthwise=True,
+            use_bias=True,
             name="depthwise",
         )(x)
         y = _layer_norm(self.dtype, "norm")(y)
@@ -60,6 +82,7 @@ class ConvNeXt(nn.Module):
       widths: channels per stage.
       patch: side of the stem's patches: 4 for 224-px images, less for small ones.
       embedding_dim: width of a last linear layer ``fc`` (DSAC's is 200), or None.
+      conv: how convolutions are computed, see :class:`idc_jax.models.layers.Conv`.
       dtype: the type computed in; parameters are float32.
     """
 
@@ -67,20 +90,23 @@ class ConvNeXt(nn.Module):
     widths: tuple[int, ...] = (96, 192, 384, 768)
     patch: int = 4
     embedding_dim: int | None = None
+    conv: ConvMethod = "auto"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``; ``train`` changes nothing."""
         del train
-        x = _patch_conv(self.widths[0], self.patch, self.dtype, "stem_conv")(x.astype(self.dtype))
+        x = PatchConv(self.widths[0], self.patch, self.dtype, name="stem_conv")(
+            x.astype(self.dtype)
+        )
         x = _layer_norm(self.dtype, "stem_norm")(x)
         for stage, (count, width) in enumerate(zip(self.blocks, self.widths, strict=True)):
             if stage > 0:
                 x = _layer_norm(self.dtype, f"down{stage}_norm")(x)
-                x = _patch_conv(width, 2, self.dtype, f"down{stage}_conv")(x)
+                x = PatchConv(width, 2, self.dtype, name=f"down{stage}_conv")(x)
             for index in range(count):
-                x = ConvNeXtBlock(self.dtype, name=f"stage{stage}_{index}")(x)
+                x = ConvNeXtBlock(self.conv, self.dtype, name=f"stage{stage}_{index}")(x)
         x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
         x = _layer_norm(self.dtype, "norm")(x)
         if self.embedding_dim is not None:

@@ -1,6 +1,5 @@
 """Networks by name."""
 
-import functools
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -13,6 +12,7 @@ from jax.typing import DTypeLike
 from idc_jax.errors import UserError
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.models.convnext import ConvNeXt
+from idc_jax.models.efficientnet import EfficientNetLite
 from idc_jax.models.heads import HEAD_LAYOUTS, ClusterNet, HeadLayout
 from idc_jax.models.layers import ConvMethod
 from idc_jax.models.mlp import MLP
@@ -34,8 +34,14 @@ def _resnet(blocks: tuple[int, ...], default_width: int) -> Callable[..., nn.Mod
 def _convnext_tiny(stem: Stem, width: int | None, **options: Any) -> nn.Module:
     base = 96 if width is None else width
     widths = (base, 2 * base, 4 * base, 8 * base)
-    options.pop("conv")
     return ConvNeXt(widths=widths, patch=4 if stem == "imagenet" else 2, **options)
+
+
+def _efficientnet(stem: Stem, width: int | None, **options: Any) -> nn.Module:
+    del stem
+    if width is not None:
+        raise UserError(f"width is {width}; efficientnet_lite0 has one width only")
+    return EfficientNetLite(**options)
 
 
 def _mlp(stem: Stem, width: int | None, embedding_dim: int | None, **options: Any) -> nn.Module:
@@ -50,6 +56,7 @@ _IMAGE_NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet34": _resnet((3, 4, 6, 3), 64),
     "resnet_small": _resnet((1, 1, 1), 32),
     "convnext_tiny": _convnext_tiny,
+    "efficientnet_lite0": _efficientnet,
 }
 _FEATURE_NETWORKS: dict[str, Callable[..., nn.Module]] = {"mlp": _mlp}
 

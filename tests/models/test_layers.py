@@ -24,6 +24,26 @@ def test_matmul_convolution_is_the_convolution(size, stride, side):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), got, want)
 
 
+@pytest.mark.parametrize(("size", "stride", "side"), [(3, 2, 6), (5, 2, 7), (7, 1, 5)])
+@pytest.mark.parametrize("padding", ["torch", "tensorflow"])
+def test_shifted_depthwise_is_the_convolution(size, stride, side, padding):
+    x = jax.random.normal(jax.random.key(0), (2, side, side, 3))
+    options = {"padding": padding, "depthwise": True, "use_bias": True}
+    slow, fast = (Conv(3, size, stride, method, **options) for method in ("xla", "matmul"))
+    variables = slow.init(jax.random.key(1), x)
+    np.testing.assert_allclose(fast.apply(variables, x), slow.apply(variables, x), atol=1e-5)
+
+
+def test_tensorflow_padding_is_laxs_same():
+    x = jax.random.normal(jax.random.key(0), (1, 6, 7, 2))
+    module = Conv(4, 3, 2, "matmul", padding="tensorflow")
+    variables = module.init(jax.random.key(1), x)
+    want = jax.lax.conv_general_dilated(
+        x, variables["params"]["kernel"], (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(module.apply(variables, x), want, atol=1e-5)
+
+
 def test_stride_two_pads_both_sides_alike():
     # With torch's padding of 1 the first output of a 3x3 stride-2 sum over ones sees 2x2 pixels.
     x = jnp.ones((1, 4, 4, 1))

@@ -11,7 +11,6 @@ CASES = [
     ("resnet18", (16, 16, 3), "batch_norm"),
     ("mlp", (12,), "plain"),
     ("mlp", (12,), "linear"),
-    ("convnext_tiny", (16, 16, 3), "linear"),
 ]
 
 

@@ -15,6 +15,9 @@ from idc_jax.models.importing.names import BackboneNames, Naming
 _RESNET_BLOCKS: dict[tuple[int, ...], str] = {(2, 2, 2, 2): "resnet18", (3, 4, 6, 3): "resnet34"}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# EfficientNet-Lite was trained on (x - 127) / 128 of the grey levels.
+LITE_MEAN = (127 / 255,) * 3
+LITE_STD = (128 / 255,) * 3
 _PREFIXES = ("", "resnet.", "backbone.", "encoder.", "encoder_k.", "encoder_k.module.")
 
 
@@ -69,6 +72,8 @@ def recognise(tensors: Mapping[str, np.ndarray]) -> Layout:
             return _convnext(tensors, prefix, "torchvision_convnext", "features.0.0.weight")
         if prefix + "stages.0.blocks.0.conv_dw.weight" in tensors:
             return _convnext(tensors, prefix, "timm_convnext", "stem.0.weight")
+        if prefix + "_blocks.15._project_conv.weight" in tensors:
+            return _efficientnet_lite(tensors, prefix)
     raise UserError(
         f"no known network in the checkpoint; its tensors begin with {', '.join(list(tensors)[:4])}"
     )
@@ -115,6 +120,17 @@ def _convnext(
         raise UserError(f"a ConvNeXt of width {conv.shape[0]} that is not Tiny: not supported")
     naming = Naming(names, prefix, _head_layout(tensors), "imagenet")
     return _with_heads(tensors, naming, "convnext_tiny", None, conv.shape[1])
+
+
+def _efficientnet_lite(tensors: Mapping[str, np.ndarray], prefix: str) -> Layout:
+    stem = _need(tensors, prefix + "_conv_stem.weight")
+    squeezed = any("_se_" in name for name in tensors)
+    if stem.shape[0] != 32 or squeezed or prefix + "_blocks.16._bn1.weight" in tensors:
+        raise UserError("an EfficientNet that is not Lite0: not supported")
+    naming = Naming("efficientnet_lite", prefix, _head_layout(tensors), "imagenet")
+    return _with_heads(tensors, naming, "efficientnet_lite0", None, stem.shape[1])._replace(
+        mean=LITE_MEAN, std=LITE_STD
+    )
 
 
 def _deeper(tensors: Mapping[str, np.ndarray], prefix: str, names: BackboneNames) -> bool:
@@ -172,6 +188,8 @@ def _source(tensors: Mapping[str, np.ndarray], naming: Naming, embedding: int | 
         return "Contrastive Clustering" if embedding is None else "Contrastive Clustering with fc"
     if naming.prefix.startswith("encoder_k"):
         return "ProPos"
+    if naming.backbone == "efficientnet_lite":
+        return "EfficientNet-Lite0 backbone"
     family = "ConvNeXt" if "convnext" in naming.backbone else "ResNet"
     return f"{'timm' if naming.backbone == 'timm_convnext' else 'torchvision'} {family} backbone"
 

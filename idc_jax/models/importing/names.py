@@ -17,7 +17,11 @@ from idc_jax.models.heads import HeadLayout
 # ("params" or "batch_stats", module, ..., leaf)
 Path = tuple[str, ...]
 BackboneNames = Literal[
-    "torchvision_resnet", "sequential_resnet", "torchvision_convnext", "timm_convnext"
+    "torchvision_resnet",
+    "sequential_resnet",
+    "torchvision_convnext",
+    "timm_convnext",
+    "efficientnet_lite",
 ]
 
 _LEAVES = {
@@ -132,11 +136,36 @@ def _timm_convnext(modules: list[str], leaf: str, naming: Naming) -> str | None:
     return f"{plain[layer]}.{_LEAVES[leaf]}" if layer in plain else None
 
 
+_EFFICIENTNET = {
+    "stem_conv": "_conv_stem",
+    "stem_bn": "_bn0",
+    "head_conv": "_conv_head",
+    "head_bn": "_bn1",
+}
+_EFFICIENTNET_BLOCK = {
+    "expand_conv": "_expand_conv",
+    "expand_bn": "_bn0",
+    "depthwise_conv": "_depthwise_conv",
+    "depthwise_bn": "_bn1",
+    "project_conv": "_project_conv",
+    "project_bn": "_bn2",
+}
+
+
+def _efficientnet_lite(modules: list[str], leaf: str, naming: Naming) -> str | None:
+    del naming
+    layer = modules[0]
+    if found := re.fullmatch(r"block(\d+)", layer):
+        return f"_blocks.{found[1]}.{_EFFICIENTNET_BLOCK[modules[1]]}.{_LEAVES[leaf]}"
+    return f"{_EFFICIENTNET[layer]}.{_LEAVES[leaf]}" if layer in _EFFICIENTNET else None
+
+
 _BACKBONES: dict[BackboneNames, Callable[[list[str], str, Naming], str | None]] = {
     "torchvision_resnet": _torchvision_resnet,
     "sequential_resnet": _sequential_resnet,
     "torchvision_convnext": _torchvision_convnext,
     "timm_convnext": _timm_convnext,
+    "efficientnet_lite": _efficientnet_lite,
 }
 
 

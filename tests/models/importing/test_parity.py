@@ -14,6 +14,7 @@ from idc_jax.models import attention as attention_lib  # noqa: E402
 from idc_jax.models.importing import (  # noqa: E402
     export_safetensors,
     import_variables,
+    open_network,
     read_checkpoint,
     recognise,
     safetensors_file,
@@ -187,3 +188,18 @@ def test_exported_weights_load_in_torch_and_give_the_same(tmp_path):
             torch.testing.assert_close(other.state_dict()[name], value, rtol=0, atol=0)
     again = read_checkpoint(exported)
     assert recognise(again).source == layout.source
+
+
+def test_efficientnet_lite_with_its_padding_and_normalisation(tmp_path):
+    torch.manual_seed(0)
+    network = nets.randomised(nets.EfficientNetLite0())
+    path = tmp_path / "lite0.pth"
+    torch.save(network.state_dict(), path)
+    imported = open_network(path, num_clusters=4, input_shape=(50, 50, 3))
+    assert imported.layout.source == "EfficientNet-Lite0 backbone"
+    x = images(2, 50)
+    shapes = jax.eval_shape(imported.model.init, jax.random.key(0), jnp.asarray(x))
+    variables, report = imported.fill(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes))
+    assert len(report.dropped) == 2  # the classifier
+    outputs, _ = jax.jit(imported.model.apply, static_argnums=2)(variables, x, False)
+    close(outputs.embedding, run_torch(network, (x * 255 - 127) / 128))

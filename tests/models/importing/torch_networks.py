@@ -179,3 +179,78 @@ def randomised(network, seed=0):
             module.running_var = 0.5 + torch.rand(shape, generator=generator)
             module.num_batches_tracked += 7
     return network.eval()
+
+
+class SamePad(nn.Module):
+    """TensorFlow's padding, which the weights of EfficientNet-Lite were trained with."""
+
+    def __init__(self, size, stride):
+        super().__init__()
+        self.size, self.stride = size, stride
+
+    def forward(self, x):
+        pads = []
+        for side in (x.shape[3], x.shape[2]):
+            total = max((-(-side // self.stride) - 1) * self.stride + self.size - side, 0)
+            pads += [total // 2, total - total // 2]
+        return nn.functional.pad(x, pads)
+
+
+def lite_norm(width):
+    return nn.BatchNorm2d(width, eps=1e-3, momentum=0.01)
+
+
+class LiteBlock(nn.Module):
+    def __init__(self, inputs, outputs, size, stride, expand):
+        super().__init__()
+        wide = inputs * expand
+        if expand != 1:
+            self._expand_conv = nn.Conv2d(inputs, wide, 1, bias=False)
+            self._bn0 = lite_norm(wide)
+        self.pad = SamePad(size, stride)
+        self._depthwise_conv = nn.Conv2d(wide, wide, size, stride, groups=wide, bias=False)
+        self._bn1 = lite_norm(wide)
+        self._project_conv = nn.Conv2d(wide, outputs, 1, bias=False)
+        self._bn2 = lite_norm(outputs)
+
+    def forward(self, x):
+        y = x
+        if hasattr(self, "_expand_conv"):
+            y = nn.functional.relu6(self._bn0(self._expand_conv(y)))
+        y = nn.functional.relu6(self._bn1(self._depthwise_conv(self.pad(y))))
+        y = self._bn2(self._project_conv(y))
+        return x + y if x.shape == y.shape else y
+
+
+LITE0 = [
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+]
+
+
+class EfficientNetLite0(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pad = SamePad(3, 2)
+        self._conv_stem = nn.Conv2d(3, 32, 3, 2, bias=False)
+        self._bn0 = lite_norm(32)
+        blocks, inputs = [], 32
+        for count, size, stride, expand, outputs in LITE0:
+            for index in range(count):
+                blocks.append(LiteBlock(inputs, outputs, size, 1 if index else stride, expand))
+                inputs = outputs
+        self._blocks = nn.ModuleList(blocks)
+        self._conv_head = nn.Conv2d(320, 1280, 1, bias=False)
+        self._bn1 = lite_norm(1280)
+        self._fc = nn.Linear(1280, 10)
+
+    def forward(self, x):
+        x = nn.functional.relu6(self._bn0(self._conv_stem(self.pad(x))))
+        for block in self._blocks:
+            x = block(x)
+        return nn.functional.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
