@@ -1,0 +1,80 @@
+"""The neighbour graph at work, against plain NumPy."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from idc_jax import ops
+from idc_jax.ops.graph import edge_weights, propagate, smooth
+
+
+@pytest.fixture
+def points() -> jax.Array:
+    return jax.random.normal(jax.random.key(0), (30, 4))
+
+
+def dense_average(neighbors: ops.Neighbors) -> np.ndarray:
+    indices = np.asarray(neighbors.indices)
+    n, k = indices.shape
+    matrix = np.eye(n)
+    for i in range(n):
+        matrix[i, indices[i]] += 1
+    return matrix / (k + 1)
+
+
+def dense_weights(neighbors: ops.Neighbors) -> np.ndarray:
+    distances2, indices = np.asarray(neighbors.distances2), np.asarray(neighbors.indices)
+    n, k = indices.shape
+    matrix = np.zeros((n, n))
+    for i in range(n):
+        for j in range(k):
+            other = indices[i, j]
+            scale = np.sqrt(distances2[i, -1] * distances2[other, -1])
+            matrix[i, other] = np.exp(-distances2[i, j] / scale)
+    symmetric = matrix + matrix.T
+    root = 1 / np.sqrt(symmetric.sum(1))
+    return root[:, None] * symmetric * root
+
+
+@pytest.mark.parametrize("hops", [0, 1, 3])
+def test_smoothing_is_repeated_averaging(points: jax.Array, hops: int) -> None:
+    neighbors = ops.knn(points, 3)
+    expected = np.linalg.matrix_power(dense_average(neighbors), hops) @ np.asarray(points)
+    np.testing.assert_allclose(smooth(points, neighbors, hops=hops), expected, atol=1e-5)
+
+
+def test_spreading_solves_its_fixed_point(points: jax.Array) -> None:
+    neighbors = ops.knn(points, 4)
+    seeds = np.zeros((30, 2), np.float32)
+    seeds[0, 0] = seeds[7, 1] = 1
+    alpha = 0.8
+    spread = propagate(
+        jnp.asarray(seeds), neighbors, edge_weights(neighbors), alpha=alpha, iterations=120
+    )
+    expected = (1 - alpha) * np.linalg.inv(np.eye(30) - alpha * dense_weights(neighbors)) @ seeds
+    np.testing.assert_allclose(spread, expected, atol=1e-5)
+
+
+def test_an_answer_stays_in_its_own_component() -> None:
+    # Two far groups: evidence cannot cross from one to the other.
+    x = jnp.concatenate([jnp.arange(5.0), 100 + jnp.arange(5.0)])[:, None]
+    neighbors = ops.knn(x, 2)
+    seeds = jnp.zeros((10, 1)).at[0, 0].set(1.0)
+    spread = propagate(seeds, neighbors, edge_weights(neighbors), alpha=0.9)
+    assert np.all(np.asarray(spread[:5]) > 0)
+    assert np.all(np.asarray(spread[5:]) == 0)
+
+
+def test_duplicates_give_finite_weights() -> None:
+    neighbors = ops.knn(jnp.ones((6, 3)), 3)
+    assert np.isfinite(np.asarray(edge_weights(neighbors))).all()
+
+
+def test_eager_equals_jit(points: jax.Array) -> None:
+    neighbors = ops.knn(points, 3)
+    with jax.disable_jit():
+        eager = edge_weights(neighbors)
+    np.testing.assert_allclose(eager, edge_weights(neighbors), rtol=1e-6)
