@@ -2,9 +2,10 @@
 
     python -m benchmarks.selectors.run --n=60000 --d=512 --budget=500 --parts=greedy,knn,kmeans
 
-Prints a Markdown table. ``--parts`` takes any of greedy, knn, kmeans, baselines, scale, greedi; peers
-(scikit-learn, faiss-cpu) are used where they are installed. Times are of the second call; CPU
-seconds count all threads, and their ratio to the floor holds on a machine that is busy elsewhere.
+Prints a Markdown table. ``--parts`` takes any of greedy, knn, kmeans, baselines, scale, greedi.
+Peers (scikit-learn, faiss-cpu) are used where they are installed. Times are of the second call,
+unless said otherwise; CPU seconds count all threads, and their ratio to the floor keeps its meaning
+on a machine that is busy elsewhere.
 """
 
 from __future__ import annotations
