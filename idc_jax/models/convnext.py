@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from idc_jax.models.layers import Conv, ConvMethod, dense
+from idc_jax.models.layers import Conv, ConvMethod, PatchConv, dense
 
 LAYER_NORM_EPSILON = 1e-6
 LAYER_SCALE = 1e-6
@@ -16,34 +16,6 @@ LAYER_SCALE = 1e-6
 
 def _layer_norm(dtype: DTypeLike, name: str) -> nn.LayerNorm:
     return nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, dtype=dtype, name=name)
-
-
-class PatchConv(nn.Module):
-    """A convolution whose stride is its size: a linear map of each patch.
-
-    Attributes:
-      features: output channels.
-      size: the patches' side; pixels beyond the last whole patch are left out.
-      dtype: the type computed in.
-    """
-
-    features: int
-    size: int
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Map ``[b, h, w, c]`` to ``[b, h // size, w // size, features]``."""
-        size, channels = self.size, x.shape[-1]
-        init = nn.initializers.truncated_normal(0.02)
-        kernel = self.param("kernel", init, (size, size, channels, self.features), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        high, wide = x.shape[1] // size, x.shape[2] // size
-        x = x[:, : high * size, : wide * size].astype(self.dtype)
-        patches = x.reshape(x.shape[0], high, size, wide, size, channels)
-        return jnp.einsum("bhiwjc,ijcf->bhwf", patches, kernel.astype(self.dtype)) + bias.astype(
-            self.dtype
-        )
 
 
 class ConvNeXtBlock(nn.Module):

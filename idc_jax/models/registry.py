@@ -17,6 +17,7 @@ from idc_jax.models.heads import HEAD_LAYOUTS, ClusterNet, HeadLayout
 from idc_jax.models.layers import ConvMethod
 from idc_jax.models.mlp import MLP
 from idc_jax.models.resnet import ResNet, Stem
+from idc_jax.models.vit import VisionTransformer
 
 MLP_EMBEDDING_DIM = 128
 MLP_LAYERS = 2
@@ -44,6 +45,16 @@ def _efficientnet(stem: Stem, width: int | None, **options: Any) -> nn.Module:
     return EfficientNetLite(**options)
 
 
+def _vit(width_: int, heads: int) -> Callable[..., nn.Module]:
+    def make(stem: Stem, width: int | None, conv: ConvMethod, **options: Any) -> nn.Module:
+        del stem, conv
+        if width not in (None, width_):
+            raise UserError(f"width is {width}; this vision transformer has {width_} only")
+        return VisionTransformer(width_, heads, **options)
+
+    return make
+
+
 def _mlp(stem: Stem, width: int | None, embedding_dim: int | None, **options: Any) -> nn.Module:
     del stem
     options.pop("conv")
@@ -57,6 +68,8 @@ _IMAGE_NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet_small": _resnet((1, 1, 1), 32),
     "convnext_tiny": _convnext_tiny,
     "efficientnet_lite0": _efficientnet,
+    "vit_small14": _vit(384, 6),
+    "vit_base14": _vit(768, 12),
 }
 _FEATURE_NETWORKS: dict[str, Callable[..., nn.Module]] = {"mlp": _mlp}
 

@@ -14,7 +14,14 @@ from idc_jax.errors import UserError
 from idc_jax.models.base import Variables
 from idc_jax.models.importing import safetensors_file
 from idc_jax.models.importing.layouts import Layout
-from idc_jax.models.importing.names import Naming, from_torch, to_torch, torch_name
+from idc_jax.models.importing.names import (
+    Naming,
+    from_torch,
+    fuse,
+    split_fused,
+    to_torch,
+    torch_name,
+)
 
 
 class ImportReport(NamedTuple):
@@ -64,6 +71,7 @@ def import_variables(
       UserError: a weight whose shape differs (both are named), one that is not finite, or a
         checkpoint none or only a part of whose backbone fits.
     """
+    tensors = split_fused(tensors)
     flat = flax.traverse_util.flatten_dict(fresh)
     filled, matched, initialised, used = {}, [], [], set()
     for path, value in flat.items():
@@ -102,7 +110,7 @@ def export_safetensors(path: str | Path, variables: Variables, naming: Naming) -
         if ours[-1] == "mean":
             # torch's BatchNorm insists on its counter.
             out[name.replace("running_mean", "num_batches_tracked")] = np.asarray(0, np.int64)
-    safetensors_file.write(Path(path), out, {"format": "pt"})
+    safetensors_file.write(Path(path), fuse(out), {"format": "pt"})
 
 
 def _checked(

@@ -18,7 +18,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 # EfficientNet-Lite was trained on (x - 127) / 128 of the grey levels.
 LITE_MEAN = (127 / 255,) * 3
 LITE_STD = (128 / 255,) * 3
-_PREFIXES = ("", "resnet.", "backbone.", "encoder.", "encoder_k.", "encoder_k.module.")
+_PREFIXES = ("", "resnet.", "backbone.", "encoder.", "encoder_k.", "encoder_k.module.", "dinov2.")
 
 
 class Layout(NamedTuple):
@@ -74,6 +74,10 @@ def recognise(tensors: Mapping[str, np.ndarray]) -> Layout:
             return _convnext(tensors, prefix, "timm_convnext", "stem.0.weight")
         if prefix + "_blocks.15._project_conv.weight" in tensors:
             return _efficientnet_lite(tensors, prefix)
+        if prefix + "embeddings.patch_embeddings.projection.weight" in tensors:
+            return _vit(tensors, prefix, "transformers_vit")
+        if prefix + "patch_embed.proj.weight" in tensors:
+            return _vit(tensors, prefix, "timm_vit")
     raise UserError(
         f"no known network in the checkpoint; its tensors begin with {', '.join(list(tensors)[:4])}"
     )
@@ -130,6 +134,35 @@ def _efficientnet_lite(tensors: Mapping[str, np.ndarray], prefix: str) -> Layout
     naming = Naming("efficientnet_lite", prefix, _head_layout(tensors), "imagenet")
     return _with_heads(tensors, naming, "efficientnet_lite0", None, stem.shape[1])._replace(
         mean=LITE_MEAN, std=LITE_STD
+    )
+
+
+_VIT_NAMES: dict[BackboneNames, tuple[str, str, str]] = {
+    "transformers_vit": (
+        "embeddings.patch_embeddings.projection.weight",
+        "encoder.layer.{}.layer_scale1.lambda1",
+        "embeddings.register_tokens",
+    ),
+    "timm_vit": ("patch_embed.proj.weight", "blocks.{}.ls1.gamma", "reg_token"),
+}
+
+
+def _vit(tensors: Mapping[str, np.ndarray], prefix: str, names: BackboneNames) -> Layout:
+    patch, scale, registers = _VIT_NAMES[names]
+    conv = tensors[prefix + patch]
+    depth = sum(prefix + scale.format(index) in tensors for index in range(99))
+    network = {384: "vit_small14", 768: "vit_base14"}.get(conv.shape[0])
+    if network is None or depth != 12 or conv.shape[-1] != 14 or prefix + registers in tensors:
+        raise UserError(
+            f"a vision transformer of width {conv.shape[0]}, {depth} scaled blocks and patches of "
+            f"{conv.shape[-1]}: DINOv2's ViT-S/14 and ViT-B/14 without registers are supported"
+        )
+    return _with_heads(
+        tensors,
+        Naming(names, prefix, _head_layout(tensors), "imagenet"),
+        network,
+        None,
+        conv.shape[1],
     )
 
 
@@ -190,6 +223,8 @@ def _source(tensors: Mapping[str, np.ndarray], naming: Naming, embedding: int | 
         return "ProPos"
     if naming.backbone == "efficientnet_lite":
         return "EfficientNet-Lite0 backbone"
+    if "vit" in naming.backbone:
+        return "DINOv2"
     family = "ConvNeXt" if "convnext" in naming.backbone else "ResNet"
     return f"{'timm' if naming.backbone == 'timm_convnext' else 'torchvision'} {family} backbone"
 

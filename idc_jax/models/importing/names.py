@@ -7,7 +7,7 @@ weight that nobody thought of shows up as one that was not matched.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +22,8 @@ BackboneNames = Literal[
     "torchvision_convnext",
     "timm_convnext",
     "efficientnet_lite",
+    "transformers_vit",
+    "timm_vit",
 ]
 
 _LEAVES = {
@@ -160,12 +162,93 @@ def _efficientnet_lite(modules: list[str], leaf: str, naming: Naming) -> str | N
     return f"{_EFFICIENTNET[layer]}.{_LEAVES[leaf]}" if layer in _EFFICIENTNET else None
 
 
+_TRANSFORMERS_VIT = {
+    "cls_token": "embeddings.cls_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "patch_embed": "embeddings.patch_embeddings.projection",
+    "block": "encoder.layer.",
+    "query": "attention.attention.query",
+    "key": "attention.attention.key",
+    "value": "attention.attention.value",
+    "project": "attention.output.dense",
+    "fc1": "mlp.fc1",
+    "fc2": "mlp.fc2",
+    "scale1": "layer_scale1.lambda1",
+    "scale2": "layer_scale2.lambda1",
+    "norm": "layernorm",
+}
+_TIMM_VIT = {
+    "cls_token": "cls_token",
+    "pos_embed": "pos_embed",
+    "patch_embed": "patch_embed.proj",
+    "block": "blocks.",
+    "query": "attn.query",
+    "key": "attn.key",
+    "value": "attn.value",
+    "project": "attn.proj",
+    "fc1": "mlp.fc1",
+    "fc2": "mlp.fc2",
+    "scale1": "ls1.gamma",
+    "scale2": "ls2.gamma",
+    "norm": "norm",
+}
+
+
+def _vit(words: dict[str, str], modules: list[str], leaf: str) -> str | None:
+    if not modules:
+        return words[leaf]
+    layer, *inner = modules
+    if found := re.fullmatch(r"block(\d+)", layer):
+        block = f"{words['block']}{found[1]}."
+        if not inner:
+            return block + words[leaf]
+        return f"{block}{words.get(inner[-1], inner[-1])}.{_LEAVES[leaf]}"
+    return f"{words[layer]}.{_LEAVES[leaf]}" if layer in words else None
+
+
+def _transformers_vit(modules: list[str], leaf: str, naming: Naming) -> str | None:
+    del naming
+    return _vit(_TRANSFORMERS_VIT, modules, leaf)
+
+
+def _timm_vit(modules: list[str], leaf: str, naming: Naming) -> str | None:
+    del naming
+    return _vit(_TIMM_VIT, modules, leaf)
+
+
+_QKV = ("query", "key", "value")
+
+
+def split_fused(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Cut timm's joint ``attn.qkv`` into its three maps; everything else stays."""
+    out: dict[str, np.ndarray] = {}
+    for name, value in tensors.items():
+        if ".attn.qkv." in name:
+            parts = np.split(value, 3)
+            out |= {name.replace(".qkv.", f".{q}."): p for q, p in zip(_QKV, parts, strict=True)}
+        else:
+            out[name] = value
+    return out
+
+
+def fuse(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of :func:`split_fused`."""
+    out = dict(tensors)
+    for name in tensors:
+        if ".attn.query." in name:
+            parts = [out.pop(name.replace(".query.", f".{q}.")) for q in _QKV]
+            out[name.replace(".query.", ".qkv.")] = np.concatenate(parts)
+    return out
+
+
 _BACKBONES: dict[BackboneNames, Callable[[list[str], str, Naming], str | None]] = {
     "torchvision_resnet": _torchvision_resnet,
     "sequential_resnet": _sequential_resnet,
     "torchvision_convnext": _torchvision_convnext,
     "timm_convnext": _timm_convnext,
     "efficientnet_lite": _efficientnet_lite,
+    "transformers_vit": _transformers_vit,
+    "timm_vit": _timm_vit,
 }
 
 

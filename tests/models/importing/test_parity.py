@@ -203,3 +203,39 @@ def test_efficientnet_lite_with_its_padding_and_normalisation(tmp_path):
     assert len(report.dropped) == 2  # the classifier
     outputs, _ = jax.jit(imported.model.apply, static_argnums=2)(variables, x, False)
     close(outputs.embedding, run_torch(network, (x * 255 - 127) / 128))
+
+
+@pytest.mark.parametrize("names", ["transformers", "timm"])
+def test_dinov2_at_another_size_than_its_own(tmp_path, names):
+    transformers = pytest.importorskip("transformers", reason="holds the reference DINOv2")
+    torch.manual_seed(0)
+    config = transformers.Dinov2Config(
+        hidden_size=384, num_attention_heads=6, image_size=518, patch_size=14
+    )
+    network = transformers.Dinov2Model(config).eval()
+    for name, value in network.named_parameters():
+        # The defaults of 1 and 0 would hide a scale or bias in the wrong place.
+        if "lambda" in name or name.endswith("bias"):
+            value.data = 0.1 + 0.2 * torch.rand_like(value)
+    network.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    state = safetensors_file.read(path)
+    if names == "timm":
+        state = nets.timm_dinov2_names(state)
+        safetensors_file.write(path, state)
+    imported = open_network(path, num_clusters=4, input_shape=(56, 70, 3))
+    assert (imported.layout.source, imported.layout.network) == ("DINOv2", "vit_small14")
+    x = np.random.default_rng(0).uniform(size=(2, 56, 70, 3)).astype(np.float32)
+    shapes = jax.eval_shape(imported.model.init, jax.random.key(0), jnp.asarray(x))
+    variables, report = imported.fill(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes))
+    assert all("mask_token" in name for name in report.dropped)
+    outputs, _ = jax.jit(imported.model.apply, static_argnums=2)(variables, x, False)
+    seen = (x - np.array(imported.layout.mean)) / np.array(imported.layout.std)
+    theirs = run_torch(network, seen.astype(np.float32)).pooler_output
+    close(outputs.embedding, theirs)
+    backbone = {c: {"backbone": v["backbone"]} for c, v in variables.items()}
+    export_safetensors(path, backbone, imported.layout.naming)
+    again = read_checkpoint(path)
+    assert {name for name in state if "mask_token" not in name} == set(again)
+    for name, value in again.items():
+        np.testing.assert_array_equal(value, state[name])

@@ -1,5 +1,6 @@
 """The published networks, built in PyTorch from their description, with random weights."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -254,3 +255,29 @@ class EfficientNetLite0(nn.Module):
         for block in self._blocks:
             x = block(x)
         return nn.functional.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
+
+
+def timm_dinov2_names(state):
+    """transformers' DINOv2 as timm and the authors call it, with one joint qkv."""
+    words = [
+        ("embeddings.patch_embeddings.projection", "patch_embed.proj"),
+        ("embeddings.position_embeddings", "pos_embed"),
+        ("embeddings.cls_token", "cls_token"),
+        ("embeddings.mask_token", "mask_token"),
+        ("encoder.layer.", "blocks."),
+        ("attention.output.dense", "attn.proj"),
+        ("layer_scale1.lambda1", "ls1.gamma"),
+        ("layer_scale2.lambda1", "ls2.gamma"),
+        ("layernorm", "norm"),
+    ]
+    renamed = {}
+    for name, value in state.items():
+        new = name
+        for old, replacement in words:
+            new = new.replace(old, replacement)
+        if "attention.attention.query" in new:
+            parts = [state[name.replace("query", part)] for part in ("query", "key", "value")]
+            renamed[new.replace("attention.attention.query", "attn.qkv")] = np.concatenate(parts)
+        elif "attention.attention" not in new:
+            renamed[new] = value
+    return renamed
