@@ -146,7 +146,7 @@ class Person:
         sources = self.page.eval_on_selector_all(
             ".question .subject img", "nodes => nodes.map(node => node.src)"
         )
-        return [int(source.rsplit("/", 1)[1].removesuffix(".png")) for source in sources]
+        return [int(source.rsplit("/", 1)[1]) for source in sources]
 
     def close(self):
         self.context.close()

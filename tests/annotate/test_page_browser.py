@@ -73,6 +73,8 @@ def test_thirty_keys_in_a_second(start_run, visit):
     run = start_run(count=60)
     ann = visit(run.url)
     ann.see()
+    ann.page.wait_for_load_state("networkidle")  # all that is fetched ahead is there
+    time.sleep(1)
     keys = ("abcde" * 6)[:30]
     begun = time.monotonic()
     for number, key in enumerate(keys):

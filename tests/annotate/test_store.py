@@ -166,6 +166,35 @@ def test_a_full_disk_is_an_error_and_what_was_there_stays(store, cluster_questio
     assert store.add([answer(position) for position in range(1, 2000)]) == 1999
 
 
+def test_writes_that_the_system_refuses_are_errors_and_what_was_there_stays(
+    tmp_path, cluster_questions
+):
+    """As on a full disk: from some size on the system takes no more bytes."""
+    with Store(tmp_path / "answers.db") as store:
+        store.freeze(cluster_questions(range(5000)))
+    writer = (
+        "import os, resource, sys\n"
+        "from idc_jax.annotate import Row, Store, StoreError\n"
+        "store = Store(sys.argv[1])\n"
+        "rows = [Row(f'k{i}', 1, i, 'ann', 0) for i in range(5000)]\n"
+        "store.add(rows[:1])\n"
+        "size = os.path.getsize(sys.argv[1] + '-wal') + 40000\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))\n"
+        "taken = 1\n"
+        "try:\n"
+        "    while taken < 5000: taken += store.add(rows[taken:taken + 1])\n"
+        "except StoreError: pass\n"
+        "assert 1 < taken < 5000, taken\n"
+        "assert len(store.rows()) == taken\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)\n"
+        "assert store.add(rows) == 5000 - taken\n"
+    )
+    script = [sys.executable, "-c", writer, str(tmp_path / "answers.db")]
+    subprocess.run(script, check=True)
+    with Store(tmp_path / "answers.db") as store:
+        assert [row.position for row in store.rows()] == list(range(5000))
+
+
 def test_threads_share_a_store(store, cluster_questions):
     store.freeze(cluster_questions(range(50)))
 

@@ -22,7 +22,7 @@ from idc_jax.annotate.page.session import Session
 from idc_jax.annotate.page.wire import Post, RefusedError, check_annotator, parse
 
 _HERE = Path(__file__).parent
-_MOST_QUESTIONS, _MOST_HELD = 20, 500
+_MOST_QUESTIONS, _MOST_HELD = 50, 500
 _MOST_WRITTEN_AT_ONCE = 200
 _log = logging.getLogger(__name__)
 
@@ -48,10 +48,9 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
         return JSONResponse(session.state(_annotator(request)))
 
     def questions(request: Request) -> Response:
-        held = [_whole(part) for part in request.query_params.get("held", "").split(",") if part]
+        held, spare = _positions(request, "held"), _positions(request, "spare")
         count = min(_whole(request.query_params.get("count", "5")), _MOST_QUESTIONS)
-        asked = session.next_questions(_annotator(request), held[:_MOST_HELD], count)
-        return JSONResponse({"questions": asked})
+        return JSONResponse(session.next_questions(_annotator(request), held, spare, count))
 
     def recent(request: Request) -> Response:
         return JSONResponse({"answers": session.recent(_annotator(request))})
@@ -60,9 +59,9 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
         sample = request.path_params["index"]
         if request.path_params["run"] != run or not 0 <= sample < pictures.size:
             raise RefusedError(404, "there is no such picture")
-        body = pictures.png(sample, request.path_params["size"] == "large")
+        body, media_type = pictures.render(sample, request.path_params["size"] == "large")
         forever = {"Cache-Control": "private, max-age=31536000, immutable"}
-        return Response(body, media_type="image/png", headers=forever)
+        return Response(body, media_type=media_type, headers=forever)
 
     async def post(request: Request) -> Response:
         body = await _body(request)
@@ -80,7 +79,7 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
             Route("/api/questions", questions),
             Route("/api/recent", recent),
             Route("/api/{kind}", post, methods=["POST"]),
-            Route("/pictures/{run}/{size}/{index:int}.png", picture),
+            Route("/pictures/{run}/{size}/{index:int}", picture),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
         exception_handlers={
@@ -148,6 +147,11 @@ async def _body(request: Request) -> bytes:
 
 def _annotator(request: Request) -> str:
     return check_annotator(request.query_params.get("annotator", ""))
+
+
+def _positions(request: Request, name: str) -> list[int]:
+    parts = request.query_params.get(name, "").split(",")
+    return [_whole(part) for part in parts if part][:_MOST_HELD]
 
 
 def _whole(text: str) -> int:

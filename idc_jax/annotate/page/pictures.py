@@ -1,11 +1,11 @@
-"""What a sample looks like: a PNG of it by index, and where there is no picture, its name."""
+"""What a sample looks like: a picture of it by index, and where there is none, its name."""
 
 from __future__ import annotations
 
 import io
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -21,12 +21,19 @@ _NEIGHBORS = 3
 _IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 
+class Rendered(NamedTuple):
+    """A picture as a browser takes it."""
+
+    body: bytes
+    media_type: str
+
+
 class Pictures:
     """Renders the samples of a data set, by index alone."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self.png = lru_cache(_CACHED_PICTURES)(self._png)
+        self.render = lru_cache(_CACHED_PICTURES)(self._render)
         self._neighbors = lru_cache(_CACHED_PICTURES)(self._nearest_names)
 
     @property
@@ -54,14 +61,15 @@ class Pictures:
             "near": self._neighbors(index) if named else [],
         }
 
-    def _png(self, index: int, large: bool) -> bytes:
-        file = self._file(index)
-        pixels = self._pixels(index) if file is None else _read(file, _LARGE if large else _TILE)
-        if pixels is None:
-            pixels = self._pixels(index)
+    def _render(self, index: int, large: bool) -> Rendered:
         out = io.BytesIO()
-        pixels.save(out, "PNG", compress_level=1)
-        return out.getvalue()
+        file = self._file(index)
+        photo = _read(file, _LARGE if large else _TILE) if file else None
+        if photo is None:
+            self._pixels(index).save(out, "PNG", compress_level=1)
+            return Rendered(out.getvalue(), "image/png")
+        photo.save(out, "JPEG", quality=90)
+        return Rendered(out.getvalue(), "image/jpeg")
 
     def _pixels(self, index: int) -> Image.Image:
         values = np.asarray(self._dataset.inputs[index])

@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 from idc_jax.annotate.exchange import decode_choice, encode_choice
@@ -27,8 +28,9 @@ Phase = Literal["waiting", "asking", "learning", "done"]
 
 # A question that was handed out waits this long for its answer before others may get it too.
 _LEASE_SECONDS = 60.0
+_LEASES = 8
 _RECENT = 60
-_HISTORY = 400
+_MOST_LOSSES = 400
 _MEMBERS = 6
 
 
@@ -57,11 +59,11 @@ class Session:
         self._phase: Phase = "waiting"
         self._questions: Questions | None = None
         self._voters: list[set[str]] = []
-        self._leases: dict[tuple[int, str], float] = {}
+        self._leases: dict[int, dict[str, float]] = {}  # position -> {name: until}
         self._complete_since: float | None = None
         self._finish_now = False
         self._progress: dict[str, Any] = {}
-        self._history: list[dict[str, Any]] = []
+        self._losses: list[float] = []
         self._results: list[dict[str, Any]] = []
 
     # -- called by the experiment ------------------------------------------------------------
@@ -77,18 +79,19 @@ class Session:
             while (left := self._seconds_left()) > 0:
                 self._changed.wait(min(left, 0.5))
             self._phase = "learning"
-            self._progress, self._history = {}, []
+            self._progress, self._losses = {}, []
 
     def progress(self, values: Mapping[str, Any]) -> None:
         """Show scalars of the training, e.g. ``{"step": 20, "steps": 500, "loss": 0.7}``."""
         plain = {name.rsplit("/", 1)[-1]: value for name, value in _plain(dict(values)).items()}
         with self._changed:
             if plain.get("phase") != self._progress.get("phase"):
-                self._history = []  # another loss
+                self._losses = []  # of another kind
             self._progress = plain
-            self._history.append(plain)
-            if len(self._history) > _HISTORY:  # halve the resolution, keep the whole curve
-                self._history = self._history[::2]
+            if isinstance(plain.get("loss"), int | float):
+                self._losses.append(plain["loss"])
+            if len(self._losses) > _MOST_LOSSES:  # halve the resolution, keep the whole curve
+                self._losses = self._losses[::2]
 
     def show_result(self, result: Mapping[str, Any]) -> None:
         """Show what a round has bought; see :meth:`Page.show_result`."""
@@ -121,36 +124,43 @@ class Session:
                 "groups": [self._describe_group(group) for group in self._store.groups()],
                 "max_groups": self._max_groups,
                 "progress": self._progress,
-                "history": self._history,
-                "results": self._results,
+                "losses": self._losses,
+                "results": len(self._results),
+                "result": self._results[-1] if self._results else None,
             }
 
     def next_questions(
-        self, annotator: str, held: Sequence[int], count: int
-    ) -> list[dict[str, Any]]:
-        """Questions for this person, and a lease on them and on those that they hold.
+        self, annotator: str, held: Sequence[int], spare: Sequence[int], count: int
+    ) -> dict[str, Any]:
+        """Questions for this person, and a lease on those that they will come to soon.
 
         Args:
           annotator: who asks for them.
-          held: positions that their page has already.
+          held: positions that their page has already and will come to soon.
+          spare: positions that it has for later; other people may get them first.
           count: how many more it would like.
+
+        Returns:
+          ``questions``, and ``taken``: positions of ``held`` and ``spare`` that other people
+          have answered or hold.
         """
         now = self._clock()
         with self._changed:
             if self._phase != "asking":
-                return []
-            self._leases = {key: until for key, until in self._leases.items() if until > now}
-            for position in held:
-                if 0 <= position < len(self._voters):
-                    self._leases[position, annotator] = now + _LEASE_SECONDS
-            positions = [
+                return {"questions": [], "taken": []}
+            had = {position for position in (*held, *spare) if position < len(self._voters)}
+            fresh = (
                 position
                 for position in range(len(self._voters))
-                if position not in held and self._is_open(position, annotator)
-            ][:count]
-            for position in positions:
-                self._leases[position, annotator] = now + _LEASE_SECONDS
-            return [self._describe(position) for position in positions]
+                if position not in had and self._is_open(position, annotator)
+            )
+            found = list(islice(fresh, count))
+            taken = [position for position in had if self._is_taken(position, annotator)]
+            soon = had.intersection(held).difference(taken)
+            for position in (*soon, *found[: max(0, _LEASES - len(soon))]):
+                self._leases.setdefault(position, {})[annotator] = now + _LEASE_SECONDS
+            questions = [self._describe(position) for position in found]
+            return {"questions": questions, "taken": sorted(taken)}
 
     def recent(self, annotator: str) -> list[dict[str, Any]]:
         """This person's latest answers of the open round, oldest first, to go back to."""
@@ -277,7 +287,7 @@ class Session:
         if any(row.undoes for row in rows):
             self._count_votes()
         for row in rows:
-            self._leases.pop((row.position, row.annotator), None)
+            self._leases.get(row.position, {}).pop(row.annotator, None)
             if not row.undoes:
                 self._voters[row.position].add(row.annotator)
         if rows:
@@ -307,9 +317,13 @@ class Session:
         return 0.0 if self._finish_now else (self._closes_in() or 0.0)
 
     def _is_open(self, position: int, annotator: str) -> bool:
-        voters = self._voters[position]
-        others = {name for held, name in self._leases if held == position} - {annotator}
-        return annotator not in voters and len(voters | others) < self._votes
+        return annotator not in self._voters[position] and not self._is_taken(position, annotator)
+
+    def _is_taken(self, position: int, annotator: str) -> bool:
+        now = self._clock()
+        leases = self._leases.get(position, {})
+        holders = {name for name, until in leases.items() if until > now}
+        return len((self._voters[position] | holders) - {annotator}) >= self._votes
 
     def _describe_group(self, group: Group) -> dict[str, Any]:
         sample = _known(self._pictures.describe, group.exemplar)

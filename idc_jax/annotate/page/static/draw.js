@@ -18,9 +18,13 @@ export function element(tag, attributes = {}, ...children) {
 const MOST_SCALED = 10;
 const LEAST_SIDE = 240;
 
+function address(index, large) {
+  return `pictures/${run}/${large ? "large" : "tile"}/${index}`;
+}
+
 export function pictureOf(index, { large = false, crisp = true, alt = "" } = {}) {
   return element("img", {
-    src: `pictures/${run}/${large ? "large" : "tile"}/${index}.png`,
+    src: address(index, large),
     alt,
     draggable: "false",
     class: crisp ? "crisp" : null,
@@ -131,7 +135,11 @@ export function tilesOf(question, groups) {
   return { cluster: question.candidates.length, pair: 2, label: groups.length }[question.kind];
 }
 
+// Drawn again only where it changed: a tile must not vanish between the two halves of a click.
 export function drawPalette(place, groups, full) {
+  const wanted = JSON.stringify([groups.map(({ key, name }) => [key, name]), full]);
+  if (place.dataset.shown === wanted) return;
+  place.dataset.shown = wanted;
   const tiles = groups.map((group, i) => element("div", { class: "group" },
     element("button",
       { type: "button", class: "tile", "data-action": `choose-${i}`, "aria-label": group.name },

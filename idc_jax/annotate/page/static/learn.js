@@ -28,8 +28,7 @@ function bar(values) {
     "aria-valuenow": String(values.step ?? 0) }, inner);
 }
 
-function curve(history) {
-  const points = history.map((values) => values.loss).filter((loss) => typeof loss === "number");
+function curve(points) {
   if (points.length < 2) return null;
   const [low, high] = [Math.min(...points), Math.max(...points)];
   const space = "http://www.w3.org/2000/svg";
@@ -46,9 +45,9 @@ function curve(history) {
 }
 
 // Training (or the preparation before the first round) as it goes.
-export function drawProgress(title, text, { progress, history }) {
+export function drawProgress(title, text, { progress, losses }) {
   const facts = Object.entries(progress).filter(([name]) => name !== "steps");
-  return message(title, element("p", {}, text), bar(progress), curve(history),
+  return message(title, element("p", {}, text), bar(progress), curve(losses),
     element("dl", { class: "facts" }, ...facts.flatMap(([name, value]) =>
       [element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, format(value))])));
 }

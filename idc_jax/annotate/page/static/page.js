@@ -1,19 +1,18 @@
 // The page: which screen is shown, what a key does, and what is fetched ahead.
 
-import { badge, drawPalette, drawQuestion, drawRecent, draw, element, tilesOf } from "./draw.js";
-import { actionOf, label, listed, remap, reset } from "./keys.js";
-import { drawProgress, drawResult, message } from "./learn.js";
+import { changeKeyOf, closeZoom, help, isOpen, notice, resetKeys, takesKey, zoom }
+  from "./dialogs.js";
+import { drawPalette, element, tilesOf } from "./draw.js";
+import { listen } from "./input.js";
+import { Queue } from "./queue.js";
+import { drawCountdown, screenNow } from "./screens.js";
 import { makeId, Outbox, read } from "./server.js";
+import { addRecent, drawRecents, drawSaved, drawStanding } from "./standing.js";
 
-const AHEAD = 8; // questions kept ready, pictures and all
 const MOST_UNSENT = 40; // no further questions while so many answers wait for the server
-const MOST_RECENT = 14;
 const POLL_MS = 1000;
 const SHORT_LEARNING_MS = 3000; // what was learned faster needs no screen of its own
 const PAIR = ["same", "different"];
-// A key that comes again so soon bounced, and the second click of a double click is no answer.
-const BOUNCE_MS = 20;
-const DOUBLE_CLICK_MS = 250;
 
 const run = document.body.dataset.run;
 const $ = (id) => document.getElementById(id);
@@ -21,7 +20,7 @@ const $ = (id) => document.getElementById(id);
 const page = {
   name: localStorage.getItem("idc:name") ?? "",
   state: null, // what the server said last
-  queue: [], // drawn questions to come
+  queue: new Queue(), // the questions to come
   current: null, // the drawn question on the screen
   shownAt: 0,
   recent: [], // own answers of this round, oldest first
@@ -29,14 +28,12 @@ const page = {
   madeGroups: new Map(), // named here, not yet known to the server
   resultsSeen: null,
   learningSince: null,
-  fetching: false,
   naming: false, // a text field of the palette is open
-  changing: null, // the action whose key is being changed
   view: "", // what the screen shows when it shows no question
 };
 
 const outbox = new Outbox(run, {
-  onChange: () => drawSaved(),
+  onChange: () => showSaved(),
   onRefused: (kind, body, reason) => refused(kind, body, reason),
 });
 
@@ -60,33 +57,12 @@ function unsentPositions() {
 
 async function fetchAhead() {
   const unsent = unsentPositions();
-  const held = [...page.queue, page.current].filter(Boolean).map(({ question }) => question.position);
-  const count = AHEAD - held.length;
-  if (page.fetching || !asking() || count <= 0 || unsent.length > MOST_UNSENT) return;
-  page.fetching = true;
-  const round = page.state.round;
-  try {
-    const values = { annotator: page.name, count, held: [...held, ...unsent].join(",") };
-    const { questions } = await read("api/questions", values);
-    const fresh = questions.filter((question) => question.round === round && !isHeld(question));
-    if (page.state.round === round) page.queue.push(...fresh.map(prepare));
-  } catch {
-    // The next poll tries again.
-  } finally {
-    page.fetching = false;
-  }
+  if (!asking() || unsent.length > MOST_UNSENT) return;
+  const { name: annotator, state: { round } } = page;
+  const current = page.current?.question.position ?? null;
+  await page.queue.fetch({ annotator, round, current, unsent });
+  if (page.state?.round !== round) page.queue.clear();
   if (!page.current) show();
-}
-
-function isHeld({ position }) {
-  return [...page.queue, page.current].some((drawn) => drawn?.question.position === position)
-    || unsentPositions().includes(position);
-}
-
-function prepare(question) {
-  const drawn = { ...drawQuestion(question), isReady: false };
-  drawn.ready = drawn.ready.then(() => { drawn.isReady = true; });
-  return drawn;
 }
 
 function answer(action, event) {
@@ -107,8 +83,7 @@ function answer(action, event) {
   page.current = null;
   show();
   measurePaint(event);
-  $("recent").prepend(drawRecent(page.recent.at(-1)));
-  trimRecent();
+  addRecent(page.recent.at(-1));
   outbox.push("answer", body);
   fetchAhead();
 }
@@ -134,17 +109,17 @@ function goBack(id) {
   outbox.push("undo", { client_id: makeId(), annotator: page.name, undoes: item.client_id });
   count(-1);
   page.state.complete = false;
-  if (page.current) page.queue.unshift(page.current);
+  if (page.current) page.queue.putFirst(page.current.question);
   page.current = null;
-  page.queue.unshift(prepare(item.question));
-  drawRecents();
+  page.queue.putFirst(item.question);
+  drawRecents(page.recent);
   show();
 }
 
 function count(change) {
   page.state.mine += change;
   page.state.given += change;
-  drawStanding();
+  drawStanding(page.state, page.seconds);
 }
 
 function refused(kind, body, reason) {
@@ -152,7 +127,7 @@ function refused(kind, body, reason) {
   if (kind !== "answer") return;
   page.recent = page.recent.filter((item) => item.client_id !== body.client_id);
   if (body.group) page.madeGroups.delete(body.group.key);
-  drawRecents();
+  drawRecents(page.recent);
   poll();
 }
 
@@ -185,6 +160,7 @@ function askName(tile, initial, placeholder, onName) {
   const close = (name) => {
     if (!page.naming) return;
     page.naming = false;
+    delete field.closest(".palette")?.dataset.shown;
     if (name !== null) onName(name || placeholder);
     drawGroups();
   };
@@ -222,19 +198,25 @@ function rename(key) {
 function show() {
   if (page.current || !page.state) return;
   if (asking() && !unseenResult()) {
-    const [next] = page.queue;
-    if (next?.isReady) return showQuestion(page.queue.shift());
+    const next = page.queue.first;
+    if (next?.isReady) return showQuestion(page.queue.takeFirst());
     if (next) {
       next.ready.then(show);
       return;
     }
   }
-  showMessage(...screenNow());
+  drawCountdown(page.state);
+  showMessage(...screenNow(page.state, {
+    result: unseenResult(),
+    unsent: outbox.entries().length > 0,
+    fetching: page.queue.fetching,
+  }));
 }
 
 function showQuestion(drawn) {
   const focused = document.activeElement?.closest("main [data-action]")?.dataset.action;
   page.current = drawn;
+  page.naming = false;
   page.view = "question";
   page.shownAt = performance.now();
   $("screen").replaceChildren(drawn.node);
@@ -246,72 +228,22 @@ function showQuestion(drawn) {
 function showMessage(key, build) {
   if (page.view === key) return;
   page.view = key;
+  page.naming = false;
   $("screen").replaceChildren(build());
 }
 
 function unseenResult() {
-  return page.state.results.length > page.resultsSeen ? page.state.results.at(-1) : null;
+  return page.state.results > page.resultsSeen ? page.state.result : null;
 }
 
-// What to show instead of a question: a key that changes when the screen has to, and the screen.
-function screenNow() {
-  const { state } = page;
-  const result = unseenResult();
-  const shown = JSON.stringify([state.progress, state.history.length]);
-  if (state.phase === "waiting") {
-    return [`waiting ${shown}`, () => drawProgress("Getting ready",
-      "The network is being prepared. The first questions will be here soon.", state)];
-  }
-  if (state.phase === "learning") {
-    return [`learning ${shown}`, () => drawProgress(`Thank you. Round ${state.round} is answered.`,
-      `The network now learns from ${state.given} answers. You can watch, or come back later: `
-      + "the next questions will wait for you here.", state)];
-  }
-  if (state.phase === "done") {
-    return [`done ${state.results.length}`, () => drawResult(state.results.at(-1) ?? {}, {
-      title: "The run is over. Thank you!",
-      text: "All answers are saved and learned. You may close this page.",
-    })];
-  }
-  if (result) {
-    return [`result ${state.results.length}`, () => drawResult(result, {
-      title: `Round ${result.round ?? state.round - 1} is learned`,
-      text: "This is what the answers have bought.",
-      more: `Go on with round ${state.round}`,
-    })];
-  }
-  return betweenQuestions();
-}
-
-function betweenQuestions() {
-  const { state } = page;
-  const left = Math.ceil(state.closes_in ?? 0);
-  if (outbox.entries().length) {
-    return ["sending", () => message("Saving the last answers…",
-      element("p", {}, "They are kept in this browser until the server has them."))];
-  }
-  if (state.complete) {
-    return [`complete ${left}`, () => message(`All ${state.total} questions are answered`,
-      element("p", {}, `The network starts to learn from them in ${left} s. `
-        + "Until then you can still go back."),
-      element("div", { class: "row" },
-        element("button", { type: "button", class: "main", "data-action": "go" },
-          badge("go"), " Start now"),
-        element("button", { type: "button", "data-action": "undo" },
-          badge("undo"), " Go back")))];
-  }
-  if (page.fetching || state.mine === 0) {
-    return ["loading", () => message("The next question is on its way…")];
-  }
-  return [`others ${state.needed - state.given}`, () => message("Nothing left for you just now",
-    element("p", {}, `${state.needed - state.given} answers are still missing, and other people `
-      + "are giving them. This page goes on by itself."))];
+function showSaved() {
+  drawSaved(outbox.entries().length, outbox.online);
 }
 
 function go() {
   if (page.current) return;
   if (unseenResult()) {
-    page.resultsSeen = page.state.results.length;
+    page.resultsSeen = page.state.results;
     show();
   } else if (asking() && page.state.complete) {
     outbox.push("finish", { annotator: page.name, round: page.state.round });
@@ -320,100 +252,23 @@ function go() {
 
 // -- the header, the strip, the dialogs ------------------------------------------------------
 
-function drawStanding() {
-  const { given, needed, round, phase } = page.state;
-  const left = Math.max(0, needed - given);
-  const mean = page.seconds.reduce((sum, value) => sum + value, 0) / (page.seconds.length || 1);
-  const pace = mean > 0 && left > 0
-    ? ` · ${Math.round(60 / mean)} a minute · about ${duration(left * mean)}` : "";
-  $("round").textContent = round ? `· round ${round}` : "";
-  $("standing").textContent = phase === "asking" ? `${given} of ${needed} · ${left} left${pace}` : "";
-  const meter = $("meter");
-  meter.setAttribute("aria-valuemax", String(needed || 1));
-  meter.setAttribute("aria-valuenow", String(given));
-  meter.firstElementChild.style.width = `${needed ? (100 * given) / needed : 0}%`;
-}
-
-function duration(seconds) {
-  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
-}
-
-function drawSaved() {
-  const waiting = outbox.entries().length;
-  const text = !outbox.online ? `No connection: ${waiting} kept here`
-    : waiting ? `Saving ${waiting}…` : "All saved";
-  const place = $("saved");
-  if (place.textContent === text) return;
-  place.textContent = text;
-  place.className = outbox.online ? "" : "offline";
-}
-
-function drawRecents() {
-  $("recent").replaceChildren(...page.recent.slice(-MOST_RECENT).reverse().map(drawRecent));
-}
-
-function trimRecent() {
-  while ($("recent").childElementCount > MOST_RECENT) $("recent").lastElementChild.remove();
-}
-
-let noticeTimer;
-
-function notice(text) {
-  const place = $("notice");
-  place.textContent = text;
-  place.hidden = false;
-  clearTimeout(noticeTimer);
-  noticeTimer = setTimeout(() => { place.hidden = true; }, 7000);
-}
-
-function zoom() {
-  const dialog = $("zoom-dialog");
-  if (dialog.open) return dialog.close();
-  if (!page.current) return;
-  const { samples } = page.current.question;
-  $("zoomed").replaceChildren(...samples.map((sample) => draw(sample, { large: true, smooth: true, alt: sample.name })));
-  dialog.showModal();
-}
-
-function help() {
-  const dialog = $("help-dialog");
-  if (dialog.open) return dialog.close();
-  drawKeys();
-  dialog.showModal();
-}
-
-function drawKeys() {
-  $("keys").replaceChildren(...listed().map(({ action, title, keys }) => element("tr", {},
-    element("th", { scope: "row" }, title),
-    element("td", {}, ...keys.map((key) => element("kbd", {}, label(key)))),
-    element("td", {}, element("button",
-      { type: "button", "data-action": "change-key", "data-key": action,
-        "aria-label": `Change the key of: ${title}` },
-      page.changing === action ? "press a key…" : "change")))));
-  $("keys-hint").textContent = page.changing ? "Press the new key, or Esc to keep the old one." : "";
-}
-
-function changeKey(event) {
-  event.preventDefault();
-  event.stopPropagation();
-  if (["Shift", "Control", "Alt", "Meta"].includes(event.key)) return;
-  if (event.key !== "Escape") remap(page.changing, event.key.toLowerCase());
-  page.changing = null;
-  keysChanged();
-}
-
 function keysChanged() {
-  drawKeys();
-  page.queue = page.queue.map(({ question }) => prepare(question));
+  page.queue.redraw();
   if (!page.current) return;
-  page.queue.unshift(prepare(page.current.question));
+  page.queue.putFirst(page.current.question);
   page.current = null;
   show();
 }
 
 function askWho() {
   $("name-input").value = page.name;
-  if (!$("name-dialog").open) $("name-dialog").showModal();
+  if (!isOpen("name-dialog")) $("name-dialog").showModal();
+}
+
+function forgetQuestions() {
+  page.queue.clear();
+  page.current = null;
+  page.recent = [];
 }
 
 async function begin(name) {
@@ -421,25 +276,28 @@ async function begin(name) {
   page.name = name;
   localStorage.setItem("idc:name", name);
   $("who").textContent = name;
-  if (changed) Object.assign(page, { queue: [], current: null, recent: [], seconds: [], state: null });
+  if (changed) {
+    forgetQuestions();
+    Object.assign(page, { seconds: [], state: null });
+  }
   await load();
 }
 
 // -- what happens ----------------------------------------------------------------------------
 
 function act(action, event, target) {
-  if ($("zoom-dialog").open && action !== "zoom") $("zoom-dialog").close();
+  if (action !== "zoom") closeZoom();
   const fixed = {
     undo: () => goBack(null),
     "go-back": () => goBack(target?.dataset.id),
-    zoom,
-    help,
+    zoom: () => (page.current || isOpen("zoom-dialog")) && zoom(page.current?.question.samples),
+    help: () => help(keysChanged),
     go,
     who: askWho,
     close: () => target.closest("dialog").close(),
     rename: () => rename(target.dataset.key),
-    "change-key": () => { page.changing = target.dataset.key; drawKeys(); },
-    "reset-keys": () => { reset(); keysChanged(); },
+    "change-key": () => changeKeyOf(target.dataset.key),
+    "reset-keys": resetKeys,
   }[action];
   if (fixed) return fixed();
   if (!page.current) return;
@@ -447,36 +305,14 @@ function act(action, event, target) {
   else answer(action, event);
 }
 
-let lastPress = {};
-let lastClick = 0;
-
-addEventListener("keydown", (event) => {
-  if (page.changing) return changeKey(event);
-  if (page.naming || $("name-dialog").open || event.target.closest?.("input")) return;
-  const pressing = event.target.closest?.("button, a, summary");
-  if (pressing && [" ", "Enter"].includes(event.key)) return; // presses what has the focus
-  const tiles = page.current ? tilesOf(page.current.question, groups()) : 0;
-  const action = actionOf(event, tiles);
-  if (!action || ($("help-dialog").open && action !== "help")) return;
-  event.preventDefault();
-  if (event.key === lastPress.key && event.timeStamp - lastPress.time < BOUNCE_MS) return;
-  lastPress = { key: event.key, time: event.timeStamp };
-  act(action, event);
-}, true);
-
-addEventListener("click", (event) => {
-  const target = event.target.closest("[data-action]");
-  if (!target || target.disabled) return;
-  const again = event.detail > 1 && event.timeStamp - lastClick < DOUBLE_CLICK_MS;
-  lastClick = event.timeStamp;
-  if (again && target.closest("main")) return;
-  if (event.detail > 0) target.blur(); // by mouse: the next space means skip, not this button
-  act(target.dataset.action, event, target);
+listen({
+  act,
+  tiles: () => (page.current ? tilesOf(page.current.question, groups()) : 0),
+  isBlocked: (event, action) => (action === null
+    ? takesKey(event) || page.naming || isOpen("name-dialog")
+    : isOpen("help-dialog") && action !== "help"),
 });
 
-$("help-dialog").addEventListener("cancel", (event) => {
-  if (page.changing) event.preventDefault();
-});
 $("name-dialog").addEventListener("cancel", (event) => {
   if (!page.name) event.preventDefault();
 });
@@ -491,7 +327,7 @@ $("name-dialog").querySelector("form").addEventListener("submit", (event) => {
 async function load() {
   await Promise.race([outbox.send(), new Promise((resolve) => setTimeout(resolve, POLL_MS))]);
   await poll();
-  drawSaved();
+  showSaved();
 }
 
 async function poll() {
@@ -500,7 +336,7 @@ async function poll() {
     state = await read("api/state", { annotator: page.name });
   } catch {
     outbox.online = false;
-    drawSaved();
+    showSaved();
     return;
   }
   outbox.online = true;
@@ -520,17 +356,17 @@ async function take(state) {
   noteLearning(state);
   page.state = state;
   if (opened) await open();
-  if (state.phase !== "asking") Object.assign(page, { queue: [], current: null, recent: [] });
-  drawStanding();
-  drawSaved();
+  if (state.phase !== "asking") forgetQuestions();
+  drawStanding(page.state, page.seconds);
+  showSaved();
   drawGroups();
-  if (state.phase !== "asking" && $("recent").childElementCount) drawRecents();
+  if (state.phase !== "asking" && $("recent").childElementCount) drawRecents(page.recent);
   show();
   fetchAhead();
 }
 
 async function open() {
-  Object.assign(page, { queue: [], current: null, recent: [] });
+  forgetQuestions();
   try {
     page.recent = (await read("api/recent", { annotator: page.name })).answers.map((item) => ({
       ...item,
@@ -539,16 +375,15 @@ async function open() {
   } catch {
     // Without it one can go back to the answers given from now on.
   }
-  drawRecents();
+  drawRecents(page.recent);
 }
 
 function noteLearning(state) {
-  const { length } = state.results;
-  page.resultsSeen ??= length;
+  page.resultsSeen ??= state.results;
   if (state.phase === "learning") page.learningSince ??= performance.now();
   if (state.phase !== "asking") return;
   const took = page.learningSince === null ? 0 : performance.now() - page.learningSince;
-  if (length > page.resultsSeen && took < SHORT_LEARNING_MS && !asking()) page.resultsSeen = length;
+  if (took < SHORT_LEARNING_MS && !asking()) page.resultsSeen = state.results;
   page.learningSince = null;
 }
 

@@ -1,0 +1,68 @@
+// The screens between the questions.
+
+import { badge, element } from "./draw.js";
+import { drawProgress, drawResult, message } from "./learn.js";
+
+// What to show instead of a question: a key that changes when the screen has to, and the screen.
+// `result` is one that has not been looked at, `unsent` says that answers wait to be saved,
+// `fetching` that questions are on their way.
+export function screenNow(state, { result, unsent, fetching }) {
+  const shown = JSON.stringify([state.progress, state.losses.length]);
+  if (state.phase === "waiting") {
+    return [`waiting ${shown}`, () => drawProgress("Getting ready",
+      "The network is being prepared. The first questions will be here soon.", state)];
+  }
+  if (state.phase === "learning") {
+    return [`learning ${shown}`, () => drawProgress(`Thank you. Round ${state.round} is answered.`,
+      `The network now learns from ${state.given} answers. You can watch, or come back later: `
+      + "the next questions will wait for you here.", state)];
+  }
+  if (state.phase === "done") {
+    return [`done ${state.results}`, () => drawResult(state.result ?? {}, {
+      title: "The run is over. Thank you!",
+      text: "All answers are saved and learned. You may close this page.",
+    })];
+  }
+  if (result) {
+    return [`result ${state.results}`, () => drawResult(result, {
+      title: `Round ${result.round ?? state.round - 1} is learned`,
+      text: "This is what the answers have bought.",
+      more: `Go on with round ${state.round}`,
+    })];
+  }
+  return betweenQuestions(state, unsent, fetching);
+}
+
+function betweenQuestions(state, unsent, fetching) {
+  if (unsent) {
+    return ["sending", () => message("Saving the last answers…",
+      element("p", {}, "They are kept in this browser until the server has them."))];
+  }
+  if (state.complete) {
+    return ["complete", () => message(`All ${state.total} questions are answered`,
+      element("p", {}, "The network starts to learn from them in ",
+        element("span", { id: "countdown" }, secondsLeft(state)),
+        " s. Until then you can still go back."),
+      element("div", { class: "row" },
+        element("button", { type: "button", class: "main", "data-action": "go" },
+          badge("go"), " Start now"),
+        element("button", { type: "button", "data-action": "undo" },
+          badge("undo"), " Go back")))];
+  }
+  if (fetching || state.mine === 0) {
+    return ["loading", () => message("The next question is on its way…")];
+  }
+  return [`others ${state.needed - state.given}`, () => message("Nothing left for you just now",
+    element("p", {}, `${state.needed - state.given} answers are still missing, and other people `
+      + "are giving them. This page goes on by itself."))];
+}
+
+function secondsLeft(state) {
+  return Math.ceil(state.closes_in ?? 0);
+}
+
+// In place: the buttons beside it must stay where they are.
+export function drawCountdown(state) {
+  const place = document.getElementById("countdown");
+  if (place) place.textContent = secondsLeft(state);
+}

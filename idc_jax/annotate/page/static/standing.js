@@ -1,0 +1,42 @@
+// How far one is, what is saved, and the latest answers.
+
+import { drawRecent } from "./draw.js";
+
+const MOST_RECENT = 14;
+const $ = (id) => document.getElementById(id);
+
+// `seconds` are those that the last answers took.
+export function drawStanding({ given, needed, round, phase }, seconds) {
+  const left = Math.max(0, needed - given);
+  const mean = seconds.reduce((sum, value) => sum + value, 0) / (seconds.length || 1);
+  const pace = mean > 0 && left > 0
+    ? ` · ${Math.round(60 / mean)} a minute · about ${duration(left * mean)}` : "";
+  $("round").textContent = round ? `· round ${round}` : "";
+  $("standing").textContent = phase === "asking" ? `${given} of ${needed} · ${left} left${pace}` : "";
+  const meter = $("meter");
+  meter.setAttribute("aria-valuemax", String(needed || 1));
+  meter.setAttribute("aria-valuenow", String(given));
+  meter.firstElementChild.style.width = `${needed ? (100 * given) / needed : 0}%`;
+}
+
+function duration(seconds) {
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+export function drawSaved(waiting, online) {
+  const text = !online ? `No connection: ${waiting} kept here`
+    : waiting ? `Saving ${waiting}…` : "All saved";
+  const place = $("saved");
+  if (place.textContent === text) return;
+  place.textContent = text;
+  place.className = online ? "" : "offline";
+}
+
+export function drawRecents(answers) {
+  $("recent").replaceChildren(...answers.slice(-MOST_RECENT).reverse().map(drawRecent));
+}
+
+export function addRecent(answer) {
+  $("recent").prepend(drawRecent(answer));
+  while ($("recent").childElementCount > MOST_RECENT) $("recent").lastElementChild.remove();
+}
