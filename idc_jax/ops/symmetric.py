@@ -117,7 +117,8 @@ def _merge_while_better(
     best: _Best, maxima: jax.Array, inside: _Inside, bias: jax.Array, offset: jax.Array
 ) -> _Best:
     """Merge the most promising chunks until no chunk maximum beats anyone's worst neighbour."""
-    points = maxima.shape[0]
+    points, width = maxima.shape
+    take = min(_TAKE, width)
 
     def better(best: _Best, maxima: jax.Array) -> jax.Array:
         # A minimum, not the last column: slicing the result would turn XLA's top-k into a sort.
@@ -125,7 +126,7 @@ def _merge_while_better(
 
     def step(state: tuple) -> tuple:
         best, maxima, _ = state
-        chunks = jnp.sort(jax.lax.top_k(maxima, _TAKE)[1], axis=1)
+        chunks = jnp.sort(jax.lax.top_k(maxima, take)[1], axis=1)
         positions = (chunks[:, :, None] * _CHUNK + jnp.arange(_CHUNK)).reshape(points, -1)
         scores = inside(chunks, positions) + bias[positions]
         best = _Best(*topk.merge(best.scores, best.indices, scores, positions + offset))

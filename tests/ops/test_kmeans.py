@@ -1,3 +1,5 @@
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +8,9 @@ from sklearn.cluster import KMeans
 
 from idc_jax import ops
 from idc_jax.errors import UserError
-from idc_jax.ops import kmeans as lloyds
+
+# The module, whose name in the package is taken by its function.
+lloyds = importlib.import_module("idc_jax.ops.kmeans")
 
 KEY = 3
 
