@@ -123,13 +123,17 @@ def _loaded(path: Path, fresh: Variables) -> Variables:
 
 
 def _fitting(found: Variables, fresh: Variables, path: Path) -> Variables:
-    def same(here: jax.Array, there: jax.Array) -> None:
-        if here.shape != there.shape:
-            raise UserError(
-                f"{path} holds a weight of shape {here.shape} where the network has {there.shape}"
-            )
+    """Return ``found`` where it fits the configured network ``fresh``."""
+    there, here = _shapes(found), _shapes(fresh)
+    if there == here:
+        return found
+    name = min(k for k in there.keys() | here.keys() if there.get(k) != here.get(k))
+    raise UserError(
+        f"{path} does not fit the configured network: {name} is {there.get(name, 'missing')} "
+        f"there and {here.get(name, 'missing')} here"
+    )
 
-    if jax.tree.structure(found) != jax.tree.structure(fresh):
-        raise UserError(f"{path} holds another network than the one configured")
-    jax.tree.map(same, found, fresh)
-    return found
+
+def _shapes(tree: Variables) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves}

@@ -146,7 +146,7 @@ def check_against_data(config: ConfigDict, dataset: Dataset) -> None:
     if config.method != "pcl" and config.budget > n:
         raise UserError(f"budget is {config.budget}, but there are {n} samples to ask about")
     if dataset.kind == "features":
-        check_finite(dataset.inputs, "features")
+        check_finite(jnp.asarray(dataset.inputs), "features")
     if dataset.labels is None and config.annotator.kind == "oracle":
         raise UserError(
             f"{dataset.name} has no labels for a simulated annotator to know; "

@@ -19,7 +19,7 @@ from idc_jax.data.views import Views
 from idc_jax.errors import UserError
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.cluster_questions import ask_clusters
-from idc_jax.methods.spread import Spread, spread_answers
+from idc_jax.methods.spread import spread_answers
 from idc_jax.metrics import match_clusters
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.ops.graph import smooth
@@ -138,7 +138,6 @@ def build(
     _check(options, selector, num_clusters, data.shape[0])
     check_options(finetuning)
     spreads = finetuning.pseudo_labels == "graph"
-    spread = Spread(options.spread, num_clusters)
 
     def init(key: jax.Array) -> IDCState:
         begin_key, cluster_key, head_key = jax.random.split(key, 3)
@@ -237,7 +236,7 @@ def build(
     ) -> tuple[IDCState, dict[str, float]]:
         choice, rejected = _record(state, answers)
         state = state._replace(choice=choice, rejected=rejected)
-        posterior = spread_answers(state, spread) if spreads else jnp.zeros((0, num_clusters))
+        posterior = heard(state) if spreads else jnp.zeros((0, num_clusters))
         evidence = Evidence(choice, rejected, posterior)
         variables, store, info = finetune(
             key,
@@ -257,6 +256,16 @@ def build(
             probs = 0.5 * (probs + posterior)
         state = state._replace(variables=variables, store=store, probabilities=probs)
         return _moved(state, outputs), info
+
+    def heard(state: IDCState) -> jax.Array:
+        return spread_answers(
+            state.neighbors,
+            state.prior,
+            state.probabilities,
+            state.choice,
+            state.rejected,
+            options.spread,
+        )
 
     def _moved(state: IDCState, outputs: Outputs) -> IDCState:
         """Where the embedding is the network's, the answers have moved it."""

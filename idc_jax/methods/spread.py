@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
-
 import jax
 import jax.numpy as jnp
 
@@ -13,65 +11,67 @@ from idc_jax.ops.neighbors import Neighbors
 
 # Next to a named sample, what "none of these" leaves open says little.
 _LEFT_OPEN = 0.25
+_NOTHING = 1e-12
 
 
-class Spread(NamedTuple):
-    """How answers spread.
-
-    Attributes:
-      alpha: how far, in [0, 1).
-      num_clusters: c.
-    """
-
-    alpha: float
-    num_clusters: int
-
-
-class Answered(Protocol):
-    """The part of a method's state that spreading reads; see ``IDCState``."""
-
-    neighbors: Neighbors
-    prior: jax.Array
-    probabilities: jax.Array
-    choice: jax.Array
-    rejected: jax.Array
-
-
-def spread_answers(state: Answered, spread: Spread) -> jax.Array:
-    """The posterior ``[n, c]`` of every sample's cluster given the answers.
+@jax.jit
+def spread_answers(
+    neighbors: Neighbors,
+    prior: jax.Array,
+    probabilities: jax.Array,
+    choice: jax.Array,
+    rejected: jax.Array,
+    alpha: float,
+) -> jax.Array:
+    """The posterior of every sample's cluster, given the answers.
 
     A named sample seeds its cluster, each cluster with the same total, so that one that many
     answers named does not drown the others. "None of these" seeds the clusters that were not
     offered, in proportion to what was thought of them. A cluster that nobody has named is
     seeded by the sample that the prior is surest of.
+
+    Args:
+      neighbors: the graph, ``[n, k]`` each.
+      prior: ``[n, c]``, the prediction before any answer; it stays where no evidence arrives.
+      probabilities: ``[n, c]``, the present prediction.
+      choice: int ``[n]``: a cluster, ``NONE_OF_THESE``, or less where nothing was said.
+      rejected: bool ``[n, c]``, the candidates of a "none of these".
+      alpha: how far answers reach, in [0, 1).
+
+    Returns:
+      ``[n, c]``, rows summing to one; an answered sample's row says what was answered.
     """
-    seeds = _seeds(state, spread.num_clusters)
-    weights = edge_weights(state.neighbors)
-    evidence = propagate(seeds, state.neighbors, weights, alpha=spread.alpha)
+    seeds = _seeds(prior, probabilities, choice, rejected)
+    evidence = propagate(seeds, neighbors, edge_weights(neighbors), alpha=alpha)
     reached = evidence.sum(1, keepdims=True)
-    posterior = jnp.where(reached > 1e-12, evidence / jnp.maximum(reached, 1e-12), state.prior)
-    return clamp(posterior, state.choice, state.rejected)
+    posterior = jnp.where(reached > _NOTHING, evidence / jnp.maximum(reached, _NOTHING), prior)
+    return clamp(posterior, choice, rejected)
 
 
 def clamp(posterior: jax.Array, choice: jax.Array, rejected: jax.Array) -> jax.Array:
     """Make ``posterior`` ``[n, c]`` say of the answered samples what was answered."""
-    clusters = posterior.shape[1]
+    named = jax.nn.one_hot(choice, posterior.shape[1])
+    left_open = _renormalized(jnp.where(rejected, 0.0, posterior), ~rejected)
+    return jnp.where(choice[:, None] >= 0, named, left_open)
+
+
+def _seeds(
+    prior: jax.Array, probabilities: jax.Array, choice: jax.Array, rejected: jax.Array
+) -> jax.Array:
+    clusters = prior.shape[1]
     named = jax.nn.one_hot(choice, clusters)
-    allowed = jnp.where(rejected, 0.0, posterior)
-    left = allowed.sum(1, keepdims=True)
-    open_ = (~rejected).astype(jnp.float32)
-    even = open_ / jnp.maximum(open_.sum(1, keepdims=True), 1)
-    allowed = jnp.where(left > 1e-12, allowed / jnp.maximum(left, 1e-12), even)
-    return jnp.where(choice[:, None] >= 0, named, allowed)
-
-
-def _seeds(state: Answered, clusters: int) -> jax.Array:
-    named = jax.nn.one_hot(state.choice, clusters)
     counts = named.sum(0)
-    unnamed = counts == 0
-    surest = jnp.argmax(jnp.where(state.choice[:, None] < NONE_OF_THESE, state.prior, 0), axis=0)
-    stand_in = jnp.zeros_like(named).at[surest, jnp.arange(clusters)].set(unnamed)
-    left_open = jnp.where(state.rejected, 0.0, state.probabilities)
-    left_open /= jnp.maximum(left_open.sum(1, keepdims=True), 1e-12)
-    doubted = (state.choice == NONE_OF_THESE)[:, None] * left_open * _LEFT_OPEN
+    silent = choice[:, None] < NONE_OF_THESE
+    surest = jnp.argmax(jnp.where(silent, prior, 0.0), axis=0)
+    stand_in = jnp.zeros_like(named).at[surest, jnp.arange(clusters)].set(counts == 0)
+    doubt = _renormalized(jnp.where(rejected, 0.0, probabilities), ~rejected)
+    doubted = jnp.where(choice[:, None] == NONE_OF_THESE, doubt, 0.0) * _LEFT_OPEN
     return (named + doubted) / jnp.maximum(counts, 1) + stand_in
+
+
+def _renormalized(rows: jax.Array, open_: jax.Array) -> jax.Array:
+    """Rows summing to one; where nothing is left, evenly over what is open, or over all."""
+    total = rows.sum(1, keepdims=True)
+    open_ = jnp.where(open_.any(1, keepdims=True), open_, True).astype(rows.dtype)
+    even = open_ / open_.sum(1, keepdims=True)
+    return jnp.where(total > _NOTHING, rows / jnp.maximum(total, _NOTHING), even)

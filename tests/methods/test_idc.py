@@ -1,0 +1,164 @@
+"""IDC: what it asks, what it shows, and that the answers teach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from idc_jax import models
+from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Answers, Questions
+from idc_jax.data import feature_views
+from idc_jax.data.views import view_batch
+from idc_jax.errors import UserError
+from idc_jax.methods import idc
+from idc_jax.methods.base import Method
+from idc_jax.methods.cluster_questions import ask_clusters
+from idc_jax.selectors import Selection
+from idc_jax.train.finetune import UNASKED, FinetuneOptions
+
+N, D, C = 90, 6, 3
+
+
+@pytest.fixture(scope="module")
+def blobs() -> tuple[jax.Array, np.ndarray]:
+    rng = np.random.default_rng(1)
+    labels = np.repeat(np.arange(C), N // C)
+    middles = 2.5 * np.eye(C, D)
+    x = middles[labels] + 0.7 * rng.normal(size=(N, D))
+    return jnp.asarray(x, jnp.float32), labels
+
+
+def compose(data: jax.Array, options: dict[str, Any], learning: dict[str, Any]) -> Method:
+    views = feature_views(
+        weak_noise=0.1, strong_noise=0.1, weak_dropout=0.0, strong_dropout=0.1, scale=0.0
+    )
+    model = models.build("mlp", num_clusters=C, input_shape=(D,), width=16)
+    return idc.build(
+        model,
+        views,
+        data,
+        num_clusters=C,
+        begin=lambda key: model.init(key, view_batch(views.val, key, data[:2])),
+        selector="idc",
+        options=idc.IDCOptions(**{"space": "input", "head_steps": 60, "restarts": 2} | options),
+        finetuning=FinetuneOptions(
+            **{"epochs": 20, "batch_size": 10, "learning_rate": 3e-3} | learning
+        ),
+        log=lambda values: None,
+        progress=False,
+    )
+
+
+def told(questions: Questions, truth: np.ndarray) -> Answers:
+    """What somebody who knows which cluster each sample belongs to would say."""
+    right = truth[questions.indices]
+    offered = (questions.candidates == right[:, None]).any(1)
+    choice = np.where(offered, right, NONE_OF_THESE).astype(np.int32)
+    return Answers("cluster", questions.round, questions.indices, questions.candidates, choice)
+
+
+@pytest.mark.parametrize(
+    "learning",
+    [
+        {},
+        {"balanced": True, "pseudo_labels": "store"},
+        {"pseudo_labels": "graph", "negative": "mean"},
+        {"regularise_from": 0.5},
+    ],
+    ids=["paper", "code", "graph", "propos"],
+)
+@pytest.mark.parametrize("candidates", [2, 5])
+def test_answers_teach(
+    blobs: tuple[jax.Array, np.ndarray], learning: dict[str, Any], candidates: int
+) -> None:
+    data, labels = blobs
+    method = compose(data, {"num_candidates": candidates}, learning)
+    state = method.init(jax.random.key(0))
+    # A person whose groups are the clusters by other names: shift every id by one.
+    start = np.asarray(method.predict(state)).argmax(1)
+    of_class = np.array([np.bincount(start[labels == k], minlength=C).argmax() for k in range(C)])
+    truth = ((of_class + 1) % C)[labels]
+    before = (start == truth).mean()
+    for round_ in (1, 2):
+        state, questions = method.ask(jax.random.key(round_), state, round_, 15)
+        state, info = method.learn(jax.random.key(round_), state, told(questions, truth))
+        assert all(np.isfinite(value) for value in info.values())
+    after = (np.asarray(method.predict(state)).argmax(1) == truth).mean()
+    assert before < 0.2
+    # Two candidates of three often leave the right one out; "none of these" still helps.
+    assert after > (0.85 if candidates == 5 else 0.4)
+
+
+def test_questions_are_new_capped_and_frozen(blobs: tuple[jax.Array, np.ndarray]) -> None:
+    data, labels = blobs
+    method = compose(data, {}, {})
+    state = method.init(jax.random.key(0))
+    state, first = method.ask(jax.random.key(1), state, 1, 20)
+    _, again = method.ask(jax.random.key(1), state, 1, 20)
+    np.testing.assert_array_equal(first.indices, again.indices)
+    assert first.candidates.shape == (20, C)
+    assert {tuple(sorted(row)) for row in first.candidates} == {(0, 1, 2)}
+    state, _ = method.learn(jax.random.key(1), state, told(first, labels))
+    _, rest = method.ask(jax.random.key(2), state, 2, N)
+    assert set(first.indices).isdisjoint(rest.indices)
+    assert len(rest.indices) == N - 20
+
+
+def test_a_round_of_skips_changes_nothing_but_is_not_asked_again(
+    blobs: tuple[jax.Array, np.ndarray],
+) -> None:
+    data, _ = blobs
+    method = compose(data, {}, {})
+    state = method.init(jax.random.key(0))
+    before = np.asarray(method.predict(state))
+    state, asked = method.ask(jax.random.key(1), state, 1, 5)
+    skips = Answers("cluster", 1, asked.indices, asked.candidates, np.full(5, SKIP, np.int32))
+    state, info = method.learn(jax.random.key(1), state, skips)
+    assert info == {}
+    _, next_ = method.ask(jax.random.key(2), state, 2, 5)
+    assert set(asked.indices).isdisjoint(next_.indices)
+    np.testing.assert_array_equal(np.asarray(method.predict(state)).argmax(1), before.argmax(1))
+
+
+def test_restore_is_the_inverse_of_the_state_dict(blobs: tuple[jax.Array, np.ndarray]) -> None:
+    import flax.serialization
+
+    method = compose(blobs[0], {}, {})
+    state = method.init(jax.random.key(0))
+    again = method.restore(flax.serialization.to_state_dict(state))
+    assert jax.tree.structure(again) == jax.tree.structure(state)
+    jax.tree.map(np.testing.assert_array_equal, again, state)
+    assert int((state.choice == UNASKED).sum()) == N
+
+
+def test_exemplars_and_members_by_hand() -> None:
+    similarities = jnp.asarray([[0.9, 0.0, 0], [0.8, 0.1, 0], [0.2, 0.7, 0], [0.1, 0.95, 0]])
+    questions = ask_clusters(
+        1,
+        Selection(jnp.asarray([2, -1]), jnp.asarray([1.0, -jnp.inf])),
+        similarities=similarities,
+        offered=similarities,
+        counts=jnp.asarray([2, 2, 0]),
+        num_candidates=5,
+        assignments=jnp.asarray([0, 0, 1, 1]),
+    )
+    assert questions.indices.tolist() == [2]
+    # The empty cluster is neither offered nor shown.
+    assert questions.candidates.tolist() == [[1, 0, -1]]
+    assert questions.exemplars.tolist() == [0, 3, -1]
+    assert questions.members[0].tolist()[:2] == [1, -1]
+    assert questions.members[2].tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize(
+    "options", [{"centers": "x"}, {"num_candidates": 0}, {"spread": 1.0}, {"space": "pixels"}]
+)
+def test_options_that_mean_nothing(
+    blobs: tuple[jax.Array, np.ndarray], options: dict[str, Any]
+) -> None:
+    with pytest.raises(UserError, match=next(iter(options))):
+        compose(blobs[0], options, {})

@@ -1,0 +1,142 @@
+"""Fine-tuning against a plain step written out, and its plan."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from idc_jax import models
+from idc_jax.data import feature_views
+from idc_jax.models.base import Model, Variables
+from idc_jax.train import finetune as ft
+from idc_jax.train.fit import fit_targets
+
+N, D, C = 12, 5, 3
+VIEWS = feature_views(
+    weak_noise=0.0, strong_noise=0.0, weak_dropout=0.0, strong_dropout=0.0, scale=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def network() -> tuple[Model, Variables, jax.Array]:
+    data = jax.random.normal(jax.random.key(3), (N, D))
+    model = models.build("mlp", num_clusters=C, input_shape=(D,), width=8)
+    return model, model.init(jax.random.key(4), data[:2]), data
+
+
+def evidence(choice: list[int], rejected: dict[int, list[int]]) -> ft.Evidence:
+    out = np.zeros((N, C), bool)
+    for sample, clusters in rejected.items():
+        out[sample, clusters] = True
+    return ft.Evidence(jnp.asarray(choice), jnp.asarray(out), jnp.zeros((0, C)))
+
+
+def run(network: tuple[Model, Variables, jax.Array], what: ft.Evidence, **options):  # type: ignore[no-untyped-def]
+    model, variables, data = network
+    return ft.finetune(
+        jax.random.key(0),
+        model,
+        VIEWS,
+        data,
+        jax.tree.map(jnp.copy, variables),
+        what,
+        jnp.full(N, -1, jnp.int32),
+        ft.FinetuneOptions(epochs=1, batch_size=4, **options),
+        log=lambda values: None,
+        progress=False,
+    )
+
+
+def test_one_step_is_the_equations_step(network: tuple[Model, Variables, jax.Array]) -> None:
+    model, variables, data = network
+    # Four answers, so that the one step sees all of them: three named, one rejected.
+    choice = [0, 1, 2, -1] + [ft.UNASKED] * 8
+    moved, _, info = run(
+        network,
+        evidence(choice, {3: [0, 2]}),
+        negative="mean",
+        regularisation_weight=0.0,
+        weight_decay=0.1,
+        learning_rate=0.01,
+    )
+
+    def loss(params):  # type: ignore[no-untyped-def]
+        def probs(rows):  # type: ignore[no-untyped-def]
+            # Training mode, a subset at a time: BatchNorm sees the subset alone.
+            outputs, _ = model.apply({**variables, "params": params}, data[rows], True)
+            return jax.nn.softmax(outputs.logits)
+
+        named = probs(jnp.asarray([0, 1, 2]))
+        positive = -jnp.mean(jnp.log(named[jnp.arange(3), jnp.arange(3)]))
+        rejected = probs(jnp.asarray([3]))[0]
+        negative = -jnp.mean(jnp.log(1 - rejected[jnp.asarray([0, 2])]))
+        return positive + negative
+
+    value, grads = jax.value_and_grad(loss)(variables["params"])
+    assert info["loss"] == pytest.approx(float(value), rel=1e-4)
+    # Adam with L2 in the gradient; the instance head has no gradient and must not shrink.
+    grads = jax.tree.map(lambda g, p: g + 0.1 * p, grads, variables["params"])
+    updates, _ = (adam := optax.adam(0.01)).update(grads, adam.init(variables["params"]))
+    expected = optax.apply_updates(variables["params"], updates)
+    expected["instance_head"] = variables["params"]["instance_head"]
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), moved["params"], expected
+    )
+
+
+def test_without_answers_nothing_moves(network: tuple[Model, Variables, jax.Array]) -> None:
+    _, variables, _ = network
+    moved, store, info = run(network, evidence([ft.UNASKED] * N, {}))
+    assert info == {}
+    assert (np.asarray(store) == -1).all()
+    jax.tree.map(np.testing.assert_array_equal, moved, variables)
+
+
+@pytest.mark.parametrize("pseudo_labels", ["threshold", "store"])
+def test_confident_samples_are_kept_and_answered_ones_left_out(
+    network: tuple[Model, Variables, jax.Array], pseudo_labels: str
+) -> None:
+    choice = [0, 1, 2, 0] + [ft.UNASKED] * 8
+    *_, certain = run(network, evidence(choice, {}), pseudo_labels=pseudo_labels, threshold=0.0)
+    *_, doubtful = run(network, evidence(choice, {}), pseudo_labels=pseudo_labels, threshold=1.0)
+    assert certain["regularisation"] > 0
+    assert doubtful["regularisation"] == 0
+    *_, nobody = run(network, evidence([0] * N, {}), pseudo_labels=pseudo_labels, threshold=0.0)
+    assert nobody["regularisation"] == 0
+
+
+def test_the_plan_repeats_whole_epochs() -> None:
+    options = ft.FinetuneOptions(epochs=3, batch_size=4)
+    assert ft.schedule(10, options) == (6, 4)
+    assert ft.schedule(3, options) == (3, 3)
+    assert ft.schedule(3, options._replace(min_steps=50)) == (50, 3)
+    answered = np.asarray([2, 3, 5, 7, 11, 13, 17, 19])
+    labelled, unlabelled = ft._plan(jax.random.key(0), answered, 40, 6, 4)
+    assert labelled.shape == (6, 4)
+    assert unlabelled.shape == (6, 20)
+    for epoch in range(3):
+        assert sorted(np.ravel(labelled[2 * epoch : 2 * epoch + 2])) == answered.tolist()
+
+
+def test_a_head_is_fitted_alone(network: tuple[Model, Variables, jax.Array]) -> None:
+    model, variables, data = network
+    targets = jax.nn.one_hot(jnp.arange(N) % C, C)
+    fitted, losses = fit_targets(
+        jax.random.key(0),
+        model,
+        VIEWS.val,
+        variables,
+        data,
+        targets,
+        steps=30,
+        batch_size=N,
+        learning_rate=1e-2,
+        head_only=True,
+    )
+    assert float(losses[-1]) < float(losses[0])
+    for name, tree in variables["params"].items():
+        same = jax.tree.map(lambda a, b: bool((a == b).all()), tree, fitted["params"][name])
+        assert all(jax.tree.leaves(same)) == (name != "cluster_head")
