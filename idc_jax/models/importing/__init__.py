@@ -5,6 +5,7 @@ variables, report = imported.fill(imported.model.init(key, x))
 """
 
 from idc_jax.models.importing.convert import ImportReport, export_safetensors, import_variables
+from idc_jax.models.importing.known import available, locate
 from idc_jax.models.importing.layouts import Layout, recognise
 from idc_jax.models.importing.names import Naming
 from idc_jax.models.importing.network import Imported, open_network
@@ -15,8 +16,10 @@ __all__ = [
     "Imported",
     "Layout",
     "Naming",
+    "available",
     "export_safetensors",
     "import_variables",
+    "locate",
     "open_network",
     "read_checkpoint",
     "recognise",
