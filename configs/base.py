@@ -85,6 +85,23 @@ def _for_pcl(config: ConfigDict) -> None:
     config.model.head = "plain"
 
 
+def for_small_network(config: ConfigDict) -> None:
+    """Let DSAC and PCL learn in minutes on a CPU: few epochs at a high learning rate."""
+    config.dsac.groups = "growing"
+    config.dsac.pseudo_labels = "nearest"
+    config.dsac.pseudo_start = 100
+    config.dsac.pseudo_growth = 0
+    config.dsac.normalized_compactness = True
+    config.dsac_training.epochs = 4
+    config.dsac_training.batch_size = 512
+    config.dsac_training.learning_rate = 1e-3
+    config.dsac_training.unit_embeddings = True
+    config.pcl_training.warmup_epochs = 2
+    config.pcl_training.epochs = 6
+    config.pcl_training.final_epochs = 0
+    config.pcl_training.learning_rate = 3e-4
+
+
 def _data() -> ConfigDict:
     data = ConfigDict()
     # "digits", "tfds", "idx", "folder" or "features".

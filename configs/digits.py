@@ -20,7 +20,6 @@ def get_config(method: str = "idc") -> ConfigDict:
     elif method == "pcl":
         config.budget = 1000
     config.data.source = "digits"
-    # On 8x8 pixels as good as a small ResNet, at a tenth of the time.
     # On 8 x 8 pixels two dense layers learn as much as convolutions, in a fraction of the time.
     config.model.name = "mlp"
     config.views.weak = "warp"

@@ -13,6 +13,7 @@ from configs import base
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
+    base.for_small_network(config)
     config.num_clusters = 10
     config.data.source = "idx"
     config.data.name = "fashion_mnist"

@@ -12,10 +12,18 @@ from configs import base
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
+    base.for_small_network(config)
     config.data.source = "features"
     config.model.name = "mlp"
-    config.init = "random"
-    config.rounds = 5
+    if method == "idc":
+        config.init = "random"
+        config.rounds = 5
+    else:
+        config.model.width = 256
+        config.model.embedding_dim = 128
+        config.pretrain.epochs = 6
+        config.views.noise = 0.6
+        config.views.dropout = 0.4
     config.idc.space = "input"
     config.idc.hops = 3
     config.idc.head_steps = 300

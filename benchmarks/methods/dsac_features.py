@@ -43,6 +43,9 @@ from idc_jax.train.pretrain import PretrainOptions
 
 METRICS = ("ari", "nmi", "acc")
 ROUNDS, BUDGET = 5, 100
+TRAINING = DsacTraining(
+    learning_rate=1e-3, weight_decay=1e-4, center_weight=0.01, unit_embeddings=True
+)
 # The settings that did best; "as in the paper" takes c clusters and their representatives alone.
 GROWING = {"groups": "growing", "pseudo_labels": "nearest", "pseudo_growth": 0}
 
@@ -118,7 +121,7 @@ def build(setting: Setting, inputs: jax.Array, start: Variables, options: dict[s
         inputs,
         num_clusters=_classes(setting.dataset),
         begin=lambda _: start,
-        options=dsac.DsacOptions(restarts=2, **options),
+        options=dsac.DsacOptions(restarts=2, normalized_compactness=True, **options),
         training=setting.training,
         log=lambda _: None,
         progress=False,
@@ -146,7 +149,7 @@ def _features() -> Setting:
         feature_network(20, "linear"),
         FEATURE_VIEWS,
         PretrainOptions(epochs=6, batch_size=512, cluster_weight=0, entropy_weight=0),
-        DsacTraining(epochs=2, batch_size=512, labelled_batch=256),
+        TRAINING._replace(epochs=2, batch_size=512, labelled_batch=256),
         pseudo_start=50,
         pseudo_growth=1000,
     )
@@ -154,12 +157,24 @@ def _features() -> Setting:
 
 def _digits() -> Setting:
     dataset = data.load("digits")
-    return _images(dataset, epochs=100, training=DsacTraining(epochs=20), growth=20, start=20)
+    return _images(
+        dataset,
+        epochs=100,
+        training=TRAINING._replace(epochs=20, batch_size=256),
+        growth=20,
+        start=20,
+    )
 
 
 def _fashion_mnist() -> Setting:
     dataset = data.load("idx", path="/usr/share/datasets/fashion-mnist", limit=6000)
-    return _images(dataset, epochs=10, training=DsacTraining(epochs=4), growth=100, start=50)
+    return _images(
+        dataset,
+        epochs=10,
+        training=TRAINING._replace(epochs=4, batch_size=256),
+        growth=100,
+        start=50,
+    )
 
 
 def _images(

@@ -106,7 +106,7 @@ def build(
         total_budget=budget,
         begin=lambda _: start,
         options=pcl.PclOptions(**options),
-        training=PclTraining(warmup_epochs=2, epochs=epochs, learning_rate=3e-4),
+        training=PclTraining(warmup_epochs=2, epochs=epochs, final_epochs=0, learning_rate=3e-4),
         log=lambda _: None,
         progress=False,
     )

@@ -48,28 +48,13 @@ TARGET_MAPS: dict[str, TargetMap] = {
         ),
         ("large mammals and people", "other animals", "plants and nature", "man-made"),
     ),
-    # By position of the sorted WNIDs n01847000 n02115913 n02129165 n02396427 n02398521 n02814533
-    # n02951358 n03673027 n03947888 n04461696.
+    # By position of the sorted WNIDs of idc_jax.data.CLASS_LISTS["imagenet10_2"].
     "imagenet10_2_default": TargetMap(_digits("0000011111"), ("animals", "vehicles")),
     "imagenet10_2_personal": TargetMap(_digits("0111011001"), ("group 0", "group 1")),
     "digits_2_parity": TargetMap(_digits("0101010101"), ("even", "odd")),
     # Straight strokes alone against digits with a bow or a loop.
     "digits_2_shape": TargetMap(_digits("0100100100"), ("round", "straight")),
 }
-
-IMAGENET10_2_CLASSES = (
-    "n01847000",
-    "n02115913",
-    "n02129165",
-    "n02396427",
-    "n02398521",
-    "n02814533",
-    "n02951358",
-    "n03673027",
-    "n03947888",
-    "n04461696",
-)
-
 
 def retarget(dataset: Dataset, name: str) -> Dataset:
     """Replace a data set's classes by those of a target map.

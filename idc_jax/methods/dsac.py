@@ -69,7 +69,7 @@ class DsacOptions(NamedTuple):
     pseudo_growth: int = 1000
     shortlist: int = 6
     num_neighbors: int = 6
-    normalized_compactness: bool = True
+    normalized_compactness: bool = False
     percentile: float = 95.0
     restarts: int = 3
 

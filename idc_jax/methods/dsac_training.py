@@ -18,29 +18,29 @@ from idc_jax.train.loop import epoch_indices
 
 
 class DsacTraining(NamedTuple):
-    """How a round trains.
+    """How a round trains. The defaults are the paper's on CIFAR-20.
 
     Attributes:
       epochs: passes over all samples in a round.
       batch_size: samples of a step that the self-paced loss sees.
       labelled_batch: samples of a step that the class and centre losses see, drawn with
         replacement from the answers and pseudo-labels.
-      learning_rate: AdamW's, constant.
+      learning_rate: AdamW's, constant; a small network from scratch wants 1e-3.
       weight_decay: AdamW's, decoupled.
       unsupervised_weight: of L_u; 1 in the paper.
       center_weight: γ of L_center; .001, 1 and .01 in the paper on STL-10, CIFAR-10 and -20.
       unit_embeddings: measure distances between embeddings of unit length, as the pre-training
-        compares them; False takes them as they are.
+        compares them; False, the paper's, takes them as they are.
     """
 
-    epochs: int = 5
-    batch_size: int = 256
+    epochs: int = 100
+    batch_size: int = 128
     labelled_batch: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-5
     weight_decay: float = 1e-4
     unsupervised_weight: float = 1.0
     center_weight: float = 0.01
-    unit_embeddings: bool = True
+    unit_embeddings: bool = False
 
 
 class Targets(NamedTuple):

@@ -18,23 +18,23 @@ from idc_jax.models.base import Outputs, Variables
 
 
 class PclTraining(NamedTuple):
-    """How PCL trains.
+    """How PCL trains. The defaults are the published code's: 501 epochs in ten rounds.
 
     Attributes:
-      block_size: samples of a block, which is a step's batch: 128.
+      block_size: samples of a block, which is a step's batch.
       warmup_epochs: epochs without links before the first question.
       epochs: epochs after each round's answers.
       final_epochs: further epochs after the last answers of the budget.
-      learning_rate: Adam's, constant; 1e-5 in the published code.
-      clip_norm: of the gradient; 20.
+      learning_rate: Adam's, constant; a small network from scratch wants 3e-4 to 1e-3.
+      clip_norm: of the gradient.
       frozen_norm: leave BatchNorm's statistics alone, as the published code happens to.
     """
 
     block_size: int = 128
     warmup_epochs: int = 10
-    epochs: int = 5
-    final_epochs: int = 0
-    learning_rate: float = 1e-4
+    epochs: int = 40
+    final_epochs: int = 91
+    learning_rate: float = 1e-5
     clip_norm: float = 20.0
     frozen_norm: bool = False
 

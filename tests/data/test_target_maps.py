@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from idc_jax.data import CLASS_LISTS
 from idc_jax.data.base import Dataset
-from idc_jax.data.target_maps import IMAGENET10_2_CLASSES, TARGET_MAPS, retarget
+from idc_jax.data.target_maps import TARGET_MAPS, retarget
 from idc_jax.errors import UserError
 
 
@@ -50,9 +51,10 @@ def test_retarget_maps_labels_and_keeps_the_unknown():
     assert got.inputs.shape == (4, 2)
 
 
-def test_imagenet_classes_are_sorted():
-    assert list(IMAGENET10_2_CLASSES) == sorted(IMAGENET10_2_CLASSES)
-    assert len(set(IMAGENET10_2_CLASSES)) == 10
+def test_imagenet_maps_go_by_sorted_wnids():
+    wnids = list(CLASS_LISTS["imagenet10_2"])
+    assert wnids == sorted(wnids)
+    assert len(set(wnids)) == 10
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,12 @@ def build(toy, **options):
         views,
         inputs,
         num_clusters=C,
-        options=dsac.DsacOptions(pseudo_start=5, pseudo_growth=5, **options),
-        training=DsacTraining(epochs=15, batch_size=40, labelled_batch=32, learning_rate=3e-3),
+        options=dsac.DsacOptions(
+            **{"pseudo_start": 5, "pseudo_growth": 5, "normalized_compactness": True, **options}
+        ),
+        training=DsacTraining(
+            epochs=15, batch_size=40, labelled_batch=32, learning_rate=3e-3, unit_embeddings=True
+        ),
         begin=begin,
         log=lambda info: None,
         progress=False,

@@ -63,7 +63,9 @@ def build(toy, attention="identity", epochs=60, total_budget=BUDGET, **options):
         inputs,
         train,
         options=pcl.PclOptions(**{"attention": attention, "num_heads": 2, **options}),
-        training=PclTraining(block_size=SIZE, warmup_epochs=1, epochs=epochs, learning_rate=1e-3),
+        training=PclTraining(
+            block_size=SIZE, warmup_epochs=1, epochs=epochs, final_epochs=0, learning_rate=1e-3
+        ),
         num_clusters=C,
         head="plain",
         total_budget=total_budget,
