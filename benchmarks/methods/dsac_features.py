@@ -4,9 +4,10 @@
     python benchmarks/methods/dsac_features.py --data digits
     python benchmarks/methods/dsac_features.py --data fashion_mnist
 
-12,000 random samples of the features, 6,000 of Fashion-MNIST. Five rounds of 20 labels, mean over seeds. Beside the variants: logistic regression on as many
-random labels of the features as given. The features need ``../shared/data/cifar20_features.npz``,
-Fashion-MNIST the Debian package ``dataset-fashion-mnist``.
+12,000 random samples of the features, 6,000 of Fashion-MNIST. Five rounds of 20 labels, mean over
+seeds. Beside the variants: logistic regression on as many random labels of the raw inputs. The
+features need ``../shared/data/cifar20_features.npz``, Fashion-MNIST the Debian package
+``dataset-fashion-mnist``.
 """
 
 from __future__ import annotations
