@@ -7,7 +7,7 @@ from idc_jax import models
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError
 from idc_jax.train.loop import epoch_indices, run_network
-from idc_jax.train.pretrain import PretrainOptions, pretrain, searches_neighbors
+from idc_jax.train.pretrain import PretrainOptions, build, pretrain, searches_neighbors
 
 CLUSTERS = 3
 OPTIONS = PretrainOptions(epochs=4, batch_size=32, learning_rate=3e-3, neighbors=2)
@@ -78,6 +78,14 @@ def test_neighbours_are_of_the_same_blob_and_never_the_sample():
     assert neighbors.shape == (96, 2)
     assert (labels[neighbors] == labels[:, None]).all()
     assert (neighbors != np.arange(96)[:, None]).all()
+
+
+def test_a_checkpoints_shapes_are_known_without_training():
+    options = OPTIONS._replace(neighbor_start=0.0)
+    data, _ = blobs()
+    shapes = jax.eval_shape(build(MODEL, VIEWS, options, 96).init, jax.random.key(0), data)
+    state, _ = train(options._replace(epochs=1))
+    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, state)
 
 
 def test_the_searches_follow_the_options():
