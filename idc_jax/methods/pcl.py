@@ -191,7 +191,8 @@ def build(
     ) -> tuple[PclState, dict[str, float]]:
         state = record(state, answers)
         links, closure = links_of(state)
-        spent = int(state.answered) >= total_budget
+        # No room for another round like this one: it was the last.
+        spent = total_budget - int(state.answered) < len(answers.choice)
         epochs = training.epochs + (training.final_epochs if spent else 0)
         state, info = fit(key, state, links, epochs)
         return state, {**info, **_counts(state, closure, links)}
