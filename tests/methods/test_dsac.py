@@ -1,5 +1,6 @@
 """DSAC end to end on a toy, and the pieces of class space by hand."""
 
+import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -183,6 +184,14 @@ def test_nothing_but_skips_still_trains(toy):
     state, info = method.learn(jax.random.key(2), state, answers)
     assert info["class"] == 0.0
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables))
+
+
+def test_a_checkpoint_gives_the_state_back(toy):
+    method = build(toy)
+    state = method.init(jax.random.key(0))
+    back = method.restore(flax.serialization.to_state_dict(state))
+    assert jax.tree.structure(back) == jax.tree.structure(state)
+    jax.tree.map(np.testing.assert_array_equal, back, state)
 
 
 def test_the_same_keys_give_the_same_run(toy):

@@ -1,5 +1,6 @@
 """PCL end to end on a toy, and its blocks by hand."""
 
+import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -166,6 +167,14 @@ def test_more_answers_than_planned_are_kept(toy):
     state, info = method.learn(jax.random.key(2), state, answer(questions, toy[3]))
     assert info["answered"] == 5
     np.testing.assert_array_equal(state.pairs, questions.indices)
+
+
+def test_a_checkpoint_gives_the_state_back(toy):
+    method = build(toy, "none", epochs=1)
+    state = method.init(jax.random.key(0))
+    back = method.restore(flax.serialization.to_state_dict(state))
+    assert jax.tree.structure(back) == jax.tree.structure(state)
+    jax.tree.map(np.testing.assert_array_equal, back, state)
 
 
 def test_prediction_is_deterministic_and_the_same_keys_give_the_same_run(toy):
