@@ -30,6 +30,8 @@ def digits_settings() -> dict[str, dict]:
         "random picks": {"selector": "random"},
         "medoids": {"selector": "medoids"},
         "IDC, exemplar annotator": {"annotator.oracle": "exemplar"},
+        "IDC, 20 questions": {"budget": 20},
+        "random picks, 20 questions": {"selector": "random", "budget": 20},
     }
 
 
@@ -44,6 +46,8 @@ def features_settings() -> dict[str, dict]:
     }
     return {
         "IDC": {},
+        "IDC, ten candidates": {"idc.num_candidates": 10},
+        "IDC, ten rounds": {"rounds": 10},
         "random picks": {"selector": "random"},
         "medoids": {"selector": "medoids"},
         "published recipe": published,

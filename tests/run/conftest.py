@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from small import shrink
 
 from configs import features
 
@@ -32,24 +33,4 @@ def tiny(features_file: Path, tmp_path: Path) -> ConfigDict:
     """IDC on the blobs, two rounds of six questions, a few steps each."""
     config = shrink(features.get_config(), tmp_path)
     config.data.path = str(features_file)
-    return config
-
-
-def shrink(config: ConfigDict, tmp_path: Path) -> ConfigDict:
-    """Make ``config`` a matter of seconds; what it does stays the same."""
-    config.num_clusters = 4
-    config.budget, config.rounds = 12, 2
-    config.progress = False
-    config.report.map = False
-    config.data.cache = str(tmp_path / "cache")
-    config.model.width = 8
-    config.pretrain.epochs = 1
-    config.pretrain.batch_size = 32
-    config.idc.head_steps = min(config.idc.head_steps, 5)
-    config.finetune.epochs, config.finetune.min_steps = 2, 0
-    config.finetune.batch_size = 6
-    config.dsac_training.epochs = 1
-    config.dsac_training.batch_size = config.dsac_training.labelled_batch = 16
-    config.pcl_training.block_size = 32
-    config.pcl_training.warmup_epochs = config.pcl_training.epochs = 1
     return config
