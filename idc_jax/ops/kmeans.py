@@ -135,7 +135,9 @@ def plus_plus(
     if centers is None or given is None:
         centers = jnp.zeros((num_clusters, x.shape[1]), x.dtype)
         given = jnp.zeros((num_clusters,), bool)
-    known = jnp.where(given[None], arrays.squared_distances(x, centers), jnp.inf).min(axis=1)
+        known = jnp.full((x.shape[0],), jnp.inf)
+    else:
+        known = jnp.where(given[None], arrays.squared_distances(x, centers), jnp.inf).min(axis=1)
 
     def step(i: jax.Array, state: tuple) -> tuple:
         centers, nearest2 = state
