@@ -25,7 +25,7 @@ FLAGS = [
     "--disable-sync",
 ]
 HOW = "the page was not tried in a browser: install Chromium and `pip install playwright`"
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 def find_chromium():
@@ -120,6 +120,7 @@ class Person:
     def __init__(self, browser, url, name="Ann", **options):
         self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
         self.page = self.context.new_page()
+        self.page.set_default_timeout(1000 * WAIT_SECONDS)
         self.errors = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", lambda message: self._note(message))
@@ -133,7 +134,7 @@ class Person:
             self.errors.append(message.text)
 
     def see(self, selector=".question"):
-        return self.page.wait_for_selector(selector, timeout=1000 * WAIT_SECONDS)
+        return self.page.wait_for_selector(selector)
 
     def press(self, *keys):
         for key in keys:

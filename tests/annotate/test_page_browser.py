@@ -1,6 +1,5 @@
 """People at the page, in a real headless Chromium; what counts are the rows of the store."""
 
-import signal
 import subprocess
 import time
 
@@ -242,32 +241,39 @@ def test_a_post_whose_reply_was_lost_counts_once(start_run, visit):
     assert [row.position for row in run.rows()] == [0, 1]
 
 
-def test_the_browser_is_killed(start_run, visit, browser, tmp_path):
+@pytest.fixture
+def own_chromium(tmp_path):
+    """Starts a Chromium of its own at an address, to be killed."""
+    started = []
+
+    def start(url):
+        own = [f"--user-data-dir={tmp_path / 'profile'}", "--remote-debugging-port=0"]
+        command = [find_chromium(), *FLAGS, *own, url]
+        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        lines = iter(started[-1].stderr.readline, "")
+        address = next(line for line in lines if "DevTools listening" in line).split()[-1]
+        return started[-1], address
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_the_browser_is_killed(start_run, visit, browser, own_chromium):
     run = start_run(count=12)
-    profile = tmp_path / "profile"
-    process = subprocess.Popen(
-        [
-            find_chromium(),
-            *FLAGS,
-            f"--user-data-dir={profile}",
-            "--remote-debugging-port=0",
-            run.url,
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    address = next(line for line in process.stderr if "DevTools listening" in line).split()[-1]
+    process, address = own_chromium(run.url)
     other = browser.browser_type.connect_over_cdp(address)
-    page = until(lambda: [p for c in other.contexts for p in c.pages if run.url in p.url], "page")[
-        0
-    ]
+    pages = until(lambda: [p for c in other.contexts for p in c.pages if run.url in p.url], "page")
+    page = pages[0]
+    page.wait_for_selector("#name-dialog[open]")
     page.fill("#name-input", "Ann")
     page.keyboard.press("Enter")
     page.wait_for_selector(".question")
     for key in "abc":
         page.keyboard.press(key)
     before = run.wait_for(3)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     assert run.rows()[:3] == before
     ann = visit(run.url)
