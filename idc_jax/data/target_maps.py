@@ -56,6 +56,7 @@ TARGET_MAPS: dict[str, TargetMap] = {
     "digits_2_shape": TargetMap(_digits("0100100100"), ("round", "straight")),
 }
 
+
 def retarget(dataset: Dataset, name: str) -> Dataset:
     """Replace a data set's classes by those of a target map.
 
