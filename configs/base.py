@@ -39,7 +39,9 @@ def get_config(method: str = "idc") -> ConfigDict:
     config.rounds = 1
     # Who chooses what is asked: "idc", or any name of `idc_jax.selectors.names()`.
     config.selector = "idc"
-    # The network's first weights: "pretrain", "random", or a checkpoint's path.
+    # The network's first weights: "pretrain", "random", the folder of another run, a checkpoint
+    # of PyTorch's (.tar, .pth, .pt, .safetensors; then config.model is what the file asks for),
+    # or published weights by name: "efficientnet_lite0", "dinov2_small", "dinov2_base".
     config.init = "pretrain"
     # Progress bars.
     config.progress = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +14,12 @@ from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.methods.base import Begin, Log
 from idc_jax.models.base import Model, Variables
+from idc_jax.models.importing import Imported, ImportReport, locate
+from idc_jax.models.importing.known import KNOWN
 from idc_jax.train import pretrain
 from idc_jax.train.pretrain import PretrainOptions, PretrainState
+
+Fill = Callable[[Variables], tuple[Variables, ImportReport]]
 
 # Epochs between two checkpoints of the pre-training.
 _EVERY = 10
@@ -24,12 +29,27 @@ class Start(NamedTuple):
     """Where the variables come from.
 
     Attributes:
-      init: ``"pretrain"``, ``"random"``, or the path of a checkpoint.
+      init: ``"pretrain"``, ``"random"``, the path of a checkpoint, or the name of published
+        weights.
       pretraining: how to pre-train.
+      imported: the opened checkpoint, where it is somebody else's.
     """
 
     init: str
     pretraining: PretrainOptions
+    imported: Imported | None = None
+
+
+def published_weights(init: str) -> Path | None:
+    """The file of somebody else's weights that ``init`` names, by path or by name.
+
+    Raises:
+      UserError: weights that are known by name, but not here.
+    """
+    if init in KNOWN:
+        return locate(init)
+    path = Path(init).expanduser()
+    return path if path.is_file() else None
 
 
 def make_begin(
@@ -59,6 +79,9 @@ def make_begin(
     if start.init == "random":
         sample = view_batch(views.val, jax.random.key(0), data[:2])
         return lambda key: model.init(key, sample)
+    if start.imported is not None:
+        fill, sample = start.imported.fill, view_batch(views.val, jax.random.key(0), data[:2])
+        return lambda key: _filled(fill, model.init(key, sample))
     if start.init != "pretrain":
         path = Path(start.init).expanduser()
         if not path.exists():
@@ -108,6 +131,13 @@ def _pretrained(
     )
     checkpoints.close()
     return state.variables
+
+
+def _filled(fill: Fill, fresh: Variables) -> Variables:
+    """Imported weights in ``fresh``, having said what became of each."""
+    variables, report = fill(fresh)
+    print("\n".join(report.lines()), flush=True)
+    return variables
 
 
 def _loaded(path: Path, fresh: Variables) -> Variables:

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from idc_jax import annotate, data, models
 from idc_jax.annotate.store import Store
 from idc_jax.answering import AnnotatorOptions, answering
-from idc_jax.begin import Start, make_begin
+from idc_jax.begin import Start, make_begin, published_weights
 from idc_jax.data.augment.strong import StrongOptions
 from idc_jax.data.augment.warped import WarpOptions
 from idc_jax.data.augment.weak import WeakOptions
@@ -33,6 +33,7 @@ from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.dsac_training import DsacTraining
 from idc_jax.methods.pcl_training import PclTraining
 from idc_jax.models.base import Model
+from idc_jax.models.importing import Imported, open_network
 from idc_jax.ops import check_finite
 from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
 from idc_jax.run import Outcome, Plan, question_total, run
@@ -163,11 +164,13 @@ def check_against_data(config: ConfigDict, dataset: Dataset) -> None:
 
 def make_method(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) -> Method:
     """Compose the network, its views, its beginning and the method."""
-    model, views = make_network(config, dataset)
+    views, seen = make_views(config, dataset)
+    imported = open_published(config, seen)
+    model = make_network(config, seen) if imported is None else imported.model
     resident = place(dataset.inputs, int(config.data.device_gigabytes * 1e9))
     assert isinstance(resident, Resident)
     begin = make_begin(
-        Start(config.init, PretrainOptions(**config.pretrain)),
+        Start(config.init, PretrainOptions(**config.pretrain), imported),
         model,
         views,
         resident.array,
@@ -179,8 +182,22 @@ def make_method(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) -
     return _BUILDERS[config.method](parts)
 
 
-def make_network(config: ConfigDict, dataset: Dataset) -> tuple[Model, Views]:
-    """Build the network and the views of ``dataset``'s samples."""
+def open_published(config: ConfigDict, seen: tuple[int, ...]) -> Imported | None:
+    """Open the published checkpoint that ``config.init`` names, if it names one."""
+    path = published_weights(config.init)
+    if path is None:
+        return None
+    return open_network(
+        path,
+        num_clusters=config.num_clusters,
+        input_shape=seen,
+        head=config.model.head,
+        dtype=jnp.dtype(config.model.dtype),
+    )
+
+
+def make_views(config: ConfigDict, dataset: Dataset) -> tuple[Views, tuple[int, ...]]:
+    """Build the views of ``dataset``'s samples, and say what shape the network sees."""
     shape = dataset.inputs.shape[1:]
     wanted = config.views
     if dataset.kind == "features":
@@ -191,24 +208,22 @@ def make_network(config: ConfigDict, dataset: Dataset) -> tuple[Model, Views]:
             strong_dropout=wanted.dropout,
             scale=0.0,
         )
-        seen: tuple[int, ...] = shape
-    else:
-        size = wanted.size or max(shape[:2])
-        crops = WeakOptions(
-            crop_scale=(wanted.crop, 1.0), mirror=wanted.mirror, jitter=tuple(wanted.jitter)
-        )
-        views = data.image_views(
-            shape,
-            size,
-            weak=WarpOptions() if wanted.weak == "warp" else crops,
-            strong=StrongOptions(
-                mirror=wanted.mirror, operations=wanted.operations, cutout=wanted.cutout
-            ),
-        )
-        if wanted.strong == "weak":
-            views = views._replace(strong=views.weak)
-        seen = (size, size, shape[2])
-    model = models.build(
+        return views, shape
+    size = wanted.size or max(shape[:2])
+    crops = WeakOptions(
+        crop_scale=(wanted.crop, 1.0), mirror=wanted.mirror, jitter=tuple(wanted.jitter)
+    )
+    strong = StrongOptions(mirror=wanted.mirror, operations=wanted.operations, cutout=wanted.cutout)
+    weak = WarpOptions() if wanted.weak == "warp" else crops
+    views = data.image_views(shape, size, weak=weak, strong=strong)
+    if wanted.strong == "weak":
+        views = views._replace(strong=views.weak)
+    return views, (size, size, shape[2])
+
+
+def make_network(config: ConfigDict, seen: tuple[int, ...]) -> Model:
+    """Build the configured network for samples of shape ``seen``."""
+    return models.build(
         config.model.name,
         num_clusters=config.num_clusters,
         input_shape=seen,
@@ -218,7 +233,6 @@ def make_network(config: ConfigDict, dataset: Dataset) -> tuple[Model, Views]:
         head=config.model.head,
         dtype=jnp.dtype(config.model.dtype),
     )
-    return model, views
 
 
 def _idc(parts: Parts) -> Method:

@@ -183,3 +183,21 @@ def test_other_selectors_choose_the_questions(
     tiny.selector = "idc"
     experiment.run_experiment(tiny, tmp_path / "idc")
     assert picks(tmp_path / selector) != picks(tmp_path / "idc")
+
+
+def test_a_run_starts_from_the_network_of_another(tiny: ConfigDict, tmp_path: Path) -> None:
+    experiment.run_experiment(tiny, tmp_path / "first")
+    tiny.init = str(tmp_path / "first")
+    experiment.run_experiment(tiny, tmp_path / "second")
+    assert result(tmp_path / "second")["final"]["acc"] >= 0.9
+    tiny.model.width = 16
+    with pytest.raises(UserError, match="does not fit the configured network"):
+        experiment.run_experiment(tiny, tmp_path / "third")
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tiny: ConfigDict, tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_text("these are not weights")
+    tiny.init = str(tmp_path / "weights.pth")
+    with pytest.raises(UserError, match="weights.pth"):
+        experiment.run_experiment(tiny, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
