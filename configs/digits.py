@@ -2,7 +2,8 @@
 
     python launch.py --config=configs/digits.py
 
-Two to three minutes on 2 CPU cores. k-means on the pixels gives an accuracy of 0.79.
+Half a minute to a minute on 2 CPU cores. k-means on the pixels gives an accuracy of 0.79, the
+pre-trained network 0.94, and 50 answers 0.989 (means over five seeds).
 """
 
 from ml_collections import ConfigDict

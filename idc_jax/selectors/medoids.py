@@ -24,9 +24,8 @@ def medoids(
     """Cluster all samples into ``budget`` clusters and pick the candidate nearest each centre.
 
     A simple baseline, hard to beat at small budgets (Zhu et al., "Active learning with sampling
-    by uncertainty and density for data annotations", and many since). With labelled samples, the
-    clusters of those are fixed points: each labelled sample is a centre of its own from which
-    D² sampling starts, and only the other clusters are picked from.
+    by uncertainty and density for data annotations", and many since). Labelled samples are
+    clustered with the others and only kept out of the picks.
 
     Args:
       key: PRNG key.
