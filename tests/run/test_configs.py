@@ -89,9 +89,9 @@ def _write_folder(folder: Path, classes: tuple[str, ...], rng: np.random.Generat
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    # Each config once, the methods in turn, and all three on images and on features.
-    [(name, METHODS[i % 3]) for i, name in enumerate(CONFIGS)]
-    + [(name, method) for name in ("digits", "features") for method in METHODS],
+    # Each config once, and every method on images and on features.
+    [(name, "idc") for name in CONFIGS]
+    + [(name, method) for name in ("digits", "features") for method in ("dsac", "pcl")],
 )
 def test_every_config_runs(name: str, method: str, tmp_path: Path) -> None:
     config = load(name, method)
@@ -99,9 +99,8 @@ def test_every_config_runs(name: str, method: str, tmp_path: Path) -> None:
         small_data(config, tmp_path)
         shrink(config, tmp_path)
     config.data.target_map = ""
-    if config.model.name != "mlp":
-        # The published networks take a minute each to compile; their own tests build them.
-        config.model.name, config.model.stem = "resnet_small", ""
+    # The published networks take a minute each to compile; their own tests build them.
+    config.model.name = "mlp"
     config.model.embedding_dim = 8
     config.views.size = 0
     run_experiment(config, tmp_path / "run")
