@@ -198,6 +198,6 @@ def test_a_run_starts_from_the_network_of_another(tiny: ConfigDict, tmp_path: Pa
 def test_a_file_that_is_no_checkpoint_is_refused(tiny: ConfigDict, tmp_path: Path) -> None:
     (tmp_path / "weights.pth").write_text("these are not weights")
     tiny.init = str(tmp_path / "weights.pth")
-    with pytest.raises(UserError, match="weights.pth"):
+    with pytest.raises(UserError, match=r"weights\.pth"):
         experiment.run_experiment(tiny, tmp_path / "run")
     assert not (tmp_path / "run").exists()
