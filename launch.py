@@ -17,7 +17,7 @@ from pathlib import Path
 
 import jax
 from absl import flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from idc_jax.data import default_cache_dir
 from idc_jax.errors import UserError
@@ -49,7 +49,7 @@ def _main(argv: Sequence[str]) -> int:
         print(__doc__ + "\nflags:\n" + flags.FLAGS.module_help(sys.modules[__name__]))
         return 0
     _parse(argv)
-    config = _CONFIG.value
+    config = _config()
     if _OPTIONS.value:
         print(config)
         return 0
@@ -64,6 +64,19 @@ def _main(argv: Sequence[str]) -> int:
     report = run_experiment(config, workdir)
     print(f"report: {report.resolve()}")
     return 0
+
+
+def _config() -> ConfigDict:
+    """The parsed config; a file that is not there or does not run becomes one line."""
+    path = Path(flags.FLAGS["config"].config_filename.split(":")[0])  # type: ignore[attr-defined]
+    if not path.is_file():
+        raise UserError(f"--config={path}: no such file; configs/digits.py is a good first one")
+    try:
+        # The flag keeps an error to itself until the value is first looked into.
+        _CONFIG.value.keys()
+    except OSError as error:
+        raise UserError(f"--config={path} cannot be read: {_one_line(error)}") from error
+    return _CONFIG.value
 
 
 def _keep_compiled() -> None:
