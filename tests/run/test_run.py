@@ -31,7 +31,7 @@ def test_a_run_leaves_what_it_promises(tiny: ConfigDict, tmp_path: Path) -> None
     report = experiment.run_experiment(tiny, workdir)
     assert report == workdir / "report.html"
     found = result(workdir)
-    assert set(found) == set(RESULT_KEYS)
+    assert set(found) == {*RESULT_KEYS, "disagreement"}
     assert found["questions"]["asked"] == 12
     assert [entry["questions"] for entry in found["rounds"]] == [0, 6, 12]
     assert found["final"]["acc"] >= found["initial"]["acc"]
