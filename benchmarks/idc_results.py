@@ -12,7 +12,6 @@ import argparse
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 from sklearn.linear_model import LogisticRegression
@@ -133,7 +132,6 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="settings to run; all without it")
     parser.add_argument("--seeds", type=int, default=0)
     given = parser.parse_args()
-    jax.config.update("jax_compilation_cache_dir", str(given.out / "compiled"))
     seeds = given.seeds or TASKS[given.task][2]
     names = given.only or list(TASKS[given.task][1]())
     rows = measure(given.task, given.path, given.out, names, seeds)
