@@ -82,8 +82,16 @@ def test_one_step_is_the_equations_step(network: tuple[Model, Variables, jax.Arr
     updates, _ = (adam := optax.adam(0.01)).update(grads, adam.init(variables["params"]))
     expected = optax.apply_updates(variables["params"], updates)
     expected["instance_head"] = variables["params"]["instance_head"]
+    # Adam's first step is the gradient's sign: where that is rounding noise there is no telling.
+    clear = jax.tree.map(lambda g: np.abs(g) > 1e-4, grads)
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), moved["params"], expected
+        lambda a, b, c: np.testing.assert_allclose(a[c], b[c], atol=2e-4),
+        moved["params"],
+        expected,
+        clear,
+    )
+    jax.tree.map(
+        np.testing.assert_array_equal, moved["params"]["instance_head"], expected["instance_head"]
     )
 
 
