@@ -7,18 +7,19 @@ and the answers fine-tune the network.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, get_args
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops, selectors
-from idc_jax.annotate.questions import Answers, Questions
+from idc_jax.annotate.questions import SKIP, Answers, Questions
 from idc_jax.data.views import Views
-from idc_jax.errors import UserError
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.cluster_questions import ask_clusters
+from idc_jax.methods.idc_options import IDCOptions, check_idc_options
 from idc_jax.methods.spread import spread_answers
 from idc_jax.metrics import match_clusters
 from idc_jax.models.base import Model, Outputs, Variables
@@ -28,55 +29,7 @@ from idc_jax.train.finetune import UNASKED, Evidence, FinetuneOptions, check_opt
 from idc_jax.train.fit import fit_targets
 from idc_jax.train.loop import run_network
 
-Space = Literal["network", "instance", "input"]
-Centers = Literal["kmeans", "head"]
-
-
-class IDCOptions(NamedTuple):
-    """The method's options; the defaults are the paper's.
-
-    Attributes:
-      num_candidates: T, clusters offered per question.
-      num_neighbors: K of the representativeness.
-      use_hardness: count h.
-      use_representativeness: count r.
-      use_diversity: count d.
-      reference: the published code's representativeness, which counts a sample among its own
-        neighbours.
-      centers: ``"kmeans"`` on the embeddings (the paper; ids are matched to the network's head),
-        or ``"head"``, the means of the samples of each predicted cluster (the published code).
-      candidates: offer the clusters of highest ``"cosine"`` to the sample (the paper) or of
-        highest ``"probability"``.
-      space: where samples are compared: the ``"network"``'s embedding (the paper), the
-        ``"instance"`` head's output, in which the pre-training compared them, or the ``"input"``
-        itself, for features that somebody else's network made.
-      hops: average the embeddings over their neighbours this often before clustering and
-        selecting; 0 is the paper.
-      hop_neighbors: neighbours per sample in that averaging.
-      graph_neighbors: neighbours per sample along which answers spread.
-      spread: α, how far answers reach along the graph where the fine-tuning learns from it.
-      ensemble: where it does, predict by the mean of the network and the graph.
-      head_steps: steps in which the cluster head learns the k-means clusters before anything is
-        asked; 0 keeps the pre-trained head.
-      restarts: of k-means.
-    """
-
-    num_candidates: int = 5
-    num_neighbors: int = 20
-    use_hardness: bool = True
-    use_representativeness: bool = True
-    use_diversity: bool = True
-    reference: bool = False
-    centers: Centers = "kmeans"
-    candidates: Literal["cosine", "probability"] = "cosine"
-    space: Space = "network"
-    hops: int = 0
-    hop_neighbors: int = 10
-    graph_neighbors: int = 15
-    spread: float = 0.95
-    ensemble: bool = True
-    head_steps: int = 0
-    restarts: int = 10
+__all__ = ["IDCOptions", "IDCState", "build", "restore"]
 
 
 class IDCState(NamedTuple):
@@ -103,6 +56,21 @@ class IDCState(NamedTuple):
     choice: jax.Array
     rejected: jax.Array
     store: jax.Array
+
+
+class _Setting(NamedTuple):
+    """What :func:`build` was given, for the functions below."""
+
+    model: Model
+    views: Views
+    data: jax.Array
+    num_clusters: int
+    begin: Begin
+    selector: str
+    options: IDCOptions
+    finetuning: FinetuneOptions
+    log: Log
+    progress: bool
 
 
 def build(
@@ -135,153 +103,186 @@ def build(
     Raises:
       UserError: options that mean nothing, more clusters than samples.
     """
-    _check(options, selector, num_clusters, data.shape[0])
+    check_idc_options(options, selector, num_clusters, data.shape[0])
     check_options(finetuning)
-    spreads = finetuning.pseudo_labels == "graph"
-
-    def init(key: jax.Array) -> IDCState:
-        begin_key, cluster_key, head_key = jax.random.split(key, 3)
-        variables = begin(begin_key)
-        outputs = network(variables)
-        z, neighbors, near = compare(outputs)
-        if options.head_steps:
-            clusters = ops.kmeans(cluster_key, z, num_clusters, restarts=options.restarts)
-            targets = jax.nn.one_hot(clusters.assignments, num_clusters)
-            variables, _ = fit_targets(
-                head_key,
-                model,
-                views.weak,
-                variables,
-                data,
-                targets,
-                steps=options.head_steps,
-                batch_size=min(512, data.shape[0]),
-                learning_rate=1e-3,
-                head_only=options.space != "input",
-            )
-            outputs = network(variables)
-        probs = jax.nn.softmax(outputs.logits)
-        if options.head_steps:
-            # What was clustered is what a person is shown; the head has only learnt it.
-            probs = 0.5 * probs + 0.5 * targets
-        return IDCState(
-            variables=variables,
-            embeddings=z,
-            neighbors=neighbors,
-            near=near,
-            probabilities=probs,
-            prior=probs,
-            choice=jnp.full(data.shape[0], UNASKED, jnp.int32),
-            rejected=jnp.zeros((data.shape[0], num_clusters), bool),
-            store=jnp.full(data.shape[0], -1, jnp.int32),
-        )
-
-    def network(variables: Variables) -> Outputs:
-        return run_network(model, variables, views.val, data)
-
-    def plain_embeddings(outputs: Outputs) -> jax.Array:
-        if options.space == "input":
-            return ops.normalize(data.reshape(data.shape[0], -1).astype(jnp.float32))
-        return ops.normalize(outputs.instance if options.space == "instance" else outputs.embedding)
-
-    def compare(outputs: Outputs) -> tuple[jax.Array, ops.Neighbors, ops.Neighbors]:
-        """Where samples are compared, the graph that answers spread along, and the nearest."""
-        plain = plain_embeddings(outputs)
-        wanted = max(options.graph_neighbors, options.num_neighbors)
-        found = ops.knn(plain, wanted)
-        graph = _nearest(found, options.graph_neighbors)
-        if not options.hops:
-            return plain, graph, _nearest(found, options.num_neighbors)
-        z = ops.normalize(smooth(plain, _nearest(found, options.hop_neighbors), hops=options.hops))
-        return z, graph, ops.knn(z, options.num_neighbors)
-
-    def ask(key: jax.Array, state: IDCState, round_: int, budget: int) -> tuple[Any, Questions]:
-        center_key, select_key = jax.random.split(key)
-        centers, counts = _centers(center_key, state, num_clusters, options, first=round_ == 1)
-        picks = select(select_key, state, centers, budget)
-        scored = state.embeddings @ ops.normalize(centers).T
-        questions = ask_clusters(
-            round_,
-            picks,
-            similarities=scored,
-            offered=scored if options.candidates == "cosine" else state.probabilities,
-            counts=counts,
-            num_candidates=options.num_candidates,
-            assignments=jnp.argmax(state.probabilities, axis=-1),
-        )
-        return state, questions
-
-    def select(key: jax.Array, state: IDCState, centers: jax.Array, budget: int) -> Selection:
-        inputs = SelectorInputs(
-            embeddings=state.embeddings,
-            probabilities=state.probabilities,
-            centers=centers,
-            assignments=jnp.argmax(state.probabilities, axis=-1),
-            labelled=state.choice != UNASKED,
-        )
-        own: dict[str, Any] = {}
-        if selector == "idc":
-            own = {
-                "neighbors": state.near,
-                "num_neighbors": options.num_neighbors,
-                "use_hardness": options.use_hardness,
-                "use_representativeness": options.use_representativeness,
-                "use_diversity": options.use_diversity,
-                "reference": options.reference,
-            }
-        return selectors.get(selector, **own).select(key, inputs, budget)
-
-    def learn(
-        key: jax.Array, state: IDCState, answers: Answers
-    ) -> tuple[IDCState, dict[str, float]]:
-        choice, rejected = _record(state, answers)
-        state = state._replace(choice=choice, rejected=rejected)
-        posterior = heard(state) if spreads else jnp.zeros((0, num_clusters))
-        evidence = Evidence(choice, rejected, posterior)
-        variables, store, info = finetune(
-            key,
-            model,
-            views,
-            data,
-            state.variables,
-            evidence,
-            state.store,
-            finetuning,
-            log=log,
-            progress=progress,
-        )
-        outputs = network(variables)
-        probs = jax.nn.softmax(outputs.logits)
-        if spreads and options.ensemble:
-            probs = 0.5 * (probs + posterior)
-        state = state._replace(variables=variables, store=store, probabilities=probs)
-        return _moved(state, outputs), info
-
-    def heard(state: IDCState) -> jax.Array:
-        return spread_answers(
-            state.neighbors,
-            state.prior,
-            state.probabilities,
-            state.choice,
-            state.rejected,
-            options.spread,
-        )
-
-    def _moved(state: IDCState, outputs: Outputs) -> IDCState:
-        """Where the embedding is the network's, the answers have moved it."""
-        if options.space == "input":
-            return state
-        z, neighbors, near = compare(outputs)
-        return state._replace(embeddings=z, neighbors=neighbors, near=near)
-
+    setting = _Setting(
+        model, views, data, num_clusters, begin, selector, options, finetuning, log, progress
+    )
     return Method(
-        init=init,
-        ask=ask,
-        learn=learn,
+        init=partial(_init, setting),
+        ask=partial(_ask, setting),
+        learn=partial(_learn, setting),
         predict=lambda state: state.probabilities,
         embed=lambda state: state.embeddings,
         restore=restore,
     )
+
+
+def _init(setting: _Setting, key: jax.Array) -> IDCState:
+    begin_key, cluster_key, head_key = jax.random.split(key, 3)
+    variables = setting.begin(begin_key)
+    outputs = _network(setting, variables)
+    z, neighbors, near = _compare(setting, outputs)
+    if setting.options.head_steps:
+        variables, probs = _fit_head(setting, cluster_key, head_key, variables, z)
+    else:
+        probs = jax.nn.softmax(outputs.logits)
+    num_samples = setting.data.shape[0]
+    return IDCState(
+        variables=variables,
+        embeddings=z,
+        neighbors=neighbors,
+        near=near,
+        probabilities=probs,
+        prior=probs,
+        choice=jnp.full(num_samples, UNASKED, jnp.int32),
+        rejected=jnp.zeros((num_samples, setting.num_clusters), bool),
+        store=jnp.full(num_samples, -1, jnp.int32),
+    )
+
+
+def _network(setting: _Setting, variables: Variables) -> Outputs:
+    return run_network(setting.model, variables, setting.views.val, setting.data)
+
+
+def _fit_head(
+    setting: _Setting,
+    cluster_key: jax.Array,
+    head_key: jax.Array,
+    variables: Variables,
+    z: jax.Array,
+) -> tuple[Variables, jax.Array]:
+    """The network once its cluster head knows the k-means clusters of ``z``, and ``p [n, c]``."""
+    options, data = setting.options, setting.data
+    clusters = ops.kmeans(cluster_key, z, setting.num_clusters, restarts=options.restarts)
+    targets = jax.nn.one_hot(clusters.assignments, setting.num_clusters)
+    variables, _ = fit_targets(
+        head_key,
+        setting.model,
+        setting.views.weak,
+        variables,
+        data,
+        targets,
+        steps=options.head_steps,
+        batch_size=min(512, data.shape[0]),
+        learning_rate=1e-3,
+        head_only=options.space != "input",
+    )
+    # What was clustered is what a person is shown; the head has only learnt it.
+    return variables, 0.5 * (jax.nn.softmax(_network(setting, variables).logits) + targets)
+
+
+def _plain_embeddings(setting: _Setting, outputs: Outputs) -> jax.Array:
+    if setting.options.space == "input":
+        data = setting.data
+        return ops.normalize(data.reshape(data.shape[0], -1).astype(jnp.float32))
+    instance = setting.options.space == "instance"
+    return ops.normalize(outputs.instance if instance else outputs.embedding)
+
+
+def _compare(setting: _Setting, outputs: Outputs) -> tuple[jax.Array, ops.Neighbors, ops.Neighbors]:
+    """Where samples are compared, the graph that answers spread along, and the nearest."""
+    options = setting.options
+    plain = _plain_embeddings(setting, outputs)
+    found = ops.knn(plain, max(options.graph_neighbors, options.num_neighbors))
+    graph = _nearest(found, options.graph_neighbors)
+    if not options.hops:
+        return plain, graph, _nearest(found, options.num_neighbors)
+    z = ops.normalize(smooth(plain, _nearest(found, options.hop_neighbors), hops=options.hops))
+    return z, graph, ops.knn(z, options.num_neighbors)
+
+
+def _ask(
+    setting: _Setting, key: jax.Array, state: IDCState, round_: int, budget: int
+) -> tuple[IDCState, Questions]:
+    options = setting.options
+    center_key, select_key = jax.random.split(key)
+    centers, counts = _centers(center_key, state, setting.num_clusters, options, first=round_ == 1)
+    picks = _select(setting, select_key, state, centers, budget)
+    scored = state.embeddings @ ops.normalize(centers).T
+    questions = ask_clusters(
+        round_,
+        picks,
+        similarities=scored,
+        offered=scored if options.candidates == "cosine" else state.probabilities,
+        counts=counts,
+        num_candidates=options.num_candidates,
+        assignments=jnp.argmax(state.probabilities, axis=-1),
+    )
+    return state, questions
+
+
+def _select(
+    setting: _Setting, key: jax.Array, state: IDCState, centers: jax.Array, budget: int
+) -> Selection:
+    options = setting.options
+    inputs = SelectorInputs(
+        embeddings=state.embeddings,
+        probabilities=state.probabilities,
+        centers=centers,
+        assignments=jnp.argmax(state.probabilities, axis=-1),
+        labelled=state.choice != UNASKED,
+    )
+    own: dict[str, Any] = {}
+    if setting.selector == "idc":
+        own = {
+            "neighbors": state.near,
+            "num_neighbors": options.num_neighbors,
+            "use_hardness": options.use_hardness,
+            "use_representativeness": options.use_representativeness,
+            "use_diversity": options.use_diversity,
+            "reference": options.reference,
+        }
+    return selectors.get(setting.selector, **own).select(key, inputs, budget)
+
+
+def _learn(
+    setting: _Setting, key: jax.Array, state: IDCState, answers: Answers
+) -> tuple[IDCState, dict[str, float]]:
+    choice, rejected = _record(state, answers)
+    state = state._replace(choice=choice, rejected=rejected)
+    if (answers.choice == SKIP).all():
+        # Nothing was said: the samples are not asked about again, and all else stays.
+        return state, {}
+    spreads = setting.finetuning.pseudo_labels == "graph"
+    posterior = _heard(setting, state) if spreads else jnp.zeros((0, setting.num_clusters))
+    variables, store, info = finetune(
+        key,
+        setting.model,
+        setting.views,
+        setting.data,
+        state.variables,
+        Evidence(choice, rejected, posterior),
+        state.store,
+        setting.finetuning,
+        log=setting.log,
+        progress=setting.progress,
+    )
+    outputs = _network(setting, variables)
+    probs = jax.nn.softmax(outputs.logits)
+    if spreads and setting.options.ensemble:
+        probs = 0.5 * (probs + posterior)
+    state = state._replace(variables=variables, store=store, probabilities=probs)
+    return _moved(setting, state, outputs), info
+
+
+def _heard(setting: _Setting, state: IDCState) -> jax.Array:
+    return spread_answers(
+        state.neighbors,
+        state.prior,
+        state.probabilities,
+        state.choice,
+        state.rejected,
+        setting.options.spread,
+    )
+
+
+def _moved(setting: _Setting, state: IDCState, outputs: Outputs) -> IDCState:
+    """Where the embedding is the network's, the answers have moved it."""
+    if setting.options.space == "input":
+        return state
+    z, neighbors, near = _compare(setting, outputs)
+    return state._replace(embeddings=z, neighbors=neighbors, near=near)
 
 
 def restore(tree: dict[str, Any]) -> IDCState:
@@ -330,24 +331,3 @@ def _record(state: IDCState, answers: Answers) -> tuple[jax.Array, jax.Array]:
         if said == -1:
             rejected[sample, offered[offered >= 0]] = True
     return jnp.asarray(choice), jnp.asarray(rejected)
-
-
-def _check(options: IDCOptions, selector: str, num_clusters: int, num_samples: int) -> None:
-    if num_clusters > num_samples:
-        raise UserError(f"num_clusters is {num_clusters}, but there are {num_samples} samples")
-    if selector not in selectors.names():
-        raise UserError(f"selector is {selector!r}; one of {', '.join(selectors.names())} would do")
-    for name, known in (
-        ("centers", get_args(Centers)),
-        ("candidates", ("cosine", "probability")),
-        ("space", get_args(Space)),
-    ):
-        if getattr(options, name) not in known:
-            raise UserError(
-                f"idc.{name} is {getattr(options, name)!r}; one of {', '.join(known)} would do"
-            )
-    for name in ("num_candidates", "num_neighbors", "hop_neighbors", "graph_neighbors", "restarts"):
-        if getattr(options, name) < 1:
-            raise UserError(f"idc.{name} is {getattr(options, name)}; 1 or more would do")
-    if not 0 <= options.spread < 1:
-        raise UserError(f"idc.spread is {options.spread}; from 0 to below 1 would do")

@@ -1,0 +1,86 @@
+"""IDC's options, and what is wrong with those that mean nothing."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+from idc_jax import selectors
+from idc_jax.errors import UserError
+
+Space = Literal["network", "instance", "input"]
+Centers = Literal["kmeans", "head"]
+
+
+class IDCOptions(NamedTuple):
+    """The method's options; the defaults are the paper's.
+
+    Attributes:
+      num_candidates: T, clusters offered per question.
+      num_neighbors: K of the representativeness.
+      use_hardness: count h.
+      use_representativeness: count r.
+      use_diversity: count d.
+      reference: the published code's representativeness, which counts a sample among its own
+        neighbours.
+      centers: ``"kmeans"`` on the embeddings (the paper; ids are matched to the network's head),
+        or ``"head"``, the means of the samples of each predicted cluster (the published code).
+      candidates: offer the clusters of highest ``"cosine"`` to the sample (the paper) or of
+        highest ``"probability"``.
+      space: where samples are compared: the ``"network"``'s embedding (the paper), the
+        ``"instance"`` head's output, in which the pre-training compared them, or the ``"input"``
+        itself, for features that somebody else's network made.
+      hops: average the embeddings over their neighbours this often before clustering and
+        selecting; 0 is the paper.
+      hop_neighbors: neighbours per sample in that averaging.
+      graph_neighbors: neighbours per sample along which answers spread.
+      spread: α, how far answers reach along the graph where the fine-tuning learns from it.
+      ensemble: where it does, predict by the mean of the network and the graph.
+      head_steps: steps in which the cluster head learns the k-means clusters before anything is
+        asked; 0 keeps the pre-trained head.
+      restarts: of k-means.
+    """
+
+    num_candidates: int = 5
+    num_neighbors: int = 20
+    use_hardness: bool = True
+    use_representativeness: bool = True
+    use_diversity: bool = True
+    reference: bool = False
+    centers: Centers = "kmeans"
+    candidates: Literal["cosine", "probability"] = "cosine"
+    space: Space = "network"
+    hops: int = 0
+    hop_neighbors: int = 10
+    graph_neighbors: int = 15
+    spread: float = 0.95
+    ensemble: bool = True
+    head_steps: int = 0
+    restarts: int = 10
+
+
+def check_idc_options(
+    options: IDCOptions, selector: str, num_clusters: int, num_samples: int
+) -> None:
+    """Refuse options that mean nothing.
+
+    Raises:
+      UserError: more clusters than samples, an unknown selector or name, a number out of range.
+    """
+    if num_clusters > num_samples:
+        raise UserError(f"num_clusters is {num_clusters}, but there are {num_samples} samples")
+    if selector not in selectors.names():
+        raise UserError(f"selector is {selector!r}; one of {', '.join(selectors.names())} would do")
+    for name, known in (
+        ("centers", get_args(Centers)),
+        ("candidates", ("cosine", "probability")),
+        ("space", get_args(Space)),
+    ):
+        if getattr(options, name) not in known:
+            raise UserError(
+                f"idc.{name} is {getattr(options, name)!r}; one of {', '.join(known)} would do"
+            )
+    for name in ("num_candidates", "num_neighbors", "hop_neighbors", "graph_neighbors", "restarts"):
+        if getattr(options, name) < 1:
+            raise UserError(f"idc.{name} is {getattr(options, name)}; 1 or more would do")
+    if not 0 <= options.spread < 1:
+        raise UserError(f"idc.spread is {options.spread}; from 0 to below 1 would do")

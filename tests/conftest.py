@@ -1,0 +1,25 @@
+"""What every test module shares: compiled programs are given back in time."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import pytest
+
+# XLA's CPU programs take a handful of memory maps each and the kernel grants a process 65,530
+# (vm.max_map_count); past that a compilation aborts the whole process.
+_MAPS_BEFORE_CLEARING = 20_000
+
+
+def _memory_maps() -> int:
+    maps = Path("/proc/self/maps")
+    return maps.read_bytes().count(b"\n") if maps.exists() else 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_programs_given_back() -> Iterator[None]:
+    yield
+    if _memory_maps() > _MAPS_BEFORE_CLEARING:
+        jax.clear_caches()
+        gc.collect()
