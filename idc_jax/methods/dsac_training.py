@@ -107,7 +107,7 @@ def train_round(
             model, views, options, step_key, variables, opt_state, data, targets, batches
         )
         info = {name: float(value) for name, value in means.items()}
-        log({"phase": "train", "epoch": epoch + 1, **info})
+        log({"phase": "train", "epoch": epoch + 1, "epochs": options.epochs, **info})
     return variables, info
 
 

@@ -90,7 +90,7 @@ def train_epochs(
         epoch_key = jax.random.fold_in(key, epoch)
         learner, means = _epoch(model, views, training, epoch_key, learner, data, blocks, links)
         info = {name: float(value) for name, value in means.items()}
-        log({"phase": "train", "epoch": epoch + 1, **info})
+        log({"phase": "train", "epoch": epoch + 1, "epochs": epochs, **info})
     return learner, info
 
 

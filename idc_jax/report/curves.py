@@ -12,7 +12,10 @@ from idc_jax.report.summary import METRICS, learning_series
 from idc_jax.report.view import View
 
 # Counters and clocks: what a curve is drawn over, not what is drawn.
-COUNTERS = ("step", "epoch", "round", "time", "seconds", "questions", "asked")
+COUNTERS = (
+    *("step", "steps", "epoch", "epochs", "round"),
+    *("time", "seconds", "questions", "asked"),
+)
 # Text that tells one part of a run from another.
 PHASES = ("phase", "stage", "event", "split")
 PANELS = 12
@@ -32,7 +35,7 @@ def training_panels(log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Series]
     for record in log:
         phase = next((str(record[key]) for key in PHASES if isinstance(record.get(key), str)), "")
         for key, value in record.items():
-            if key not in COUNTERS and _is_number(value):
+            if key.rsplit("/", 1)[-1] not in COUNTERS and _is_number(value):
                 points.setdefault((phase, key), []).append((record.get("step"), float(value)))
     drawn = [(name, found) for name, found in points.items() if len(found) > 1]
     drawn.sort(key=lambda item: _rank(item[0][1]))

@@ -186,7 +186,7 @@ def finetune(
                 options=options,
             )
             info = {name: float(value) for name, value in means.items()}
-            log({"phase": "finetune", "step": part.stop, **info})
+            log({"phase": "finetune", "step": part.stop, "steps": steps, **info})
             bar.update(part.stop - part.start)
             bar.set_postfix(loss=f"{info['loss']:.3f}")
     return carry.variables, carry.store, info

@@ -187,7 +187,7 @@ def pretrain(
         )
         # One epoch late: the device is at work on the next while the host reads.
         _report(log, bar, pending)
-        pending = {"epoch": jnp.int32(epoch + 1), **info}
+        pending = {"epoch": jnp.int32(epoch + 1), "epochs": jnp.int32(options.epochs), **info}
         if on_epoch is not None:
             on_epoch(state, epoch + 1)
     _report(log, bar, pending)
