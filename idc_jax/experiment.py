@@ -235,19 +235,27 @@ def make_network(config: ConfigDict, seen: tuple[int, ...]) -> Model:
     )
 
 
+def _shared(parts: Parts) -> dict[str, Any]:
+    """What every method is built with."""
+    config = parts.config
+    return {
+        "num_clusters": config.num_clusters,
+        "begin": parts.begin,
+        "log": parts.log,
+        "progress": config.progress,
+    }
+
+
 def _idc(parts: Parts) -> Method:
     config = parts.config
     return idc.build(
         parts.model,
         parts.views,
         parts.data,
-        num_clusters=config.num_clusters,
-        begin=parts.begin,
         selector=config.selector,
         options=idc.IDCOptions(**config.idc),
         finetuning=FinetuneOptions(**config.finetune),
-        log=parts.log,
-        progress=config.progress,
+        **_shared(parts),
     )
 
 
@@ -257,12 +265,9 @@ def _dsac(parts: Parts) -> Method:
         parts.model,
         parts.views,
         parts.data,
-        num_clusters=config.num_clusters,
-        begin=parts.begin,
         options=dsac.DsacOptions(**config.dsac),
         training=DsacTraining(**config.dsac_training),
-        log=parts.log,
-        progress=config.progress,
+        **_shared(parts),
     )
 
 
@@ -273,14 +278,11 @@ def _pcl(parts: Parts) -> Method:
         parts.views,
         parts.data,
         parts.dataset.train,
-        num_clusters=config.num_clusters,
         head=config.model.head,
         total_budget=config.budget,
-        begin=parts.begin,
         options=pcl.PclOptions(**config.pcl),
         training=PclTraining(**config.pcl_training),
-        log=parts.log,
-        progress=config.progress,
+        **_shared(parts),
     )
 
 
