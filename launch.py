@@ -3,9 +3,14 @@
     python launch.py --config=configs/digits.py
     python launch.py --config=configs/features.py --config.data.path=FILE.npz
     python launch.py --config=configs/digits.py --config.annotator.kind=page
+    python launch.py --config=configs/digits.py --sweep=budget=10,20,50 --sweep=seed=0,1,2
 
 Every option of a config can be set as --config.NAME=VALUE; --options lists them with their values.
 The same command in the same --workdir goes on where it was stopped.
+
+--sweep=NAME=A,B,C runs the config once for each value, and again for further options: all
+combinations, each in a folder of its own, with a table over the seeds (sweep.md, sweep.csv) and
+plots. A point that fails does not stop the others; then the exit code is 1.
 """
 
 import contextlib
@@ -29,11 +34,17 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", "", "Where the run leaves everything; runs/NAME if empty."
 )
 _OPTIONS = flags.DEFINE_bool("options", False, "List the options of --config and stop.")
+_SWEEP = flags.DEFINE_multi_string(
+    "sweep", [], "Options to sweep: NAME=A,B,C; runs every combination, and resumes."
+)
 _HELP = flags.DEFINE_bool("usage", False, "Show this text and stop.")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run what ``argv`` asks for; 0 when done, 2 where the user has to change something."""
+    """Run what ``argv`` asks for; 0 when done, 2 where the user has to change something.
+
+    1 says that some points of a sweep failed.
+    """
     try:
         return _main(argv)
     except UserError as error:
@@ -53,17 +64,30 @@ def _main(argv: Sequence[str]) -> int:
     if _OPTIONS.value:
         print(config)
         return 0
-    from idc_jax.experiment import run_experiment
-
     _keep_compiled()
     logging.set_verbosity(logging.WARNING)
     logging.use_absl_handler()
-    name = Path(flags.FLAGS["config"].config_filename.split(":")[0]).stem  # type: ignore[attr-defined]
-    default = name if config.method == "idc" else f"{name}_{config.method}"
-    workdir = Path(_WORKDIR.value or config.workdir or Path("runs") / default)
-    report = run_experiment(config, workdir)
+    if _SWEEP.value:
+        from idc_jax.sweep import run_sweep
+
+        return run_sweep(config, _SWEEP.value, _workdir(config))
+    from idc_jax.experiment import run_experiment
+
+    report = run_experiment(config, _workdir(config))
     print(f"report: {report.resolve()}")
     return 0
+
+
+def _workdir(config: ConfigDict) -> Path:
+    """Where the run goes: as given, else by the names of the config and of what is swept."""
+    if _WORKDIR.value or config.workdir:
+        return Path(_WORKDIR.value or config.workdir)
+    parts = [Path(flags.FLAGS["config"].config_filename.split(":")[0]).stem]  # type: ignore[attr-defined]
+    if config.method != "idc":
+        parts.append(config.method)
+    if _SWEEP.value:
+        parts += ["sweep", *(text.partition("=")[0] for text in _SWEEP.value)]
+    return Path("runs") / "_".join(parts)
 
 
 def _config() -> ConfigDict:

@@ -13,7 +13,15 @@ from idc_jax.report import write_atomically
 from idc_jax.report.files import plain
 
 # Parts of a configuration that may change between a run and its continuation.
-FREE_KEYS = ("workdir", "progress", "report", "annotator.port", "annotator.host")
+FREE_KEYS = (
+    "workdir",
+    "progress",
+    "report",
+    "devices",
+    "data.device_gigabytes",
+    "annotator.port",
+    "annotator.host",
+)
 
 
 def check_writable(path: Path) -> None:
@@ -49,16 +57,25 @@ def claim(path: Path, config: Mapping[str, Any]) -> None:
     Raises:
       UserError: the folder holds a run of another configuration, or cannot be written.
     """
+    check_claim(path, config)
     saved = path / "config.json"
-    if saved.exists():
-        changed = _differences(_read_json(saved), plain(config))
-        if changed:
-            raise UserError(
-                f"{path} holds a run of another configuration ({changed}); "
-                "use another --workdir, or remove it"
-            )
-        return
-    write_atomically(saved, json.dumps(plain(config), indent=2) + "\n")
+    if not saved.exists():
+        write_atomically(saved, json.dumps(plain(config), indent=2) + "\n")
+
+
+def check_claim(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds a run of another configuration, without writing to it.
+
+    Raises:
+      UserError: naming what differs.
+    """
+    saved = path / "config.json"
+    changed = _differences(_read_json(saved), plain(config)) if saved.exists() else ""
+    if changed:
+        raise UserError(
+            f"{path} holds a run of another configuration ({changed}); "
+            "use another --workdir, or remove it"
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

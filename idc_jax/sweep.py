@@ -1,0 +1,275 @@
+"""Sweeps: a run for every combination of some options' values, and one table over all of them.
+
+Each point of a sweep is an ordinary run in a folder of its own, which a command for that point
+alone would have left in the same way. The same sweep again goes on where it was: finished points
+are read, the one that was interrupted goes on, those that failed are tried again.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import gc
+import hashlib
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from idc_jax.errors import UserError
+from idc_jax.experiment import run_experiment
+from idc_jax.report import write_atomically
+from idc_jax.settings import check_settings
+from idc_jax.sweep_summary import Axis, Row, Value, write_summary
+from idc_jax.workdir import check_claim, check_writable
+
+# Options that belong to the whole command, not to a point.
+_FIXED = {
+    "method": "--config=FILE:METHOD chooses the method, one sweep each",
+    "workdir": "every point gets a folder of its own in --workdir",
+}
+# Options that pre-training never sees. What is not named here keeps two points from sharing one.
+_AFTER_PRETRAINING = frozenset(
+    (
+        *("budget", "rounds", "selector", "annotator", "report", "progress", "workdir"),
+        *("idc", "finetune", "dsac", "dsac_training", "pcl", "pcl_training"),
+    )
+)
+_PRETRAINED = Path("checkpoints") / "pretrain"
+_TRUTH = {"true": True, "false": False}
+
+
+class Point(NamedTuple):
+    """One run of a sweep.
+
+    Attributes:
+      values: of the swept options.
+      folder: where the run leaves everything.
+      config: its whole configuration.
+    """
+
+    values: dict[str, Value]
+    folder: Path
+    config: ConfigDict
+
+
+def run_sweep(config: ConfigDict, texts: Sequence[str], workdir: Path) -> int:
+    """Run every point, and leave ``sweep.csv``, ``sweep.md`` and plots in ``workdir``.
+
+    Args:
+      config: what the points have in common.
+      texts: ``"NAME=A,B,C"`` for each swept option.
+      workdir: holds a folder for every point.
+
+    Returns:
+      0 where every point is done, 1 where some have failed.
+
+    Raises:
+      UserError: an option or value that no point could be run with, or a folder that cannot be
+        used; nothing has been written then.
+    """
+    axes = parse_axes(texts, config)
+    points = make_points(config, axes, workdir)
+    check_points(points, workdir)
+    rows: list[Row] = []
+    shape = ""
+    for number, point in enumerate(points, start=1):
+        print(f"point {number} of {len(points)}: {point.folder.name}", flush=True)
+        if not _is_done(point):
+            shape = _make_room(shape, point.config)
+            _adopt_network(point, points)
+        rows.append(_row(point, _run(point)))
+        table = write_summary(workdir, axes, rows, draw=number == len(points))
+    print(f"\n{table}\nsweep: {(workdir / 'sweep.csv').resolve()}")
+    failed = [row for row in rows if row.reason]
+    for row in failed:
+        print(f"failed: {row.folder}: {row.reason}")
+    return 1 if failed else 0
+
+
+def parse_axes(texts: Sequence[str], config: ConfigDict) -> tuple[Axis, ...]:
+    """Read ``"NAME=A,B,C"``, each value of the type that ``config`` has there.
+
+    Raises:
+      UserError: an unknown or repeated name, no values, a repeated value, one of another type.
+    """
+    known = dict(_flat(config))
+    axes = tuple(_axis(text, known) for text in texts)
+    for axis in axes:
+        if sum(other.name == axis.name for other in axes) > 1:
+            raise UserError(f"--sweep={axis.name}: given twice; one list of values would do")
+    return axes
+
+
+def make_points(config: ConfigDict, axes: Sequence[Axis], workdir: Path) -> tuple[Point, ...]:
+    """Build the product of the axes, the last one changing fastest."""
+    points = []
+    for combination in itertools.product(*(axis.values for axis in axes)):
+        values = {axis.name: value for axis, value in zip(axes, combination, strict=True)}
+        own = copy.deepcopy(config)
+        own.update_from_flattened_dict(values)
+        points.append(Point(values, workdir / _folder(values), own))
+    return tuple(points)
+
+
+def check_points(points: Sequence[Point], workdir: Path) -> None:
+    """Refuse what can be seen to be wrong before anything is run.
+
+    Raises:
+      UserError: an impossible value, or a folder that holds something else.
+    """
+    for point in points:
+        check_settings(point.config)
+    check_writable(workdir)
+    if (workdir / "config.json").exists():
+        raise UserError(f"{workdir} holds a single run; a sweep needs another --workdir")
+    for point in points:
+        check_claim(point.folder, point.config.to_dict())
+
+
+def _axis(text: str, known: Mapping[str, Any]) -> Axis:
+    name, _, listed = text.partition("=")
+    parts = [part.strip() for part in listed.split(",")]
+    if not all(parts):
+        raise UserError(f"--sweep={text}: a value is missing; --sweep=NAME=A,B,C would do")
+    if name in _FIXED:
+        raise UserError(f"--sweep={name}: cannot be swept; {_FIXED[name]}")
+    if name not in known:
+        alike = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {alike[0]}?" if alike else "--options lists them"
+        raise UserError(f"--sweep={name}: there is no such option; {hint}")
+    values = tuple(_value(name, part, known[name]) for part in parts)
+    for value in values:
+        if values.count(value) > 1:
+            raise UserError(f"--sweep={name}: {value!r} is listed twice")
+    return Axis(name, values)
+
+
+def _value(name: str, text: str, like: Any) -> Value:
+    """``text`` as a value of the type of ``like``."""
+    if isinstance(like, str):
+        return text
+    kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+    if type(like) not in kinds:
+        raise UserError(f"--sweep={name}: the option is a list, and cannot be swept")
+    try:
+        value = _TRUTH[text.lower()] if isinstance(like, bool) else type(like)(text)
+    except (ValueError, KeyError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"--sweep={name}: {text!r} is not {kinds[type(like)]}")
+    return value
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in tree.items():
+        inner = isinstance(value, ConfigDict)
+        found += _flat(value, f"{prefix}{name}.") if inner else [(prefix + name, value)]
+    return found
+
+
+def _folder(values: Mapping[str, Value]) -> str:
+    """A name that tells the values, and no two of them alike."""
+    told = ",".join(f"{name}={value}" for name, value in values.items())
+    safe = re.sub(r"[^\w.,=+-]", "-", told)[:150]
+    return safe if safe == told else f"{safe}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+
+def _is_done(point: Point) -> bool:
+    # A run writes this last.
+    return (point.folder / "result.json").exists()
+
+
+def _run(point: Point) -> str:
+    """Run ``point`` unless it is done; why it failed, or nothing."""
+    if _is_done(point):
+        return ""
+    try:
+        run_experiment(copy.deepcopy(point.config), point.folder)
+    except UserError as error:
+        return str(error)
+    except Exception as error:
+        where = write_atomically(point.folder / "error.txt", traceback.format_exc())
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]} (see {where})"
+    (point.folder / "error.txt").unlink(missing_ok=True)
+    return ""
+
+
+def _row(point: Point, reason: str) -> Row:
+    result = None if reason else json.loads((point.folder / "result.json").read_text())
+    return Row(point.values, point.folder.name, reason, result)
+
+
+def _network_key(config: ConfigDict, *, with_seed: bool) -> str:
+    """Equal for two configurations whose pre-training is the same (up to the seed)."""
+    kept = {k: v for k, v in config.to_dict().items() if k not in _AFTER_PRETRAINING}
+    if not with_seed:
+        kept.pop("seed")
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def _adopt_network(point: Point, points: Sequence[Point]) -> None:
+    """Give ``point`` the furthest pre-training among the points that would pre-train alike.
+
+    The run then finds it as its own, and goes on from it.
+    """
+    own = point.folder / _PRETRAINED
+    if point.config.init != "pretrain" or own.exists():
+        return
+    wanted = _network_key(point.config, with_seed=True)
+    alike = [
+        other.folder / _PRETRAINED
+        for other in points
+        if _network_key(other.config, with_seed=True) == wanted
+    ]
+    best = max(alike, key=_last_step)
+    if _last_step(best) > 0:
+        part = own.with_name(f".{own.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(best, part, copy_function=_link)
+        part.rename(own)
+
+
+def _last_step(checkpoints: Path) -> int:
+    steps = checkpoints.iterdir() if checkpoints.is_dir() else ()
+    return max((int(step.name) for step in steps if step.name.isdigit()), default=0)
+
+
+def _link(source: str, target: str) -> None:
+    # Checkpoints are written once: a second name saves the space of a copy.
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _make_room(shape: str, config: ConfigDict) -> str:
+    """Give compiled programs back where the next point has little use for them.
+
+    Programs that differ in nothing but the number of answers stay, until the memory maps that
+    the kernel grants a process run short: past them a compilation aborts the process.
+    """
+    wanted = _network_key(config, with_seed=False)
+    if (shape and wanted != shape) or _maps_run_short():
+        jax.clear_caches()
+        gc.collect()
+    return wanted
+
+
+def _maps_run_short() -> bool:
+    try:
+        used = Path("/proc/self/maps").read_bytes().count(b"\n")
+        granted = int(Path("/proc/sys/vm/max_map_count").read_text())
+    except (OSError, ValueError):  # no such limit here
+        return False
+    return used > granted // 3
