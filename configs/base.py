@@ -30,6 +30,8 @@ def get_config(method: str = "idc") -> ConfigDict:
     config.method = method
     # Fixes the pre-training, the picks, the training and the simulated annotator.
     config.seed = 0
+    # Devices that the training is spread over; 0 for all there are.
+    config.devices = 0
     # Where the run leaves everything; "" for runs/<name of the config>.
     config.workdir = ""
     # Groups wanted.
@@ -126,7 +128,7 @@ def _data() -> ConfigDict:
     data.target_map = ""
     # Keep so many samples only, the same share of each class; 0 for all.
     data.limit = 0
-    # Gigabytes of the device's memory that the samples may take.
+    # Gigabytes of the device's memory that the samples may take; more images are streamed (IDC).
     data.device_gigabytes = 8.0
     # Where decoded arrays are kept; "" for $IDC_JAX_CACHE or ~/.cache/idc_jax.
     data.cache = ""

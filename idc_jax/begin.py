@@ -10,6 +10,7 @@ import flax.serialization
 import jax
 
 from idc_jax.checkpoint import Checkpoints
+from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.methods.base import Begin, Log
@@ -56,7 +57,7 @@ def make_begin(
     start: Start,
     model: Model,
     views: Views,
-    data: jax.Array,
+    data: Samples,
     directory: Path,
     *,
     log: Log,
@@ -68,7 +69,7 @@ def make_begin(
       start: which way.
       model: the network.
       views: of its samples.
-      data: raw samples ``[n, ...]`` on the device.
+      data: raw samples ``[n, ...]``.
       directory: where the pre-training keeps its checkpoints; it goes on from the latest.
       log: for the pre-training's losses.
       progress: show a bar.
@@ -101,7 +102,7 @@ def _pretrained(
     options: PretrainOptions,
     model: Model,
     views: Views,
-    data: jax.Array,
+    data: Samples,
     directory: Path,
     log: Log,
     progress: bool,
@@ -111,7 +112,7 @@ def _pretrained(
     resumed = None
     if saved is not None:
         pieces = pretrain.build(model, views, options, data.shape[0])
-        template = jax.eval_shape(pieces.init, key, data)
+        template = jax.eval_shape(lambda k: pieces.init(k, data), key)
         resumed = flax.serialization.from_state_dict(template, saved.tree)
 
     def on_epoch(state: PretrainState, epoch: int) -> None:

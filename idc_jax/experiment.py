@@ -24,7 +24,7 @@ from idc_jax.data.augment.strong import StrongOptions
 from idc_jax.data.augment.warped import WarpOptions
 from idc_jax.data.augment.weak import WeakOptions
 from idc_jax.data.base import Dataset
-from idc_jax.data.residency import Resident, place
+from idc_jax.data.residency import Samples, place
 from idc_jax.data.target_maps import retarget
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError
@@ -39,6 +39,7 @@ from idc_jax.report import ReportOptions, write_assignments, write_report, write
 from idc_jax.run import Outcome, Plan, question_total, run
 from idc_jax.settings import check_settings
 from idc_jax.train.finetune import FinetuneOptions
+from idc_jax.train.parallel import everywhere, make_mesh
 from idc_jax.train.pretrain import PretrainOptions
 from idc_jax.workdir import MetricsLog, check_writable, claim
 
@@ -51,7 +52,7 @@ class Parts(NamedTuple):
     Attributes:
       config: the whole configuration.
       dataset: the data.
-      data: its samples on the device.
+      data: its samples, on the device or streamed.
       model: the network.
       views: of its samples.
       begin: gives the network's first variables.
@@ -60,7 +61,7 @@ class Parts(NamedTuple):
 
     config: ConfigDict
     dataset: Dataset
-    data: jax.Array
+    data: Samples
     model: Model
     views: Views
     begin: Begin
@@ -155,10 +156,12 @@ def check_against_data(config: ConfigDict, dataset: Dataset) -> None:
         )
     if dataset.kind == "features" and config.model.name != "mlp":
         raise UserError(f"model.name is {config.model.name!r}, but the data are features: use mlp")
-    if dataset.inputs.nbytes > config.data.device_gigabytes * 1e9:
+    too_much = dataset.inputs.nbytes > config.data.device_gigabytes * 1e9
+    if too_much and (config.method != "idc" or dataset.kind == "features"):
         raise UserError(
             f"the samples take {dataset.inputs.nbytes / 1e9:.1f} GB, and data.device_gigabytes "
-            f"allows {config.data.device_gigabytes}; lower data.image_size or raise it"
+            f"allows {config.data.device_gigabytes}; only IDC streams images: lower "
+            "data.image_size or raise it"
         )
 
 
@@ -167,19 +170,24 @@ def make_method(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) -
     views, seen = make_views(config, dataset)
     imported = open_published(config, seen)
     model = make_network(config, seen) if imported is None else imported.model
-    resident = place(dataset.inputs, int(config.data.device_gigabytes * 1e9))
-    assert isinstance(resident, Resident)
+    samples = place_samples(config, dataset)
     begin = make_begin(
         Start(config.init, PretrainOptions(**config.pretrain), imported),
         model,
         views,
-        resident.array,
+        samples,
         workdir / "checkpoints" / "pretrain",
         log=log,
         progress=config.progress,
     )
-    parts = Parts(config, dataset, resident.array, model, views, begin, log)
+    parts = Parts(config, dataset, samples, model, views, begin, log)
     return _BUILDERS[config.method](parts)
+
+
+def place_samples(config: ConfigDict, dataset: Dataset) -> Samples:
+    """Put the samples on the devices, or see to it that they are streamed."""
+    mesh = make_mesh(config.devices)
+    return place(dataset.inputs, int(config.data.device_gigabytes * 1e9), everywhere(mesh))
 
 
 def open_published(config: ConfigDict, seen: tuple[int, ...]) -> Imported | None:
@@ -264,7 +272,7 @@ def _dsac(parts: Parts) -> Method:
     return dsac.build(
         parts.model,
         parts.views,
-        parts.data,
+        _resident(parts.data),
         options=dsac.DsacOptions(**config.dsac),
         training=DsacTraining(**config.dsac_training),
         **_shared(parts),
@@ -276,7 +284,7 @@ def _pcl(parts: Parts) -> Method:
     return pcl.build(
         parts.model,
         parts.views,
-        parts.data,
+        _resident(parts.data),
         parts.dataset.train,
         head=config.model.head,
         total_budget=config.budget,
@@ -284,6 +292,11 @@ def _pcl(parts: Parts) -> Method:
         training=PclTraining(**config.pcl_training),
         **_shared(parts),
     )
+
+
+def _resident(samples: Samples) -> jax.Array:
+    assert isinstance(samples, jax.Array)
+    return samples
 
 
 _BUILDERS: dict[str, Callable[[Parts], Method]] = {"idc": _idc, "dsac": _dsac, "pcl": _pcl}

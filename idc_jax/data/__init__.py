@@ -9,7 +9,7 @@ from idc_jax.data.augment import (
 )
 from idc_jax.data.base import Dataset, Skipped
 from idc_jax.data.registry import default_cache_dir, load
-from idc_jax.data.residency import Chunk, Residency, Resident, Streamed, chunks, place, rows
+from idc_jax.data.residency import Chunk, Samples, Streamed, chunks, place, slabs
 from idc_jax.data.sources import CLASS_LISTS, SOURCES
 from idc_jax.data.subset import limit, take
 from idc_jax.data.views import View, Views, view_batch
@@ -19,8 +19,7 @@ __all__ = [
     "SOURCES",
     "Chunk",
     "Dataset",
-    "Residency",
-    "Resident",
+    "Samples",
     "Skipped",
     "Streamed",
     "StrongOptions",
@@ -35,7 +34,7 @@ __all__ = [
     "load",
     "pcl_views",
     "place",
-    "rows",
+    "slabs",
     "take",
     "view_batch",
 ]

@@ -1,42 +1,51 @@
-"""Raw samples on the device: all of them where they fit, chunk by chunk where they do not.
+"""Raw samples for training: on the device where they fit, streamed chunk by chunk where not.
 
 Either way the caller runs one compiled scan over ``(state, array, indices)``: `chunks` gives the
-whole array once with all indices, or one chunk's rows at a time with indices into that chunk.
+whole array with all indices, or one chunk's rows at a time with indices into that chunk.
 """
 
+import importlib.util
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.errors import UserError
 
-
-class Resident(NamedTuple):
-    """All samples, on the device.
-
-    Attributes:
-      array: ``[n, ...]``, uint8 images or float32 features.
-    """
-
-    array: jax.Array
+# Threads that read a chunk's rows from the disk while the device is at work.
+_READERS = 4
 
 
-class Streamed(NamedTuple):
-    """All samples on the host, uploaded as they are needed.
+@dataclass(frozen=True)
+class Streamed:
+    """Samples that stay on the host and are uploaded as they are needed.
 
     Attributes:
       inputs: ``[n, ...]``, perhaps memory-mapped.
       budget: bytes of the device that uploaded samples may take.
+      sharding: where uploaded samples go; None for the default device.
     """
 
     inputs: np.ndarray
     budget: int
+    sharding: jax.sharding.Sharding | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all samples together."""
+        return self.inputs.shape
+
+    def __getitem__(self, wanted: slice | np.ndarray) -> jax.Array:
+        """The samples at ``wanted``, on the device."""
+        return upload(self.inputs[wanted], self.sharding)
 
 
-Residency = Resident | Streamed
+# Raw samples ``[n, ...]``, uint8 images or float32 features.
+Samples = jax.Array | Streamed
 
 
 class Chunk(NamedTuple):
@@ -53,56 +62,79 @@ class Chunk(NamedTuple):
     steps: slice
 
 
-def place(inputs: np.ndarray, budget: int) -> Residency:
-    """Put ``inputs`` ``[n, ...]`` on the default device if they take at most ``budget`` bytes.
+def place(
+    inputs: np.ndarray, budget: int, sharding: jax.sharding.Sharding | None = None
+) -> Samples:
+    """Put ``inputs`` ``[n, ...]`` on the device if they take at most ``budget`` bytes.
+
+    Args:
+      inputs: raw samples, perhaps memory-mapped.
+      budget: bytes of a device's memory that they may take.
+      sharding: where they go; None for the default device.
 
     Raises:
-      UserError: a negative budget.
+      UserError: a negative budget, or too much data and nothing to stream them with.
     """
     if budget < 0:
         raise UserError(f"a device budget of {budget} bytes is impossible: use 0 or more")
     if inputs.nbytes <= budget:
-        return Resident(jax.device_put(np.ascontiguousarray(inputs)))
-    return Streamed(inputs, budget)
+        return upload(inputs, sharding)
+    if importlib.util.find_spec("grain") is None:
+        raise UserError(
+            f"the samples take {inputs.nbytes / 1e9:.1f} GB, more than the {budget / 1e9:.1f} "
+            "allowed on the device; streaming them needs grain: pip install grain"
+        )
+    return Streamed(inputs, budget, sharding)
 
 
-def chunks(residency: Residency, indices: np.ndarray) -> Iterator[Chunk]:
+def upload(array: np.ndarray, sharding: jax.sharding.Sharding | None) -> jax.Array:
+    """Put a host array where ``sharding`` says; None for the default device."""
+    if sharding is None:
+        return jax.device_put(np.ascontiguousarray(array))
+    # Unlike device_put this asks no other process whether it has the same.
+    return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
+
+
+def chunks(
+    samples: Samples, indices: jax.Array | np.ndarray, most: int | None = None
+) -> Iterator[Chunk]:
     """Give all steps of a schedule, in order.
 
-    While the device works on one streamed chunk the next is being uploaded, so each takes at most
-    half of the budget, but never less than one step. All chunks have the same number of steps
-    where some good number divides the schedule, else the last is shorter: two shapes at most.
+    While the device works on one streamed chunk the next is being read and uploaded, so each
+    takes at most half of the budget, but never less than one step. All chunks have the same
+    number of steps where some good number divides the schedule, else the last is shorter: two
+    shapes at most.
 
     Args:
-      residency: what `place` gave.
+      samples: what `place` gave.
       indices: int ``[steps, b]``, the samples of each step.
+      most: steps of a chunk at most; None for no limit but the budget.
     """
-    if isinstance(residency, Resident):
-        yield Chunk(residency.array, jax.device_put(indices.astype(np.int32)), slice(len(indices)))
+    total = indices.shape[0]
+    most = total if most is None else most
+    if isinstance(samples, Streamed):
+        yield from _streamed(samples, np.asarray(indices), most)
         return
-    pending: Chunk | None = None
-    for steps in _schedule(residency, indices):
-        upload = _upload(residency.inputs, indices[steps], steps)
-        if pending is not None:
-            yield pending
-        pending = upload
-    if pending is not None:
-        yield pending
-
-
-def rows(residency: Residency, indices: np.ndarray) -> jax.Array:
-    """Return the samples at ``indices`` ``[m]`` on the device, ``[m, ...]``."""
-    if isinstance(residency, Resident):
-        return residency.array[np.asarray(indices)]
-    return jax.device_put(residency.inputs[indices])
-
-
-def _schedule(residency: Streamed, indices: np.ndarray) -> Iterator[slice]:
-    total, batch = indices.shape
-    row_bytes = max(residency.inputs.nbytes // len(residency.inputs), 1)
-    length = steps_per_chunk(total, residency.budget // 2 // (batch * row_bytes))
+    length = steps_per_chunk(total, most)
     for start in range(0, total, length):
-        yield slice(start, min(start + length, total))
+        steps = slice(start, min(start + length, total))
+        yield Chunk(samples, jnp.asarray(indices[steps], jnp.int32), steps)
+
+
+def slabs(samples: Samples, multiple: int) -> Iterator[jax.Array]:
+    """Give all samples in order, as much at a time as may be on the device.
+
+    Args:
+      samples: what `place` gave.
+      multiple: of which a slab's length is one, but for the last's.
+    """
+    if isinstance(samples, jax.Array):
+        yield samples
+        return
+    total = samples.shape[0]
+    length = max(samples.budget // 2 // _row_bytes(samples) // multiple, 1) * multiple
+    for start in range(0, total, length):
+        yield samples[start : start + length]
 
 
 def steps_per_chunk(total: int, most: int) -> int:
@@ -118,6 +150,36 @@ def steps_per_chunk(total: int, most: int) -> int:
     return math.ceil(total / math.ceil(total / most))
 
 
-def _upload(inputs: np.ndarray, indices: np.ndarray, steps: slice) -> Chunk:
-    local = np.arange(indices.size, dtype=np.int32).reshape(indices.shape)
-    return Chunk(jax.device_put(inputs[indices.ravel()]), jax.device_put(local), steps)
+def _streamed(samples: Streamed, indices: np.ndarray, most: int) -> Iterator[Chunk]:
+    total, batch = indices.shape
+    if not total:
+        return
+    affordable = samples.budget // 2 // (batch * _row_bytes(samples))
+    length = steps_per_chunk(total, min(most, max(affordable, 1)))
+    start = 0
+    pending: Chunk | None = None
+    for rows in _read_ahead(samples.inputs, indices, length):
+        steps = slice(start, start + rows.shape[0])
+        start = steps.stop
+        local = np.arange(rows.shape[0] * batch, dtype=np.int32).reshape(-1, batch)
+        array = upload(rows.reshape(-1, *rows.shape[2:]), samples.sharding)
+        if pending is not None:
+            yield pending
+        pending = Chunk(array, jnp.asarray(local), steps)
+    if pending is not None:
+        yield pending
+
+
+def _read_ahead(inputs: np.ndarray, indices: np.ndarray, length: int) -> Iterator[np.ndarray]:
+    """The samples of ``length`` steps at a time, ``[s, b, ...]``, read by threads beforehand."""
+    import grain
+
+    steps = grain.MapDataset.range(len(indices)).map(lambda step: inputs[indices[step]])
+    read = steps.to_iter_dataset(
+        grain.ReadOptions(num_threads=_READERS, prefetch_buffer_size=length)
+    )
+    yield from read.batch(length, drop_remainder=False)
+
+
+def _row_bytes(samples: Streamed) -> int:
+    return max(samples.inputs.nbytes // len(samples.inputs), 1)

@@ -16,6 +16,7 @@ import numpy as np
 
 from idc_jax import ops, selectors
 from idc_jax.annotate.questions import SKIP, Answers, Questions
+from idc_jax.data.residency import Samples, Streamed
 from idc_jax.data.views import Views
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.cluster_questions import ask_clusters
@@ -63,7 +64,7 @@ class _Setting(NamedTuple):
 
     model: Model
     views: Views
-    data: jax.Array
+    data: Samples
     num_clusters: int
     begin: Begin
     selector: str
@@ -76,7 +77,7 @@ class _Setting(NamedTuple):
 def build(
     model: Model,
     views: Views,
-    data: jax.Array,
+    data: Samples,
     *,
     num_clusters: int,
     begin: Begin,
@@ -91,7 +92,7 @@ def build(
     Args:
       model: with ``num_clusters`` outputs.
       views: ``strong`` fine-tunes, ``val`` embeds.
-      data: raw samples ``[n, ...]`` on the device.
+      data: raw samples ``[n, ...]``, images perhaps streamed.
       num_clusters: c.
       begin: gives the network's first variables.
       selector: a name of :func:`idc_jax.selectors.names`; ``"idc"`` is the paper's.
@@ -175,6 +176,7 @@ def _fit_head(
 def _plain_embeddings(setting: _Setting, outputs: Outputs) -> jax.Array:
     if setting.options.space == "input":
         data = setting.data
+        assert not isinstance(data, Streamed)
         return ops.normalize(data.reshape(data.shape[0], -1).astype(jnp.float32))
     instance = setting.options.space == "instance"
     return ops.normalize(outputs.instance if instance else outputs.embedding)

@@ -10,21 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from tqdm import tqdm
 
 from idc_jax import losses
-from idc_jax.data.residency import steps_per_chunk
+from idc_jax.data.residency import Samples, chunks, steps_per_chunk
 from idc_jax.data.views import Views, view_batch
-from idc_jax.errors import UserError
 from idc_jax.methods.base import Log
 from idc_jax.models.base import Model, Variables
+from idc_jax.train.finetune_options import FinetuneOptions, check_options, schedule
 from idc_jax.train.loop import epoch_indices
+from idc_jax.train.parallel import mesh_of, replicate, split
+
+__all__ = ["UNASKED", "Evidence", "FinetuneOptions", "check_options", "finetune", "schedule"]
 
 # Values of `Evidence.choice` beside a cluster id, NONE_OF_THESE and SKIP.
 UNASKED = -3
@@ -32,48 +36,6 @@ UNASKED = -3
 # Steps of one compiled scan: the progress bar moves this often.
 _CHUNK = 50
 _UNLABELLED_RATIO = 5
-
-
-class FinetuneOptions(NamedTuple):
-    """How to fine-tune. The defaults are the paper's.
-
-    Attributes:
-      epochs: passes over the answers; one is floor(answers / batch_size) steps.
-      batch_size: answered samples per step, capped at the answers there are; the regularisation
-        sees five times as many samples of the whole data set.
-      min_steps: at least so many steps, however few answers there are.
-      learning_rate: Adam's.
-      weight_decay: L2, added to the gradient (coupled), as PyTorch's Adam has it.
-      positive_weight: of L_pos.
-      negative_weight: of L_neg.
-      regularisation_weight: of L_reg.
-      balanced: average L_pos and L_reg within each class first, as the published code does.
-      negative: ``"sampled"`` draws one rejected cluster per step, ``"mean"`` takes all.
-      pseudo_labels: what L_reg learns from: ``"threshold"``, the network's own predictions above
-        the threshold (the paper); ``"store"``, the published code's memory of them; ``"graph"``,
-        the answers spread over the neighbour graph, as soft targets.
-      threshold: τ of the confident.
-      quota: share of a batch that one step may add to the store.
-      exclude_queried: keep answered samples out of L_reg, so that no pseudo-label contradicts
-        an answer.
-      regularise_from: share of the steps before L_reg sets in (0.5 for ProPos in the paper).
-    """
-
-    epochs: int = 100
-    batch_size: int = 100
-    min_steps: int = 0
-    learning_rate: float = 1e-4
-    weight_decay: float = 1e-4
-    positive_weight: float = 1.0
-    negative_weight: float = 1.0
-    regularisation_weight: float = 1.0
-    balanced: bool = False
-    negative: Literal["sampled", "mean"] = "sampled"
-    pseudo_labels: Literal["threshold", "store", "graph"] = "threshold"
-    threshold: float = 0.99
-    quota: float = 0.2
-    exclude_queried: bool = True
-    regularise_from: float = 0.0
 
 
 class Evidence(NamedTuple):
@@ -97,23 +59,20 @@ class _Carry(NamedTuple):
     store: jax.Array
 
 
-def check_options(options: FinetuneOptions) -> None:
-    """Refuse options that cannot be trained with.
+class _Program(NamedTuple):
+    """What a step is compiled for."""
 
-    Raises:
-      UserError: naming the option, what it is and what would do.
-    """
-    for name in ("epochs", "batch_size"):
-        if getattr(options, name) < 1:
-            raise UserError(f"finetune.{name} is {getattr(options, name)}; 1 or more would do")
-    if not options.learning_rate > 0:
-        raise UserError(f"finetune.learning_rate is {options.learning_rate}; it must be above 0")
-    choices = {"negative": ("sampled", "mean"), "pseudo_labels": ("threshold", "store", "graph")}
-    for name, known in choices.items():
-        if getattr(options, name) not in known:
-            raise UserError(
-                f"finetune.{name} is {getattr(options, name)!r}; one of {', '.join(known)} would do"
-            )
+    model: Model
+    views: Views
+    options: FinetuneOptions
+    mesh: Mesh | None
+
+
+class _Shown(NamedTuple):
+    """Some samples of a step ``[b]``: their indices in the data and in the array at hand."""
+
+    samples: jax.Array
+    rows: jax.Array
 
 
 def make_optimizer(options: FinetuneOptions) -> optax.GradientTransformation:
@@ -135,7 +94,7 @@ def finetune(
     key: jax.Array,
     model: Model,
     views: Views,
-    data: jax.Array,
+    data: Samples,
     variables: Variables,
     evidence: Evidence,
     store: jax.Array,
@@ -150,12 +109,12 @@ def finetune(
       key: fixes batches, views and sampled negatives.
       model: the network.
       views: ``strong`` trains, ``val`` makes pseudo-labels.
-      data: raw samples ``[n, ...]``.
-      variables: the network so far.
+      data: raw samples ``[n, ...]``, on a device, on each device of a mesh, or streamed.
+      variables: the network so far; it is left as it is.
       evidence: the answers.
       store: int32 ``[n]``, pseudo-labels of ``pseudo_labels="store"``.
       options: how.
-      log: called with the mean losses of every fifty steps.
+      log: called with the mean losses of fifty steps at most.
       progress: show a bar.
 
     Returns:
@@ -166,48 +125,62 @@ def finetune(
         return variables, store, {}
     steps, batch = schedule(len(answered), options)
     plan_key, run_key = jax.random.split(key)
-    labelled, unlabelled = _plan(plan_key, answered, data.shape[0], steps, batch)
-    optimizer = make_optimizer(options)
-    carry = _Carry(variables, optimizer.init(variables["params"]), store)
-    chunk = steps_per_chunk(steps, _CHUNK)
-    info: dict[str, float] = {}
+    samples = _plan(plan_key, answered, data.shape[0], steps, batch)
+    keys = _step_keys(run_key, steps)
+    regularise = jnp.arange(steps) >= options.regularise_from * steps
+    program = _Program(model, views, options, mesh_of(data))
+    carry = _start(program, variables, store)
     with tqdm(total=steps, desc="fine-tuning", unit="step", disable=not progress) as bar:
-        for start in range(0, steps, chunk):
-            part = slice(start, min(start + chunk, steps))
-            regularise = jnp.arange(part.start, part.stop) >= options.regularise_from * steps
-            carry, means = _run(
-                jax.random.fold_in(run_key, start),
-                carry,
-                data,
-                evidence,
-                (labelled[part], unlabelled[part], regularise),
-                model=model,
-                views=views,
-                options=options,
-            )
-            info = {name: float(value) for name, value in means.items()}
-            log({"phase": "finetune", "step": part.stop, "steps": steps, **info})
-            bar.update(part.stop - part.start)
-            bar.set_postfix(loss=f"{info['loss']:.3f}")
+        pending, info = None, {}
+        for chunk in chunks(data, samples, _CHUNK):
+            part = chunk.steps
+            shown = _Shown(samples[part], chunk.indices)
+            plan = (shown, regularise[part], keys[part])
+            carry, means = _run(carry, chunk.array, evidence, plan, program=program, batch=batch)
+            # One call late: the device is at work on the next while the host reads.
+            info = _report(log, bar, steps, pending)
+            pending = (part.stop, means)
+        info = _report(log, bar, steps, pending)
     return carry.variables, carry.store, info
 
 
-def schedule(num_answers: int, options: FinetuneOptions) -> tuple[int, int]:
-    """Steps in all and answered samples per step."""
-    batch = min(options.batch_size, num_answers)
-    return max(options.epochs * (num_answers // batch), options.min_steps), batch
+def _start(program: _Program, variables: Variables, store: jax.Array) -> _Carry:
+    """The first carry: copies, since every run of steps gives up the buffers it began with."""
+    variables, store = jax.device_put((variables, store), may_alias=False)
+    opt_state = make_optimizer(program.options).init(variables["params"])
+    return replicate(_Carry(variables, opt_state, store), program.mesh)
+
+
+def _report(
+    log: Log, bar: tqdm, steps: int, pending: tuple[int, dict[str, jax.Array]] | None
+) -> dict[str, float]:
+    if pending is None:
+        return {}
+    step, means = pending
+    info = {name: float(value) for name, value in means.items()}
+    log({"phase": "finetune", "step": step, "steps": steps, **info})
+    bar.update(step - bar.n)
+    bar.set_postfix(loss=f"{info['loss']:.3f}")
+    return info
 
 
 def _plan(
     key: jax.Array, answered: np.ndarray, num_samples: int, steps: int, batch: int
-) -> tuple[jax.Array, jax.Array]:
-    """Who is in which step: samples ``[steps, b]`` with answers, ``[steps, 5b]`` of all."""
+) -> jax.Array:
+    """Who is in which step ``[steps, b + 5b]``: samples with answers, and then samples of all."""
     first, second = jax.random.split(key)
     unlabelled_batch = min(_UNLABELLED_RATIO * batch, num_samples)
-    return (
-        jnp.asarray(answered)[_repeat_epochs(first, len(answered), batch, steps)],
-        _repeat_epochs(second, num_samples, unlabelled_batch, steps),
-    )
+    labelled = jnp.asarray(answered)[_repeat_epochs(first, len(answered), batch, steps)]
+    unlabelled = _repeat_epochs(second, num_samples, unlabelled_batch, steps)
+    return jnp.concatenate([labelled, unlabelled], axis=1)
+
+
+def _step_keys(key: jax.Array, steps: int) -> jax.Array:
+    """A key for each step ``[steps]``, the same however the steps are grouped."""
+    length = steps_per_chunk(steps, _CHUNK)
+    starts = range(0, steps, length)
+    groups = [(jax.random.fold_in(key, s), min(length, steps - s)) for s in starts]
+    return jnp.concatenate([jax.random.split(*group) for group in groups])
 
 
 def _repeat_epochs(key: jax.Array, count: int, batch: int, steps: int) -> jax.Array:
@@ -218,130 +191,153 @@ def _repeat_epochs(key: jax.Array, count: int, batch: int, steps: int) -> jax.Ar
     return jnp.concatenate(orders)[:steps]
 
 
-@partial(jax.jit, static_argnames=("model", "views", "options"), donate_argnames="carry")
-def _run(key, carry, data, evidence, plan, *, model, views, options):  # type: ignore[no-untyped-def]
-    """One compiled scan over the steps of ``plan``."""
-    optimizer = make_optimizer(options)
-    step = _make_step(model, views, options, optimizer, data, evidence)
-    keys = jax.random.split(key, plan[0].shape[0])
-    carry, infos = jax.lax.scan(step, carry, (plan, keys))
-    return carry, jax.tree.map(jnp.mean, infos)
-
-
-def _make_step(
-    model: Model,
-    views: Views,
-    options: FinetuneOptions,
-    optimizer: optax.GradientTransformation,
-    data: jax.Array,
+@partial(jax.jit, static_argnames=("program", "batch"), donate_argnames="carry")
+def _run(
+    carry: _Carry,
+    array: jax.Array,
     evidence: Evidence,
-) -> Callable:
-    def step(carry, xs):  # type: ignore[no-untyped-def]
-        (labelled, unlabelled, regularise), key = xs
+    plan: tuple[_Shown, jax.Array, jax.Array],
+    *,
+    program: _Program,
+    batch: int,
+) -> tuple[_Carry, dict[str, jax.Array]]:
+    """One compiled scan over the steps of ``plan``, whose first ``batch`` samples have answers."""
+    optimizer = make_optimizer(program.options)
+
+    def step(carry: _Carry, xs: tuple) -> tuple[_Carry, dict[str, jax.Array]]:
+        shown, regularise, key = xs
+        labelled = jax.tree.map(lambda a: a[:batch], shown)
+        unlabelled = jax.tree.map(lambda a: a[batch:], shown)
         pseudo_key, loss_key = jax.random.split(key)
-        store, pseudo = _pseudo_labels(
-            pseudo_key, model, views, options, data, carry, unlabelled, evidence
-        )
+        store, pseudo = _pseudo_labels(pseudo_key, program, array, carry, unlabelled, evidence)
 
         def loss(params):  # type: ignore[no-untyped-def]
-            return _losses(
-                loss_key,
-                model,
-                views,
-                options,
-                data,
-                {**carry.variables, "params": params},
-                evidence,
-                labelled,
-                unlabelled,
-                pseudo,
-                regularise.astype(jnp.float32),
+            variables = {**carry.variables, "params": params}
+            terms, moved = _terms(
+                loss_key, program, array, variables, evidence, labelled, (unlabelled, pseudo)
             )
+            return _total(terms, program.options, regularise), (terms, moved)
 
-        (total, (info, moved)), grads = jax.value_and_grad(loss, has_aux=True)(
+        (total, (terms, moved)), grads = jax.value_and_grad(loss, has_aux=True)(
             carry.variables["params"]
         )
         updates, opt_state = optimizer.update(grads, carry.opt_state, carry.variables["params"])
         params = optax.apply_updates(carry.variables["params"], updates)
-        return _Carry({**moved, "params": params}, opt_state, store), {"loss": total, **info}
+        return _Carry({**moved, "params": params}, opt_state, store), {"loss": total, **terms}
 
-    return step
+    carry, infos = jax.lax.scan(step, carry, plan)
+    return carry, jax.tree.map(jnp.mean, infos)
 
 
-def _pseudo_labels(key, model, views, options, data, carry, unlabelled, evidence):  # type: ignore[no-untyped-def]
+def _pseudo_labels(
+    key: jax.Array,
+    program: _Program,
+    array: jax.Array,
+    carry: _Carry,
+    unlabelled: _Shown,
+    evidence: Evidence,
+) -> tuple[jax.Array, jax.Array]:
     """The store after this batch, and the batch's pseudo-labels ``[5b]`` (-1 for none)."""
+    options = program.options
     if options.pseudo_labels == "graph":
-        return carry.store, jnp.argmax(evidence.targets[unlabelled], axis=-1)
-    shown = view_batch(views.val, key, data[unlabelled])
-    probs = jax.nn.softmax(model.apply(carry.variables, shown, False)[0].logits)
+        return carry.store, jnp.argmax(evidence.targets[unlabelled.samples], axis=-1)
+    shown = split(view_batch(program.views.val, key, array[unlabelled.rows]), program.mesh)
+    probs = jax.nn.softmax(program.model.apply(carry.variables, shown, False)[0].logits)
     if options.pseudo_labels == "threshold":
         return carry.store, losses.confident_labels(probs, threshold=options.threshold)
     store = losses.update_pseudo_labels(
         carry.store,
-        unlabelled,
+        unlabelled.samples,
         probs,
-        jnp.ones(unlabelled.shape, bool),
+        jnp.ones(unlabelled.samples.shape, bool),
         fraction=options.quota,
         threshold=options.threshold,
     )
-    return store, store[unlabelled]
+    return store, store[unlabelled.samples]
 
 
-def _losses(  # type: ignore[no-untyped-def]
-    key, model, views, options, data, variables, evidence, labelled, unlabelled, pseudo, regularise
-):
+def _terms(
+    key: jax.Array,
+    program: _Program,
+    array: jax.Array,
+    variables: Variables,
+    evidence: Evidence,
+    labelled: _Shown,
+    pseudo: tuple[_Shown, jax.Array],
+) -> tuple[dict[str, jax.Array], Variables]:
+    """The three losses, not yet weighted, and the moved statistics."""
     keys = jax.random.split(key, 4)
-    choice = evidence.choice[labelled]
-    logits, valid, rows, variables = _forward_subset(
-        keys[0], model, views, data, variables, labelled, choice >= 0
-    )
-    positive = losses.positive(logits, evidence.choice[rows], valid, balanced=options.balanced)
-    logits, valid, rows, variables = _forward_subset(
-        keys[1], model, views, data, variables, labelled, choice == -1
-    )
-    candidates = jnp.where(evidence.rejected[rows], jnp.arange(logits.shape[-1]), -1)
-    draw = keys[2] if options.negative == "sampled" else None
+    forward = partial(_forward_subset, program=program, array=array)
+    choice = evidence.choice[labelled.samples]
+    logits, valid, picked, variables = forward(keys[0], variables, labelled, choice >= 0)
+    named = evidence.choice[labelled.samples[picked]]
+    positive = losses.positive(logits, named, valid, balanced=program.options.balanced)
+    logits, valid, picked, variables = forward(keys[1], variables, labelled, choice == -1)
+    rejected = evidence.rejected[labelled.samples[picked]]
+    candidates = jnp.where(rejected, jnp.arange(logits.shape[-1]), -1)
+    draw = keys[2] if program.options.negative == "sampled" else None
     negative = losses.negative(logits, candidates, valid, key=draw)
+    regularisation, variables = _regularisation(
+        keys[3], forward, variables, evidence, *pseudo, program.options
+    )
+    terms = {"positive": positive, "negative": negative, "regularisation": regularisation}
+    return terms, {name: value for name, value in variables.items() if name != "params"}
+
+
+def _regularisation(
+    key: jax.Array,
+    forward: Callable,
+    variables: Variables,
+    evidence: Evidence,
+    unlabelled: _Shown,
+    pseudo: jax.Array,
+    options: FinetuneOptions,
+) -> tuple[jax.Array, Variables]:
     usable = pseudo >= 0
     if options.exclude_queried:
-        usable &= evidence.choice[unlabelled] < -1
-    logits, valid, rows, variables = _forward_subset(
-        keys[3], model, views, data, variables, unlabelled, usable, also=pseudo
-    )
-    rows, pseudo = rows
+        usable &= evidence.choice[unlabelled.samples] < -1
+    logits, valid, picked, variables = forward(key, variables, unlabelled, usable)
     if options.pseudo_labels == "graph":
-        soft = optax.softmax_cross_entropy(logits, evidence.targets[rows])
-        regularisation = losses.masked_mean(soft, valid)
-    else:
-        # The paper's 1/N counts the whole batch, confident or not.
-        share = 1.0 if options.balanced else jnp.mean(usable)
-        regularisation = share * losses.regularisation(
-            logits, pseudo, valid, balanced=options.balanced
-        )
-    info = {"positive": positive, "negative": negative, "regularisation": regularisation}
-    total = (
-        options.positive_weight * positive
-        + options.negative_weight * negative
-        + options.regularisation_weight * regularise * regularisation
+        targets = evidence.targets[unlabelled.samples[picked]]
+        return losses.masked_mean(optax.softmax_cross_entropy(logits, targets), valid), variables
+    # The paper's 1/N counts the whole batch, confident or not.
+    share = 1.0 if options.balanced else jnp.mean(usable)
+    value = losses.regularisation(logits, pseudo[picked], valid, balanced=options.balanced)
+    return share * value, variables
+
+
+def _total(
+    terms: dict[str, jax.Array], options: FinetuneOptions, regularise: jax.Array
+) -> jax.Array:
+    return (
+        options.positive_weight * terms["positive"]
+        + options.negative_weight * terms["negative"]
+        + options.regularisation_weight * regularise.astype(jnp.float32) * terms["regularisation"]
     )
-    return total, (info, {k: v for k, v in variables.items() if k != "params"})
 
 
-def _forward_subset(key, model, views, data, variables, rows, member, also=None):  # type: ignore[no-untyped-def]
-    """The strong view of the rows that are members, padded by repeating them.
+def _forward_subset(
+    key: jax.Array,
+    variables: Variables,
+    shown: _Shown,
+    member: jax.Array,
+    *,
+    program: _Program,
+    array: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array, Variables]:
+    """The strong view of the samples that are members, padded by repeating them.
 
     Returns:
-      Logits ``[b, c]``, which of them count ``[b]``, their samples ``[b]`` (with ``also`` in the
-      same order, where given), and the variables with BatchNorm's averages moved.
+      Logits ``[b, c]``, which of them count ``[b]``, where in ``shown`` they are from ``[b]``, and
+      the variables with BatchNorm's averages moved.
     """
     count = jnp.sum(member)
     order = jnp.argsort(~member, stable=True)
-    place = jnp.arange(rows.shape[0])
+    place = jnp.arange(member.shape[0])
     picked = order[place % jnp.maximum(count, 1)]
-    chosen = rows[picked]
-    shown = view_batch(views.strong, key, data[chosen])
-    outputs, moved = model.apply(variables, shown, True)
+    raw = array[shown.rows[picked]]
+    seen = split(view_batch(program.views.strong, key, raw), program.mesh)
+    outputs, moved = program.model.apply(variables, seen, True)
     # An empty subset must not move the averages.
     kept = jax.tree.map(lambda new, old: jnp.where(count > 0, new, old), moved, variables)
-    samples = chosen if also is None else (chosen, also[picked])
-    return outputs.logits, place < count, samples, kept
+    return outputs.logits, place < count, picked, kept

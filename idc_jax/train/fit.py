@@ -7,18 +7,22 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
+from idc_jax.data.residency import Samples, chunks
 from idc_jax.data.views import View, view_batch
 from idc_jax.models.base import Model, Variables
+from idc_jax.train.parallel import mesh_of, replicate, split
+
+_Carry = tuple[Variables, optax.OptState]
 
 
-@partial(jax.jit, static_argnames=("model", "view", "steps", "batch_size", "head_only"))
 def fit_targets(
     key: jax.Array,
     model: Model,
     view: View,
     variables: Variables,
-    data: jax.Array,
+    data: Samples,
     targets: jax.Array,
     *,
     steps: int,
@@ -43,13 +47,61 @@ def fit_targets(
     Returns:
       The fitted variables and the mean loss of each step ``[steps]``.
     """
-    optimizer = optax.adamw(optax.cosine_decay_schedule(learning_rate, steps), weight_decay=1e-4)
+    mesh = mesh_of(data)
+    optimizer = _optimizer(learning_rate, steps)
+    carry = replicate((variables, optimizer.init(variables["params"])), mesh)
+    chosen, keys = _draw(key, steps, batch_size, data.shape[0])
+    losses = []
+    for chunk in chunks(data, chosen):
+        plan = (chunk.indices, chosen[chunk.steps], keys[chunk.steps])
+        carry, part = _fit(
+            carry,
+            chunk.array,
+            targets,
+            plan,
+            model=model,
+            view=view,
+            schedule=(learning_rate, steps),
+            head_only=head_only,
+            mesh=mesh,
+        )
+        losses.append(part)
+    return carry[0], jnp.concatenate(losses)
 
-    def step(carry, step_key):  # type: ignore[no-untyped-def]
+
+def _optimizer(learning_rate: float, steps: int) -> optax.GradientTransformation:
+    return optax.adamw(optax.cosine_decay_schedule(learning_rate, steps), weight_decay=1e-4)
+
+
+@partial(jax.jit, static_argnames=("steps", "batch_size", "num_samples"))
+def _draw(
+    key: jax.Array, steps: int, batch_size: int, num_samples: int
+) -> tuple[jax.Array, jax.Array]:
+    """The samples of each step ``[steps, b]``, and a key for its views ``[steps]``."""
+    draw_keys, view_keys = jax.vmap(jax.random.split)(jax.random.split(key, steps)).T
+    draw = partial(jax.random.randint, shape=(batch_size,), minval=0, maxval=num_samples)
+    return jax.vmap(draw)(draw_keys), view_keys
+
+
+@partial(jax.jit, static_argnames=("model", "view", "schedule", "head_only", "mesh"))
+def _fit(
+    carry: _Carry,
+    array: jax.Array,
+    targets: jax.Array,
+    plan: tuple[jax.Array, jax.Array, jax.Array],
+    *,
+    model: Model,
+    view: View,
+    schedule: tuple[float, int],
+    head_only: bool,
+    mesh: Mesh | None,
+) -> tuple[_Carry, jax.Array]:
+    optimizer = _optimizer(*schedule)
+
+    def step(carry: _Carry, xs: tuple) -> tuple[_Carry, jax.Array]:
         variables, opt_state = carry
-        draw_key, view_key = jax.random.split(step_key)
-        chosen = jax.random.randint(draw_key, (batch_size,), 0, data.shape[0])
-        shown = view_batch(view, view_key, data[chosen])
+        rows, chosen, view_key = xs
+        shown = split(view_batch(view, view_key, array[rows]), mesh)
 
         def loss(params):  # type: ignore[no-untyped-def]
             outputs, moved = model.apply({**variables, "params": params}, shown, not head_only)
@@ -62,9 +114,7 @@ def fit_targets(
         params = optax.apply_updates(variables["params"], updates)
         return ({**moved, "params": params}, opt_state), value
 
-    start = (variables, optimizer.init(variables["params"]))
-    (variables, _), losses = jax.lax.scan(step, start, jax.random.split(key, steps))
-    return variables, losses
+    return jax.lax.scan(step, carry, plan)
 
 
 def _only_cluster_head(updates: dict) -> dict:

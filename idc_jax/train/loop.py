@@ -1,4 +1,4 @@
-"""Epochs over device-resident data: who is in which batch, and the network over everything."""
+"""Epochs over raw samples: who is in which batch, and the network over everything."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
+from idc_jax.data.residency import Samples, slabs
 from idc_jax.data.views import View, view_batch
 from idc_jax.models.base import Model, Outputs, Variables
+from idc_jax.train.parallel import gather, mesh_of, replicate, split
 
 
 @partial(jax.jit, static_argnames=("num_samples", "batch_size"))
@@ -29,9 +32,8 @@ def steps_per_epoch(num_samples: int, batch_size: int) -> int:
     return num_samples // min(batch_size, num_samples)
 
 
-@partial(jax.jit, static_argnames=("model", "view", "block"))
 def run_network(
-    model: Model, variables: Variables, view: View, data: jax.Array, *, block: int = 512
+    model: Model, variables: Variables, view: View, data: Samples, *, block: int = 512
 ) -> Outputs:
     """The evaluated network's outputs for all samples, in order.
 
@@ -45,12 +47,23 @@ def run_network(
     Returns:
       :class:`Outputs` of ``[n, ...]`` arrays.
     """
+    mesh = mesh_of(data)
+    variables = replicate(variables, mesh)
+    parts = [_run(model, variables, view, slab, block, mesh) for slab in slabs(data, block)]
+    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
+
+
+@partial(jax.jit, static_argnames=("model", "view", "block", "mesh"))
+def _run(
+    model: Model, variables: Variables, view: View, data: jax.Array, block: int, mesh: Mesh | None
+) -> Outputs:
     num_samples = data.shape[0]
     block = min(block, num_samples)
 
     def outputs(raw: jax.Array) -> Outputs:
         # A deterministic view ignores its key; any will do.
-        return model.apply(variables, view_batch(view, jax.random.key(0), raw), False)[0]
+        shown = split(view_batch(view, jax.random.key(0), raw), mesh)
+        return gather(model.apply(variables, shown, False)[0], mesh)
 
     whole = num_samples // block
     head = data[: whole * block].reshape(whole, block, *data.shape[1:])

@@ -5,9 +5,10 @@ options that pay on data whose pixels or features already say who is near whom: 
 one of a sample's nearest neighbours, and the assignments of a pair may be pulled together (Van
 Gansbeke et al., "SCAN", 2020).
 
-An epoch is one compiled scan over data that is on the device; nothing waits for the host inside.
-Every epoch's randomness is ``fold_in(key, epoch)``, so a resumed run equals one that was never
-interrupted.
+An epoch is one compiled scan over data that is on the device, and a few where the data are
+streamed; nothing waits for the host inside. Every epoch's randomness is ``fold_in(key, epoch)``,
+so a resumed run equals one that was never interrupted. On a mesh of devices each step's batch is
+split over them, and all else about the result stays; see :mod:`idc_jax.train.parallel`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from tqdm import tqdm
 
+from idc_jax.data.residency import Samples, Streamed, chunks
 from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.losses.contrastive import ContrastiveTerms, contrastive_terms
@@ -29,52 +32,22 @@ from idc_jax.methods.base import Log
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.ops.neighbors import knn
 from idc_jax.train.loop import epoch_indices, run_network, steps_per_epoch
+from idc_jax.train.parallel import mesh_of, replicate, split
+from idc_jax.train.pretrain_options import PretrainOptions, check_options, searches_neighbors
+
+__all__ = [
+    "PretrainOptions",
+    "PretrainState",
+    "Pretraining",
+    "build",
+    "check_options",
+    "make_optimizer",
+    "pretrain",
+    "searches_neighbors",
+]
 
 # A cluster below this part of its even share counts as dead, as the collapse watch has it.
 LIVE_SHARE = 0.01
-
-
-class PretrainOptions(NamedTuple):
-    """How to pre-train.
-
-    Attributes:
-      epochs: passes over the data.
-      batch_size: samples per step, each in two views; capped at the data's size.
-      learning_rate: AdamW's highest, after a linear warm-up; falls to 0 along a cosine.
-      weight_decay: AdamW's, decoupled.
-      warmup: share of all steps over which the learning rate rises.
-      instance_weight: weight of the instance-level contrast.
-      cluster_weight: weight of the cluster-level contrast.
-      entropy_weight: weight of the term that keeps the clusters even.
-      agreement_weight: weight of the assignments' agreement within a pair (SCAN's).
-      cluster_start: share of the epochs before the cluster head's three terms set in.
-      instance_temperature: of the instance-level contrast.
-      cluster_temperature: of the cluster-level contrast.
-      neighbors: a positive may come from this many nearest neighbours; 0 for views of the
-        sample itself only.
-      neighbor_start: share of the epochs after which neighbours are taken, by the embedding at
-        that moment and again every ``neighbor_every`` epochs. 0 takes the input's own
-        neighbours from the first step on.
-      neighbor_every: epochs between two searches.
-      neighbor_share: how often the positive is a neighbour, where neighbours are taken.
-    """
-
-    epochs: int = 200
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    warmup: float = 0.05
-    instance_weight: float = 1.0
-    cluster_weight: float = 1.0
-    entropy_weight: float = 1.0
-    agreement_weight: float = 0.0
-    cluster_start: float = 0.0
-    instance_temperature: float = 0.5
-    cluster_temperature: float = 1.0
-    neighbors: int = 0
-    neighbor_start: float = 0.5
-    neighbor_every: int = 10
-    neighbor_share: float = 0.5
 
 
 class PretrainState(NamedTuple):
@@ -94,20 +67,25 @@ class PretrainState(NamedTuple):
     neighbors: jax.Array
 
 
+_Carry = tuple[Variables, optax.OptState]
+# The losses by name and the clusters' counts [c], summed over steps.
+_Sums = tuple[dict[str, jax.Array], jax.Array]
+
+
 class Pretraining(NamedTuple):
     """The pieces, for whoever drives the epochs himself.
 
     Attributes:
       init: ``(key, data [n, ...]) -> state``.
-      run_epoch: ``(key, state, data, indices [steps, b]) -> (state, info)``, compiled, with the
-        old state's buffers given up. ``key`` is the run's, not the epoch's; ``info`` holds scalars
-        that are still on the device.
+      run_epoch: ``(key, state, data, indices [steps, b]) -> (state, info)``, with the buffers of
+        the old state's network and optimiser given up. ``key`` is the run's, not the epoch's;
+        ``info`` holds scalars that are still on the device.
       refresh: ``(state, data) -> state`` with the neighbours of the present embedding.
     """
 
-    init: Callable[[jax.Array, jax.Array], PretrainState]
+    init: Callable[[jax.Array, Samples], PretrainState]
     run_epoch: Callable[..., tuple[PretrainState, dict[str, jax.Array]]]
-    refresh: Callable[[PretrainState, jax.Array], PretrainState]
+    refresh: Callable[[PretrainState, Samples], PretrainState]
 
 
 def build(model: Model, views: Views, options: PretrainOptions, num_samples: int) -> Pretraining:
@@ -118,25 +96,34 @@ def build(model: Model, views: Views, options: PretrainOptions, num_samples: int
     """
     check_options(options, num_samples)
 
-    def init(key: jax.Array, data: jax.Array) -> PretrainState:
-        state = _init(model, views, options, key, data)
+    def init(key: jax.Array, data: Samples) -> PretrainState:
+        state = _init(model, views, options, num_samples, key, data[:2])
         if options.neighbors and options.neighbor_start == 0:
-            values = jax.lax.map(lambda raw: views.val(jax.random.key(0), raw), data)
-            return state._replace(neighbors=_search(values, options))
+            return state._replace(neighbors=_search(_seen(views, data), options))
         return state
 
-    def refresh(state: PretrainState, data: jax.Array) -> PretrainState:
+    def refresh(state: PretrainState, data: Samples) -> PretrainState:
         found = run_network(model, state.variables, views.val, data)
         return state._replace(neighbors=_search(found.embedding, options))
 
     return Pretraining(init, partial(_run_epoch, model, views, options), refresh)
 
 
+def _seen(views: Views, data: Samples) -> jax.Array:
+    """What the network is shown of each sample."""
+    if isinstance(data, Streamed):
+        raise UserError(
+            "pretrain.neighbor_start is 0, which compares the samples themselves, and they do not "
+            "fit on the device; raise it above 0, or raise data.device_gigabytes"
+        )
+    return jax.lax.map(lambda raw: views.val(jax.random.key(0), raw), data)
+
+
 def pretrain(
     key: jax.Array,
     model: Model,
     views: Views,
-    data: jax.Array,
+    data: Samples,
     options: PretrainOptions,
     *,
     log: Log,
@@ -150,7 +137,8 @@ def pretrain(
       key: fixes everything: initialisation, batches, views.
       model: the network; its cluster head has as many outputs as clusters are wanted.
       views: ``weak`` trains, ``val`` embeds for the neighbour search.
-      data: raw samples ``[n, ...]``, uint8 images or float32 features, resident on the device.
+      data: raw samples ``[n, ...]``, uint8 images or float32 features, on a device, on each
+        device of a mesh, or streamed.
       options: how.
       log: called after each epoch with the losses, ``live_clusters`` (those with a fair share of
         at least 1 %) and ``assignment_entropy`` (1 where the clusters are even).
@@ -194,16 +182,6 @@ def pretrain(
     return state
 
 
-def searches_neighbors(options: PretrainOptions, epoch: int) -> bool:
-    """Whether neighbours are looked for before ``epoch`` (from 0)."""
-    if not options.neighbors:
-        return False
-    since = epoch - round(options.neighbor_start * options.epochs)
-    if options.neighbor_start == 0 and since == 0:
-        return False
-    return since >= 0 and since % options.neighbor_every == 0
-
-
 def make_optimizer(options: PretrainOptions, num_samples: int) -> optax.GradientTransformation:
     """AdamW with a linear warm-up and a cosine to zero over the whole run."""
     steps = steps_per_epoch(num_samples, options.batch_size) * options.epochs
@@ -213,60 +191,91 @@ def make_optimizer(options: PretrainOptions, num_samples: int) -> optax.Gradient
     return optax.adamw(schedule, weight_decay=options.weight_decay)
 
 
-def check_options(options: PretrainOptions, num_samples: int) -> None:
-    """Refuse options that cannot be trained with.
-
-    Raises:
-      UserError: naming the option, what it is and what would do.
-    """
-    if num_samples < 2:
-        raise UserError(f"pre-training needs at least 2 samples; there are {num_samples}")
-    for name in ("epochs", "batch_size", "neighbor_every"):
-        if getattr(options, name) < 1:
-            raise UserError(f"pretrain.{name} is {getattr(options, name)}; 1 or more would do")
-    for name in ("learning_rate", "instance_temperature", "cluster_temperature"):
-        if not getattr(options, name) > 0:
-            raise UserError(f"pretrain.{name} is {getattr(options, name)}; it has to be above 0")
-
-
-@partial(jax.jit, static_argnames=("model", "views", "options"))
+@partial(jax.jit, static_argnames=("model", "views", "options", "num_samples"))
 def _init(
-    model: Model, views: Views, options: PretrainOptions, key: jax.Array, data: jax.Array
+    model: Model,
+    views: Views,
+    options: PretrainOptions,
+    num_samples: int,
+    key: jax.Array,
+    raw: jax.Array,
 ) -> PretrainState:
-    sample = view_batch(views.weak, jax.random.key(0), data[:2])
-    variables = model.init(key, sample)
-    opt_state = make_optimizer(options, data.shape[0]).init(variables["params"])
-    alone = _only_self(data.shape[0], options)
+    variables = model.init(key, view_batch(views.weak, jax.random.key(0), raw))
+    opt_state = make_optimizer(options, num_samples).init(variables["params"])
+    alone = _only_self(num_samples, options)
     return PretrainState(variables, opt_state, jnp.int32(0), alone)
 
 
-# Compiled once per (network, views, options), however many runs share them.
-@partial(jax.jit, static_argnames=("model", "views", "options"), donate_argnames=("state",))
 def _run_epoch(
     model: Model,
     views: Views,
     options: PretrainOptions,
     key: jax.Array,
     state: PretrainState,
-    data: jax.Array,
+    data: Samples,
     indices: jax.Array,
 ) -> tuple[PretrainState, dict[str, jax.Array]]:
-    optimizer = make_optimizer(options, data.shape[0])
-    clusters_on = (state.epoch >= round(options.cluster_start * options.epochs)).astype(jnp.float32)
+    mesh = mesh_of(data)
+    state = replicate(state, mesh)
+    ids, keys = _pair_up(key, state.neighbors, indices, options.neighbor_share)
+    carry = (state.variables, state.opt_state)
+    sums = []
+    for chunk in chunks(data, ids):
+        carry, part = _run_steps(
+            carry,
+            state.epoch,
+            chunk.array,
+            (chunk.indices, ids[chunk.steps], keys[chunk.steps]),
+            model=model,
+            views=views,
+            options=options,
+            num_samples=data.shape[0],
+            mesh=mesh,
+        )
+        sums.append(part)
+    info = _summary(tuple(sums), indices.shape[0])
+    return PretrainState(*carry, state.epoch + 1, state.neighbors), info
 
-    def step(carry, xs):  # type: ignore[no-untyped-def]
+
+@jax.jit
+def _pair_up(
+    key: jax.Array, neighbors: jax.Array, indices: jax.Array, share: float
+) -> tuple[jax.Array, jax.Array]:
+    """What each step shows ``[steps, 2b]``, samples and then partners, and its key ``[steps]``."""
+    keys = jax.random.split(key, indices.shape[0])
+    partner_keys = jax.vmap(lambda k: jax.random.split(k, 3)[0])(keys)
+    partners = jax.vmap(_partners, (0, 0, None, None))(partner_keys, indices, neighbors, share)
+    return jnp.concatenate([indices, partners], axis=1), keys
+
+
+# Compiled once per (network, views, options), however many runs share them.
+@partial(
+    jax.jit,
+    static_argnames=("model", "views", "options", "num_samples", "mesh"),
+    donate_argnames=("carry",),
+)
+def _run_steps(
+    carry: _Carry,
+    epoch: jax.Array,
+    array: jax.Array,
+    plan: tuple[jax.Array, jax.Array, jax.Array],
+    *,
+    model: Model,
+    views: Views,
+    options: PretrainOptions,
+    num_samples: int,
+    mesh: Mesh | None,
+) -> tuple[_Carry, _Sums]:
+    optimizer = make_optimizer(options, num_samples)
+    clusters_on = (epoch >= round(options.cluster_start * options.epochs)).astype(jnp.float32)
+
+    def step(carry: _Carry, xs: tuple) -> tuple[_Carry, _Sums]:
         variables, opt_state = carry
-        chosen, step_key = xs
-        partner_key, first_key, second_key = jax.random.split(step_key, 3)
-        partners = _partners(partner_key, chosen, state.neighbors, options.neighbor_share)
-        first = view_batch(views.weak, first_key, data[chosen])
-        second = view_batch(views.weak, second_key, data[partners])
-        ids = jnp.concatenate([chosen, partners])
+        rows, ids, step_key = xs
+        shown = _two_views(views, step_key, array, rows, mesh)
 
         def loss(params):  # type: ignore[no-untyped-def]
-            outputs, moved = model.apply(
-                {**variables, "params": params}, jnp.concatenate([first, second]), True
-            )
+            outputs, moved = model.apply({**variables, "params": params}, shown, True)
             terms = _terms(outputs, ids, options)
             return _total(terms, options, clusters_on), (terms, outputs.logits, moved)
 
@@ -278,10 +287,27 @@ def _run_epoch(
         info = {"loss": total, **terms._asdict()}
         return ({**moved, "params": params}, opt_state), (info, _histogram(logits))
 
-    keys = jax.random.split(key, indices.shape[0])
-    carry, (infos, counts) = jax.lax.scan(step, (state.variables, state.opt_state), (indices, keys))
-    info = {**jax.tree.map(jnp.mean, infos), **_liveness(jnp.sum(counts, axis=0))}
-    return PretrainState(*carry, state.epoch + 1, state.neighbors), info
+    carry, sums = jax.lax.scan(step, carry, plan)
+    return carry, jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), sums)
+
+
+def _two_views(
+    views: Views, key: jax.Array, array: jax.Array, rows: jax.Array, mesh: Mesh | None
+) -> jax.Array:
+    """A view of each of ``rows``, its first half and its second with a key of their own."""
+    _, *keys = jax.random.split(key, 3)
+    halves = jnp.split(rows, 2)
+    shown = [
+        split(view_batch(views.weak, k, array[half]), mesh)
+        for k, half in zip(keys, halves, strict=True)
+    ]
+    return split(jnp.concatenate(shown), mesh)
+
+
+@partial(jax.jit, static_argnames="steps")
+def _summary(sums: tuple[_Sums, ...], steps: int) -> dict[str, jax.Array]:
+    infos, counts = jax.tree.map(lambda *parts: sum(parts), *sums)
+    return {**{name: value / steps for name, value in infos.items()}, **_liveness(counts)}
 
 
 def _terms(outputs: Outputs, ids: jax.Array, options: PretrainOptions) -> ContrastiveTerms:

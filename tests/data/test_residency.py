@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from idc_jax.data import Resident, Streamed, chunks, place, rows
+from idc_jax.data import Streamed, chunks, place, slabs
 from idc_jax.data.residency import steps_per_chunk
 from idc_jax.errors import UserError
 
@@ -11,13 +11,13 @@ INPUTS = np.random.default_rng(0).integers(0, 256, (50, 3, 3, 1), dtype=np.uint8
 INDICES = np.random.default_rng(1).integers(0, 50, (12, 5))
 
 
-def run(residency, indices):
+def run(samples, indices, most=None):
     """A training loop's skeleton: one compiled scan, called once per chunk."""
     traces = []
 
     @jax.jit
     def scan(state, array, local):
-        traces.append(array.shape)
+        traces.append((array.shape[0], local.shape[0]))
 
         def step(carry, index):
             batch = array[index].astype(jnp.float32)
@@ -26,7 +26,7 @@ def run(residency, indices):
         return jax.lax.scan(step, state, local)
 
     state, outputs, seen = jnp.zeros(()), [], []
-    for chunk in chunks(residency, indices):
+    for chunk in chunks(samples, indices, most):
         state, out = scan(state, chunk.array, chunk.indices)
         outputs.append(out)
         seen += range(*chunk.steps.indices(len(indices)))
@@ -35,13 +35,19 @@ def run(residency, indices):
 
 
 def test_a_budget_decides():
-    assert isinstance(place(INPUTS, INPUTS.nbytes), Resident)
+    assert isinstance(place(INPUTS, INPUTS.nbytes), jax.Array)
     assert isinstance(place(INPUTS, INPUTS.nbytes - 1), Streamed)
     with pytest.raises(UserError, match="-1 bytes"):
         place(INPUTS, -1)
 
 
-@pytest.mark.parametrize("budget", [0, 90, 300, 449])
+def test_without_grain_too_much_is_one_line(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install grain"):
+        place(INPUTS, 0)
+
+
+@pytest.mark.parametrize("budget", [0, 300, 449])
 def test_streaming_gives_what_residing_gives(budget):
     state, outputs, _ = run(place(INPUTS, 10**6), INDICES)
     streamed_state, streamed_outputs, traces = run(place(INPUTS, budget), INDICES)
@@ -49,18 +55,29 @@ def test_streaming_gives_what_residing_gives(budget):
     np.testing.assert_allclose(streamed_outputs, outputs, rtol=1e-6)
     assert len(traces) <= 2
     # Two chunks at a time are on the device, or one step where the budget is too small for that.
-    assert all(2 * 9 * shape[0] <= max(budget, 2 * 9 * 5) for shape in traces)
+    assert all(2 * 9 * rows <= max(budget, 2 * 9 * 5) for rows, _ in traces)
+
+
+@pytest.mark.parametrize("budget", [10**6, 449])
+def test_no_chunk_has_more_steps_than_wanted(budget):
+    *_, traces = run(place(INPUTS, budget), INDICES, most=4)
+    assert max(steps for _, steps in traces) <= 4
 
 
 def test_no_steps_are_no_chunks_when_streaming():
     assert list(chunks(place(INPUTS, 0), np.zeros((0, 5), np.int64))) == []
 
 
-def test_memory_mapped_inputs(tmp_path):
+@pytest.mark.parametrize(
+    ("budget", "lengths"), [(10**6, [50]), (300, [14, 14, 14, 8]), (0, [7] * 7 + [1])]
+)
+def test_slabs_of_a_mapped_file_are_all_of_it_in_order(tmp_path, budget, lengths):
     np.save(tmp_path / "x.npy", INPUTS)
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    for budget in (0, 10**6):
-        np.testing.assert_array_equal(rows(place(mapped, budget), INDICES[0]), INPUTS[INDICES[0]])
+    samples = place(np.load(tmp_path / "x.npy", mmap_mode="r"), budget)
+    parts = list(slabs(samples, 7))
+    assert [len(part) for part in parts] == lengths
+    np.testing.assert_array_equal(np.concatenate(parts), INPUTS)
+    np.testing.assert_array_equal(samples[:2], INPUTS[:2])
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def run(network: tuple[Model, Variables, jax.Array], what: ft.Evidence, **option
         model,
         VIEWS,
         data,
-        jax.tree.map(jnp.copy, variables),
+        variables,
         what,
         jnp.full(N, -1, jnp.int32),
         ft.FinetuneOptions(epochs=1, batch_size=4, **options),
@@ -122,9 +122,9 @@ def test_the_plan_repeats_whole_epochs() -> None:
     assert ft.schedule(3, options) == (3, 3)
     assert ft.schedule(3, options._replace(min_steps=50)) == (50, 3)
     answered = np.asarray([2, 3, 5, 7, 11, 13, 17, 19])
-    labelled, unlabelled = ft._plan(jax.random.key(0), answered, 40, 6, 4)
-    assert labelled.shape == (6, 4)
-    assert unlabelled.shape == (6, 20)
+    plan = ft._plan(jax.random.key(0), answered, 40, 6, 4)
+    assert plan.shape == (6, 4 + 20)
+    labelled = plan[:, :4]
     for epoch in range(3):
         assert sorted(np.ravel(labelled[2 * epoch : 2 * epoch + 2])) == answered.tolist()
 

@@ -1,0 +1,85 @@
+"""Data-parallel training: one program over a mesh of devices, of one process or of several.
+
+The raw samples, the network and the optimiser are on every device; each step's batch is split.
+The programs are written for the whole batch, and XLA's partitioner puts in the communication, so
+BatchNorm's statistics and the negatives of a contrast are those of the whole batch by
+construction. A training function is told by where its data are: replicated over a mesh, the
+batch is split over it.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from idc_jax.data.residency import Samples, Streamed
+from idc_jax.errors import UserError
+
+# The mesh's only axis: batches are split along it.
+BATCH = "batch"
+
+Tree = TypeVar("Tree")
+
+
+def make_mesh(count: int = 0) -> Mesh | None:
+    """The mesh of the first ``count`` devices of all processes, 0 for all; None for a single one.
+
+    Raises:
+      UserError: more devices than there are.
+    """
+    devices = jax.devices()
+    if not 0 <= count <= len(devices):
+        raise UserError(f"devices is {count}; there are {len(devices)}, and 0 takes them all")
+    chosen = devices[: count or len(devices)]
+    return None if len(chosen) == 1 else Mesh(np.asarray(chosen), (BATCH,))
+
+
+def everywhere(mesh: Mesh | None) -> NamedSharding | None:
+    """A copy on every device of ``mesh``."""
+    return None if mesh is None else NamedSharding(mesh, PartitionSpec())
+
+
+def mesh_of(samples: Samples) -> Mesh | None:
+    """The mesh that ``samples`` are on; None where they are on one device."""
+    sharding = samples.sharding
+    if not isinstance(sharding, NamedSharding) or sharding.mesh.size == 1:
+        return None
+    assert isinstance(samples, Streamed) or samples.is_fully_replicated
+    mesh = sharding.mesh
+    assert isinstance(mesh, Mesh)
+    return mesh
+
+
+def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
+    """Put a copy of every array of ``tree`` on each device of ``mesh``; None leaves it alone."""
+    if mesh is None:
+        return tree
+    return jax.tree.map(lambda leaf: _replicated(leaf, mesh), tree)
+
+
+def _replicated(leaf: jax.Array, mesh: Mesh) -> jax.Array:
+    target = NamedSharding(mesh, PartitionSpec())
+    if isinstance(leaf, jax.Array) and leaf.sharding == target:
+        return leaf
+    if jax.process_count() == 1:
+        return jax.device_put(leaf, target)
+    # Each process has computed the same; asking the others whether it did would cost a round.
+    return jax.jit(lambda value: value, out_shardings=target)(leaf)
+
+
+def split(batch: jax.Array, mesh: Mesh | None) -> jax.Array:
+    """Within a compiled function: split ``[b, ...]`` by its first axis over ``mesh``."""
+    if mesh is None:
+        return batch
+    return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(BATCH)))
+
+
+def gather(tree: Tree, mesh: Mesh | None) -> Tree:
+    """Within a compiled function: have every array of ``tree`` whole on each device."""
+    if mesh is None:
+        return tree
+    whole = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, whole), tree)

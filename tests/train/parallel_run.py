@@ -1,0 +1,100 @@
+"""Pre-train, fit and fine-tune a little network, and print the losses.
+
+    python parallel_run.py                          # on all local devices
+    python parallel_run.py ADDRESS PROCESS COUNT    # as one of COUNT processes
+
+Run with XLA_FLAGS=--xla_force_host_platform_device_count=N for N devices per process.
+"""
+
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from idc_jax import models
+from idc_jax.data.residency import place
+from idc_jax.data.views import Views
+from idc_jax.models.heads import ClusterNet
+from idc_jax.models.resnet import ResNet
+from idc_jax.train.finetune import UNASKED, Evidence, FinetuneOptions, finetune
+from idc_jax.train.fit import fit_targets
+from idc_jax.train.loop import run_network
+from idc_jax.train.parallel import everywhere, make_mesh
+from idc_jax.train.pretrain import PretrainOptions, pretrain
+
+CLUSTERS, COUNT = 3, 20
+# A batch of 10 does not divide among 4 devices.
+PRETRAIN = PretrainOptions(epochs=2, batch_size=10, neighbors=2, learning_rate=3e-3)
+FINETUNE = FinetuneOptions(epochs=1, batch_size=4, pseudo_labels="store", threshold=0.3)
+
+
+def view(key, raw):
+    return raw / 255 + 0.1 * jax.random.normal(key, raw.shape)
+
+
+VIEWS = Views(weak=view, strong=view, val=lambda key, raw: raw / 255)
+
+
+def network(seen):
+    """A ResNet of one block; ``seen`` hears how each batch lies on the devices."""
+    module = ClusterNet(ResNet((1,), 4, "small"), CLUSTERS, instance_dim=8, head="batch_norm")
+    model = models.as_model(module)
+
+    def apply(variables, x, train):
+        jax.debug.inspect_array_sharding(x, callback=lambda s: seen.append((s, x.shape, train)))
+        return model.apply(variables, x, train)
+
+    return model._replace(apply=apply)
+
+
+def train(samples):
+    """Losses and outputs of all the training there is, and how batches lay on the devices."""
+    seen, logs = [], []
+    model = network(seen)
+    arguments = {"log": logs.append, "progress": False}
+    state = pretrain(jax.random.key(0), model, VIEWS, samples, PRETRAIN, **arguments)
+    targets = jax.nn.one_hot(jnp.arange(COUNT) % CLUSTERS, CLUSTERS)
+    options = {"steps": 3, "batch_size": 6, "learning_rate": 1e-2, "head_only": False}
+    fitted, losses = fit_targets(
+        jax.random.key(1), model, VIEWS.weak, state.variables, samples, targets, **options
+    )
+    choice = jnp.full(COUNT, UNASKED).at[:8].set(jnp.arange(8) % CLUSTERS).at[:2].set(-1)
+    rejected = jnp.zeros((COUNT, CLUSTERS), bool).at[:2, 0].set(True)
+    evidence = Evidence(choice, rejected, jnp.zeros((0, CLUSTERS)))
+    store = jnp.full(COUNT, -1, jnp.int32)
+    tuned, _, info = finetune(
+        jax.random.key(2), model, VIEWS, samples, fitted, evidence, store, FINETUNE, **arguments
+    )
+    outputs = run_network(model, tuned, VIEWS.val, samples, block=8)
+    assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves((state, tuned, outputs)))
+    figures = {
+        "pretrain": [line["pretrain/loss"] for line in logs if "pretrain/loss" in line],
+        "fit": np.asarray(losses).tolist(),
+        "finetune": info,
+        "logits": np.asarray(outputs.logits).ravel().tolist(),
+    }
+    return figures, seen
+
+
+def images():
+    return np.random.default_rng(0).integers(0, 256, (COUNT, 4, 4, 3), dtype=np.uint8)
+
+
+def main(arguments):
+    if arguments:
+        address, process, count = arguments
+        jax.distributed.initialize(address, int(count), int(process))
+    mesh = make_mesh()
+    figures, seen = train(place(images(), 10**6, everywhere(mesh)))
+    split = [s for s, shape, train in seen if shape[0] >= 4 and not s.is_fully_replicated]
+    print(
+        json.dumps(
+            {"devices": jax.device_count(), "split": len(split), "all": len(seen), **figures}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

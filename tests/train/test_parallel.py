@@ -1,0 +1,84 @@
+"""Training over several devices, and over several processes, is training on one."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import parallel_run
+import pytest
+
+from idc_jax.data.residency import place
+from idc_jax.errors import UserError
+from idc_jax.train.parallel import make_mesh
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).with_name("parallel_run.py")
+
+
+def start(devices, *arguments):
+    env = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }
+    command = [sys.executable, str(SCRIPT), *arguments]
+    return subprocess.Popen(
+        command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def figures(process):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return parallel_run.train(place(parallel_run.images(), 10**6))[0]
+
+
+def same(found, wanted):
+    for name in wanted:
+        np.testing.assert_allclose(
+            jax.tree.leaves(found[name]),
+            jax.tree.leaves(wanted[name]),
+            rtol=2e-3,
+            atol=2e-4,
+            err_msg=name,
+        )
+
+
+def test_four_devices_give_the_losses_of_one(alone):
+    found = figures(start(4))
+    assert found["devices"] == 4
+    # Every batch that the network saw lay split over the devices.
+    assert found["split"] == found["all"] > 0
+    same(found, alone)
+
+
+def test_two_processes_give_the_losses_of_one(alone):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    both = [start(2, address, str(process), "2") for process in range(2)]
+    for found in [figures(process) for process in both]:
+        assert found["devices"] == 4
+        same(found, alone)
+
+
+def test_streamed_samples_give_the_losses_of_resident_ones(alone):
+    images = parallel_run.images()
+    same(parallel_run.train(place(images, images.nbytes // 2))[0], alone)
+
+
+def test_more_devices_than_there_are_is_one_line():
+    with pytest.raises(UserError, match="devices is 99; there are"):
+        make_mesh(99)
+    assert make_mesh(1) is None
