@@ -1,7 +1,7 @@
 """Networks by name."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import flax.linen as nn
@@ -135,8 +135,12 @@ def build_module(
     return ClusterNet(backbone, num_clusters, instance_dim, head, mean, std, dtype=dtype)
 
 
+@lru_cache(maxsize=32)
 def as_model(module: nn.Module) -> Model:
-    """Wrap a Linen module ``(x, train) -> Outputs`` as two stateless functions."""
+    """Wrap a Linen module ``(x, train) -> Outputs`` as two stateless functions.
+
+    Equal modules give the same functions: they are what compiled programs are kept by.
+    """
 
     def init(key: jax.Array, x: jax.Array) -> Variables:
         return dict(_init(module, key, x))
