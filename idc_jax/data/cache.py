@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -16,6 +17,8 @@ _LOG = logging.getLogger(__name__)
 _INDEX = "index.json"
 # Part of every key: raise it when decoding changes.
 _VERSION = 1
+# Bytes from which on an array is built on the disk.
+_LARGE = 2**30
 
 
 class Entry(NamedTuple):
@@ -49,6 +52,23 @@ def cached(cache_dir: Path, name: str, key: Mapping[str, Any], build: Callable[[
         _LOG.warning("Decoded data is not cached, %s cannot be written: %s", cache_dir, error)
         return entry
     return _read(folder) or entry
+
+
+def room(cache_dir: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A uint8 array to be filled, on the disk where it is large: it may exceed the memory.
+
+    Args:
+      cache_dir: its disk is used, by a file without a name that vanishes with the array.
+      shape: of the array.
+    """
+    if math.prod(shape) < _LARGE:
+        return np.empty(shape, np.uint8)
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache_dir) as file:
+            return np.memmap(file, np.uint8, "w+", shape=shape)
+    except OSError:
+        return np.empty(shape, np.uint8)
 
 
 def file_stamps(paths: list[Path]) -> list[tuple[str, int, int]]:

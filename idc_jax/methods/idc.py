@@ -126,6 +126,8 @@ def _init(setting: _Setting, key: jax.Array) -> IDCState:
     z, neighbors, near = _compare(setting, outputs)
     if setting.options.head_steps:
         variables, probs = _fit_head(setting, cluster_key, head_key, variables, z)
+    elif setting.options.centers == "spherical":
+        probs = _spherical(setting, cluster_key, z)
     else:
         probs = jax.nn.softmax(outputs.logits)
     num_samples = setting.data.shape[0]
@@ -171,6 +173,13 @@ def _fit_head(
     )
     # What was clustered is what a person is shown; the head has only learnt it.
     return variables, 0.5 * (jax.nn.softmax(_network(setting, variables).logits) + targets)
+
+
+def _spherical(setting: _Setting, key: jax.Array, z: jax.Array) -> jax.Array:
+    """Clusters of directions as the first prediction ``[n, c]``, whatever the head says."""
+    count = setting.num_clusters
+    clusters = ops.spherical_kmeans(key, z, count, restarts=setting.options.restarts)
+    return jax.nn.one_hot(clusters.assignments, count)
 
 
 def _plain_embeddings(setting: _Setting, outputs: Outputs) -> jax.Array:
@@ -307,7 +316,7 @@ def _centers(
     """
     predicted = jnp.argmax(state.probabilities, axis=-1)
     members = jax.nn.one_hot(predicted, num_clusters)
-    if options.centers == "head" or options.head_steps or not first:
+    if options.centers != "kmeans" or options.head_steps or not first:
         counts = members.sum(0)
         means = members.T @ state.embeddings / jnp.maximum(counts, 1)[:, None]
         return means, counts

@@ -6,9 +6,10 @@ from typing import Literal, NamedTuple, get_args
 
 from idc_jax import selectors
 from idc_jax.errors import UserError
+from idc_jax.train.finetune_options import FinetuneOptions
 
 Space = Literal["network", "instance", "input"]
-Centers = Literal["kmeans", "head"]
+Centers = Literal["kmeans", "head", "spherical"]
 
 
 class IDCOptions(NamedTuple):
@@ -23,7 +24,9 @@ class IDCOptions(NamedTuple):
       reference: the published code's representativeness, which counts a sample among its own
         neighbours.
       centers: ``"kmeans"`` on the embeddings (the paper; ids are matched to the network's head),
-        or ``"head"``, the means of the samples of each predicted cluster (the published code).
+        ``"head"``, the means of the samples of each predicted cluster (the published code), or
+        ``"spherical"`` k-means, whose clusters are the first prediction too: for a network whose
+        head knows nothing yet (the paper on ProPos).
       candidates: offer the clusters of highest ``"cosine"`` to the sample (the paper) or of
         highest ``"probability"``.
       space: where samples are compared: the ``"network"``'s embedding (the paper), the
@@ -56,6 +59,24 @@ class IDCOptions(NamedTuple):
     ensemble: bool = True
     head_steps: int = 0
     restarts: int = 10
+
+
+def for_new_head(
+    options: IDCOptions, finetuning: FinetuneOptions
+) -> tuple[IDCOptions, FinetuneOptions]:
+    """The options for a network whose cluster head starts afresh.
+
+    As the paper has it for ProPos: spherical k-means on the embeddings, and L_pos + L_neg alone
+    in the first half of the fine-tuning, since the head's predictions are no pseudo-labels before
+    it has learnt something. Where the head is fitted to k-means first, all stays as it is; where
+    the pseudo-labels are the graph's, they are right from the start.
+    """
+    if options.head_steps:
+        return options, finetuning
+    options = options._replace(centers="spherical")
+    if finetuning.pseudo_labels == "graph":
+        return options, finetuning
+    return options, finetuning._replace(regularise_from=max(finetuning.regularise_from, 0.5))
 
 
 def check_idc_options(

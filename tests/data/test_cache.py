@@ -3,6 +3,7 @@ import logging
 import numpy as np
 import pytest
 
+from idc_jax.data import cache
 from idc_jax.data.cache import Entry, cached, file_stamps
 from idc_jax.data.registry import default_cache_dir
 
@@ -90,3 +91,16 @@ def test_default_folder(monkeypatch, tmp_path):
     assert default_cache_dir() == tmp_path
     monkeypatch.delenv("IDC_JAX_CACHE")
     assert default_cache_dir().name == "idc_jax"
+
+
+def test_a_large_array_is_built_on_the_disk(tmp_path, monkeypatch):
+    assert not isinstance(cache.room(tmp_path, (2, 3)), np.memmap)
+    monkeypatch.setattr(cache, "_LARGE", 5)
+    array = cache.room(tmp_path / "new", (2, 3))
+    assert isinstance(array, np.memmap)
+    array[1] = 7
+    kept = cached(tmp_path, "x", {}, lambda: Entry({"a": array[:2]}, {}))
+    np.testing.assert_array_equal(kept.arrays["a"], [[0, 0, 0], [7, 7, 7]])
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert cache.room(blocked, (2, 3)).shape == (2, 3)

@@ -95,6 +95,19 @@ def test_one_step_is_the_equations_step(network: tuple[Model, Variables, jax.Arr
     )
 
 
+def test_the_first_half_can_do_without_pseudo_labels(
+    network: tuple[Model, Variables, jax.Array],
+) -> None:
+    # Two steps, the second of which counts L_reg; the log has the means of both.
+    choice = [0, 1, 2, 0, 1, 2, 0, 1] + [ft.UNASKED] * 4
+    options = {"threshold": 0.0, "learning_rate": 1e-9, "negative": "mean"}
+    *_, info = run(network, evidence(choice, {}), regularise_from=0.5, **options)
+    counted = info["loss"] - info["positive"] - info["negative"]
+    assert info["regularisation"] > 0.1
+    # The network hardly moves, and all samples are seen by both steps.
+    assert counted == pytest.approx(info["regularisation"] / 2, rel=1e-3)
+
+
 def test_without_answers_nothing_moves(network: tuple[Model, Variables, jax.Array]) -> None:
     _, variables, _ = network
     moved, store, info = run(network, evidence([ft.UNASKED] * N, {}))

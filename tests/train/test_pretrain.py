@@ -27,11 +27,11 @@ def blobs(count=96):
     return centers[labels] + 0.3 * jax.random.normal(jax.random.key(7), (count, 6)), labels
 
 
-def train(options=OPTIONS, seed=0, **hooks):
+def train(options=OPTIONS, seed=0, model=MODEL, **hooks):
     logs = []
     data, _ = blobs()
     state = pretrain(
-        jax.random.key(seed), MODEL, VIEWS, data, options, log=logs.append, progress=False, **hooks
+        jax.random.key(seed), model, VIEWS, data, options, log=logs.append, progress=False, **hooks
     )
     return state, logs
 
@@ -69,6 +69,34 @@ def test_the_seed_decides_everything():
     jax.tree.map(np.testing.assert_array_equal, first, again)
     kernels = [s.variables["params"]["backbone"]["fc"]["kernel"] for s in (first, other)]
     assert not np.allclose(*kernels)
+
+
+def test_an_epoch_gives_up_the_old_network_and_nothing_else():
+    data, _ = blobs()
+    pieces = build(MODEL, VIEWS, OPTIONS, len(data))
+    state = pieces.init(jax.random.key(0), data)
+    indices = epoch_indices(jax.random.key(1), len(data), OPTIONS.batch_size)
+    after, _ = pieces.run_epoch(jax.random.key(2), state, data, indices)
+    given_up = jax.tree.leaves((state.variables, state.opt_state))
+    assert all(leaf.is_deleted() for leaf in given_up)
+    kept = jax.tree.leaves((state.neighbors, state.epoch, data, indices, after))
+    assert not any(leaf.is_deleted() for leaf in kept)
+
+
+def test_bfloat16_trains_near_float32_and_keeps_float32():
+    half = models.build(
+        "mlp", num_clusters=CLUSTERS, input_shape=(6,), width=32, head="plain", dtype=jnp.bfloat16
+    )
+    exact, exact_logs = train()
+    rough, rough_logs = train(model=half)
+    floats = [a for a in jax.tree.leaves(rough) if jnp.issubdtype(a.dtype, jnp.floating)]
+    # Parameters, running statistics and both of Adam's moments.
+    assert all(a.dtype == jnp.float32 for a in floats)
+    assert {"params", "batch_stats"} == set(rough.variables)
+    losses = [[line["pretrain/loss"] for line in logs] for logs in (rough_logs, exact_logs)]
+    np.testing.assert_allclose(*losses, rtol=0.02)
+    kernels = [s.variables["params"]["backbone"]["fc"]["kernel"] for s in (rough, exact)]
+    assert not np.array_equal(*kernels)
 
 
 def test_neighbours_are_of_the_same_blob_and_never_the_sample():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from idc_jax.data.base import Dataset, Skipped
-from idc_jax.data.cache import Entry, cached, file_stamps
+from idc_jax.data.cache import Entry, cached, file_stamps, room
 from idc_jax.data.decode import UNREADABLE, decode_file
 from idc_jax.data.progress import progress
 from idc_jax.data.sources.base import Request, compact_labels, existing_path
@@ -116,11 +116,13 @@ def _decoded(files: list[_File], request: Request) -> Entry:
     size = request.image_size
     assert size is not None
     key = {"files": file_stamps(paths), "image_size": size}
-    return cached(request.cache_dir, "folder", key, lambda: _decode_all(paths, size))
+    return cached(
+        request.cache_dir, "folder", key, lambda: _decode_all(paths, size, request.cache_dir)
+    )
 
 
-def _decode_all(paths: list[Path], size: int) -> Entry:
-    images = np.empty((len(paths), size, size, 3), np.uint8)
+def _decode_all(paths: list[Path], size: int, cache_dir: Path) -> Entry:
+    images = room(cache_dir, (len(paths), size, size, 3))
     readable = np.zeros(len(paths), bool)
     unreadable = []
 

@@ -90,13 +90,23 @@ def import_variables(
     return flax.traverse_util.unflatten_dict(filled), report
 
 
-def export_safetensors(path: str | Path, variables: Variables, naming: Naming) -> None:
+def export_safetensors(
+    path: str | Path,
+    variables: Variables,
+    naming: Naming,
+    *,
+    half: bool = False,
+    notes: Mapping[str, str] | None = None,
+) -> None:
     """Write a network with torch's names and layouts, to be read by ``load_state_dict``.
 
     Args:
       path: the file; it is replaced.
       variables: the network's.
       naming: whose names to write.
+      half: write kernels in float16. Biases, scales and BatchNorm's statistics are few, and a
+        small variance would lose its digits: they stay float32.
+      notes: about where the weights come from, kept in the file's header.
 
     Raises:
       UserError: a weight that these names have no word for.
@@ -106,11 +116,12 @@ def export_safetensors(path: str | Path, variables: Variables, naming: Naming) -
         name = torch_name(ours, naming)
         if name is None:
             raise UserError(f"{'/'.join(ours)} has no name in the layout {naming.backbone}")
-        out[name] = to_torch(ours, np.asarray(value), naming)
+        turned = to_torch(ours, np.asarray(value), naming)
+        out[name] = turned.astype(np.float16) if half and ours[-1] == "kernel" else turned
         if ours[-1] == "mean":
             # torch's BatchNorm insists on its counter.
             out[name.replace("running_mean", "num_batches_tracked")] = np.asarray(0, np.int64)
-    safetensors_file.write(Path(path), fuse(out), {"format": "pt"})
+    safetensors_file.write(Path(path), fuse(out), {"format": "pt", **(notes or {})})
 
 
 def _checked(

@@ -18,6 +18,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 # EfficientNet-Lite was trained on (x - 127) / 128 of the grey levels.
 LITE_MEAN = (127 / 255,) * 3
 LITE_STD = (128 / 255,) * 3
+PROPOS = "ProPos"
 _PREFIXES = ("", "resnet.", "backbone.", "encoder.", "encoder_k.", "encoder_k.module.", "dinov2.")
 
 
@@ -28,6 +29,7 @@ class Layout(NamedTuple):
       source: whose checkpoint it looks like, for people.
       network: the name of the network to build.
       stem: ``"imagenet"`` or ``"small"``.
+      width: of a ResNet's first stage, or None: the network has one width only.
       embedding_dim: of its last linear layer, or None.
       head: the heads' layout, or None where it has none.
       num_clusters: of its cluster head, or None.
@@ -41,6 +43,7 @@ class Layout(NamedTuple):
     source: str
     network: str
     stem: str
+    width: int | None
     embedding_dim: int | None
     head: HeadLayout | None
     num_clusters: int | None
@@ -94,7 +97,9 @@ def _resnet(
     fc = tensors.get(prefix + "fc.weight")
     # Without heads an fc is a classifier of somebody else's classes, not an embedding.
     embedding = None if fc is None or naming.head is None else int(fc.shape[0])
-    return _with_heads(tensors, naming, _resnet_name(tensors, naming), embedding, conv.shape[1])
+    name = _resnet_name(tensors, naming)
+    layout = _with_heads(tensors, naming, name, embedding, conv.shape[1])
+    return layout._replace(width=int(conv.shape[0]))
 
 
 def _resnet_name(tensors: Mapping[str, np.ndarray], naming: Naming) -> str:
@@ -188,6 +193,7 @@ def _with_heads(
         source=_source(tensors, naming, embedding),
         network=network,
         stem=naming.stem,
+        width=None,
         embedding_dim=embedding,
         head=naming.head,
         num_clusters=None if cluster is None else int(cluster.shape[0]),
@@ -220,7 +226,7 @@ def _source(tensors: Mapping[str, np.ndarray], naming: Naming, embedding: int | 
     if naming.head == "plain":
         return "Contrastive Clustering" if embedding is None else "Contrastive Clustering with fc"
     if naming.prefix.startswith("encoder_k"):
-        return "ProPos"
+        return PROPOS
     if naming.backbone == "efficientnet_lite":
         return "EfficientNet-Lite0 backbone"
     if "vit" in naming.backbone:

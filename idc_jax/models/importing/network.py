@@ -13,7 +13,7 @@ from idc_jax.errors import UserError
 from idc_jax.models.base import Model, Variables
 from idc_jax.models.heads import HeadLayout
 from idc_jax.models.importing.convert import ImportReport, import_variables
-from idc_jax.models.importing.layouts import Layout, recognise
+from idc_jax.models.importing.layouts import PROPOS, Layout, recognise
 from idc_jax.models.importing.read import read_checkpoint
 from idc_jax.models.registry import build
 
@@ -25,11 +25,13 @@ class Imported(NamedTuple):
       layout: what was recognised.
       model: built for it; heads that the checkpoint lacks are there too.
       fill: ``(fresh variables) -> (variables, report)``.
+      new_head: whether the cluster head starts afresh.
     """
 
     layout: Layout
     model: Model
     fill: Callable[[Variables], tuple[Variables, ImportReport]]
+    new_head: bool
 
 
 def open_network(
@@ -44,13 +46,13 @@ def open_network(
 
     A cluster head for another number of clusters is left out and starts afresh, and so do heads
     that the checkpoint does not have (ProPos, a plain backbone): cluster the embeddings and
-    teach the head before relying on it.
+    teach the head before relying on it. ProPos gets the two linear layers of the paper.
 
     Args:
       path: the file, see :func:`idc_jax.models.importing.read_checkpoint`.
       num_clusters: wanted.
       input_shape: ``(h, w, c)`` as the network sees it.
-      head: the layout of heads where the checkpoint has none.
+      head: the layout of heads where the checkpoint has none and is not ProPos's.
       dtype: the type computed in.
 
     Raises:
@@ -68,16 +70,18 @@ def open_network(
         num_clusters=num_clusters,
         input_shape=input_shape,
         stem=layout.stem,
+        width=layout.width,
         embedding_dim=layout.embedding_dim,
-        head=layout.head or head,
+        head=layout.head or ("plain" if layout.source == PROPOS else head),
         instance_dim=layout.instance_dim or 128,
         mean=layout.mean,
         std=layout.std,
         dtype=dtype,
     )
-    afresh = ("cluster_head",) if layout.num_clusters != num_clusters else ()
+    new_head = layout.num_clusters != num_clusters
+    afresh = ("cluster_head",) if new_head else ()
 
     def fill(fresh: Variables) -> tuple[Variables, ImportReport]:
         return import_variables(tensors, layout, fresh, reinitialise=afresh)
 
-    return Imported(layout, model, fill)
+    return Imported(layout, model, fill, new_head)

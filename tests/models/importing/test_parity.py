@@ -49,6 +49,7 @@ def ours(path, side=SIDE, clusters=4):
         num_clusters=layout.num_clusters or clusters,
         input_shape=(side, side, layout.channels),
         stem=layout.stem,
+        width=layout.width,
         embedding_dim=layout.embedding_dim,
         head=layout.head or "linear",
     )

@@ -1,0 +1,220 @@
+"""Training images per second, beside the same step in PyTorch, and the share of the peak.
+
+    python -m benchmarks.training.step --batch=128 --width=32
+
+One process, one table: the same small ResNet, the same weights, 32-pixel images, contrastive loss
+on two views of each image, AdamW. "network" leaves the views out (both see the images as they are),
+"with views" crops, mirrors and recolours on the fly. A row's speed is its fastest of several
+rounds, which take turns with the other rows', so that a change of the machine's pace hits all. The
+peak is the fastest of a few float32 matrix products in either framework.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+from benchmarks.training import torch_step
+from idc_jax import data, models
+from idc_jax.data import WeakOptions
+from idc_jax.data.views import Views
+from idc_jax.models.importing import Naming, export_safetensors, safetensors_file
+from idc_jax.train import pretrain
+from idc_jax.train.loop import epoch_indices
+
+CLUSTERS, SIDE = 20, 32
+JITTER, SCALE = 0.4, (0.2, 1.0)
+NAMING = Naming("torchvision_resnet", "resnet.", "plain", "small")
+OPTIONS = pretrain.PretrainOptions(epochs=1000, learning_rate=1e-3)
+# (row, convolutions, type, steps per compiled call; 0 for a whole epoch)
+JAX_ROWS = (
+    ("scan, matmul", "matmul", jnp.float32, 0),
+    ("scan, xla", "xla", jnp.float32, 0),
+    ("step by step, matmul", "matmul", jnp.float32, 1),
+    ("step by step, xla", "xla", jnp.float32, 1),
+    ("scan, matmul, bfloat16", "matmul", jnp.bfloat16, 0),
+)
+# (row, channels last, bfloat16, torch.compile)
+TORCH_ROWS = (
+    ("eager", False, False, False),
+    ("eager, channels last", True, False, False),
+    ("eager, channels last, bfloat16", True, True, False),
+    ("compiled, channels last", True, False, True),
+    ("compiled, channels last, bfloat16", True, True, True),
+)
+
+# Runs so many images and blocks until they are done; returns the first step's loss.
+Round = Callable[[], float]
+
+
+def seen_as_it_is(key: jax.Array, raw: jax.Array) -> jax.Array:
+    del key
+    return raw.astype(jnp.float32) / 255
+
+
+def jax_views(with_views: bool) -> Views:
+    weak = WeakOptions(crop_scale=SCALE, jitter=(JITTER, JITTER, JITTER, 0.0))
+    views = data.image_views((SIDE, SIDE, 3), SIDE, weak=weak)
+    return views if with_views else views._replace(weak=seen_as_it_is)
+
+
+def jax_round(
+    images: np.ndarray, width: int, batch: int, with_views: bool, row: tuple
+) -> tuple[Round, dict]:
+    _, conv, dtype, steps = row
+    model = models.build(
+        "resnet_small",
+        num_clusters=CLUSTERS,
+        input_shape=(SIDE, SIDE, 3),
+        width=width,
+        head="plain",
+        conv=conv,
+        dtype=dtype,
+    )
+    options = OPTIONS._replace(batch_size=batch)
+    pieces = pretrain.build(model, jax_views(with_views), options, len(images))
+    resident = jax.device_put(images)
+    holder = [pieces.init(jax.random.key(0), resident)]
+    variables = jax.tree.map(np.asarray, holder[0].variables)
+    order = epoch_indices(jax.random.key(1), len(images), batch)
+
+    def run() -> float:
+        infos = []
+        for start in range(0, len(order), steps or len(order)):
+            part = order[start : start + (steps or len(order))]
+            holder[0], info = pieces.run_epoch(jax.random.key(2), holder[0], resident, part)
+            infos.append(info["loss"])
+        return float(jax.block_until_ready(infos)[0])
+
+    return run, variables
+
+
+def torch_round(
+    images: np.ndarray, width: int, batch: int, with_views: bool, state: dict, row: tuple
+) -> tuple[Round, torch_step.Trainer]:
+    _, last, half, compiled = row
+    trainer = torch_step.Trainer(
+        width, CLUSTERS, state, channels_last=last, half=half, compiled=compiled
+    )
+    held = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    order = torch.from_numpy(
+        np.array(epoch_indices(jax.random.key(1), len(images), batch), np.int64)
+    )
+
+    def shown(chosen: torch.Tensor) -> torch.Tensor:
+        if not with_views:
+            return torch.cat([held[chosen].float() / 255] * 2)
+        return torch.cat([torch_step.views(held[chosen], SCALE, JITTER) for _ in range(2)])
+
+    def run() -> float:
+        losses = [trainer.step(shown(chosen)) for chosen in order]
+        return float(losses[0])
+
+    return run, trainer
+
+
+def torch_state(variables: dict) -> dict[str, torch.Tensor]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "start.safetensors"
+        export_safetensors(path, variables, NAMING)
+        return {k: torch.from_numpy(v) for k, v in safetensors_file.read(path).items()}
+
+
+def flops_per_image(width: int, batch: int) -> float:
+    """Of products in forward and backward pass, for one image in its two views."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = torch_step.Network(width, CLUSTERS)
+    with FlopCounterMode(display=False) as counter:
+        torch_step.contrastive_loss(*network(torch.rand(2 * batch, 3, SIDE, SIDE))).backward()
+    return counter.get_total_flops() / batch
+
+
+def peak(repeats: int = 5) -> dict[str, float]:
+    """FLOP/s of the best float32 product of either framework."""
+    n = 2048
+    a = np.random.default_rng(0).normal(size=(n, n)).astype(np.float32)
+    ours, theirs = jnp.asarray(a), torch.from_numpy(a)
+    product = jax.jit(jnp.matmul)
+    calls = {
+        "JAX": lambda: jax.block_until_ready(product(ours, ours)),
+        "PyTorch": lambda: theirs @ theirs,
+    }
+    best = {}
+    for name, call in calls.items():
+        call()
+        best[name] = 2 * n**3 / min(_seconds(call) for _ in range(repeats))
+    return best
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def compare(args: argparse.Namespace, with_views: bool, flops: float, top: float) -> None:
+    images = np.random.default_rng(0).integers(
+        0, 256, (args.batch * args.steps, SIDE, SIDE, 3), dtype=np.uint8
+    )
+    rounds: dict[str, Round] = {}
+    state: dict[str, torch.Tensor] = {}
+    wanted = [int(i) for i in args.jax_rows.split(",") if i]
+    for row in [JAX_ROWS[i] for i in wanted]:
+        run, variables = jax_round(images, args.width, args.batch, with_views, row)
+        state = state or torch_state(variables)
+        rounds[f"JAX: {row[0]}"] = run
+    for row in [TORCH_ROWS[int(i)] for i in args.torch_rows.split(",") if i]:
+        run, _ = torch_round(images, args.width, args.batch, with_views, state, row)
+        rounds[f"PyTorch: {row[0]}"] = run
+    first, compiling, best = {}, {}, {}
+    for name, run in rounds.items():
+        start = time.perf_counter()
+        first[name] = run()
+        compiling[name] = time.perf_counter() - start
+    for _ in range(args.rounds):
+        for name, run in rounds.items():
+            best[name] = min(best.get(name, np.inf), _seconds(run))
+    for name, seconds in best.items():
+        speed = len(images) / seconds
+        print(
+            f"| {name} | {'yes' if with_views else 'no'} | {speed:.0f} | "
+            f"{speed * flops / top:.2f} | {compiling[name]:.0f} s | {first[name]:.4f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jax-rows", default="0,1,2,3,4", help="which of JAX_ROWS")
+    parser.add_argument("--torch-rows", default="0,1,2,3,4", help="which of TORCH_ROWS")
+    parser.add_argument("--views", default="no,yes")
+    args = parser.parse_args()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    tops = peak()
+    flops = flops_per_image(args.width, args.batch)
+    print(f"jax {jax.__version__}, torch {torch.__version__}, {len(os.sched_getaffinity(0))} cores")
+    print(", ".join(f"{name} GEMM {top / 1e9:.0f} GFLOP/s" for name, top in tops.items()))
+    print(f"{flops / 1e9:.3f} GFLOP per image in two views, batch {args.batch}\n")
+    print(
+        "| | views | images/s | of the peak | first round | first loss |\n|---|---|---|---|---|---|"
+    )
+    for with_views in args.views.split(","):
+        compare(args, with_views == "yes", flops, max(tops.values()))
+
+
+if __name__ == "__main__":
+    main()

