@@ -17,12 +17,10 @@ from configs import base
 def get_config(method: str = "pcl") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
+    base.for_orientations(config)
     config.num_clusters = 4
     config.data.source = "tfds"
     config.data.name = "cifar100"
     config.data.label_key = "label"
     config.data.target_map = "cifar100_4_personal"
-    config.model.name = "resnet34"
-    config.model.stem = "imagenet"
-    config.views.size = 128
     return config

@@ -16,11 +16,9 @@ from configs import base
 def get_config(method: str = "pcl") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
+    base.for_orientations(config)
     config.num_clusters = 2
     config.data.source = "tfds"
     config.data.name = "cifar10"
     config.data.target_map = "cifar10_2_personal"
-    config.model.name = "resnet34"
-    config.model.stem = "imagenet"
-    config.views.size = 128
     return config

@@ -18,12 +18,10 @@ from idc_jax.data import CLASS_LISTS
 def get_config(method: str = "pcl") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
+    base.for_orientations(config)
     config.num_clusters = 2
     config.data.source = "folder"
     config.data.image_size = 160
     config.data.classes = tuple(CLASS_LISTS["imagenet10_2"])
     config.data.target_map = "imagenet10_2_personal"
-    config.model.name = "resnet34"
-    config.model.stem = "imagenet"
-    config.views.size = 128
     return config

@@ -1,4 +1,8 @@
-"""The one error that a user is meant to read."""
+"""The one error that a user is meant to read, and the checks that most often end in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 class UserError(ValueError):
@@ -7,3 +11,25 @@ class UserError(ValueError):
     The command line prints the message alone and exits with code 2; a program that imports
     the library gets an ordinary ``ValueError``.
     """
+
+
+def check_one_of(name: str, value: str, known: Iterable[str]) -> None:
+    """Refuse a ``value`` that is not among the ``known`` ones.
+
+    Raises:
+      UserError: naming the option, what it is and what would do.
+    """
+    known = tuple(known)
+    if value not in known:
+        raise UserError(f"{name} is {value!r}; one of {', '.join(known)} would do")
+
+
+def check_at_least(name: str, value: float, least: float, why: str = "") -> None:
+    """Refuse a ``value`` below ``least``, saying ``why`` where that is not plain.
+
+    Raises:
+      UserError: naming the option, what it is and what would do.
+    """
+    if not value >= least:
+        reason = f": {why}" if why else ""
+        raise UserError(f"{name} is {value}; {least} or more would do{reason}")

@@ -1,16 +1,19 @@
-"""What the tables of DSAC and PCL share: features, starts, one run, means, Markdown."""
+"""What the measurements of DSAC and PCL share: features, starts, one run, and points on file.
+
+A point is one variant with one seed. It is appended to ``results/NAME.jsonl`` when it is done, so
+a script that was stopped goes on where it was; ``tables.py`` makes the tables of those files.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import data, models
@@ -26,6 +29,7 @@ from idc_jax.train.pretrain import PretrainOptions, pretrain
 ROOT = Path(__file__).resolve().parents[2]
 FEATURES = ROOT.parent / "shared" / "data" / "cifar20_features.npz"
 RESULTS = Path(__file__).resolve().parent / "results"
+SEEDS = (0, 1, 2)
 
 Row = dict[str, float]
 
@@ -58,12 +62,45 @@ def feature_network(num_clusters: int, head: HeadLayout) -> Model:
 def trained(
     seed: int, model: Model, views: Views, inputs: jax.Array, options: PretrainOptions
 ) -> Variables:
-    """One pre-trained start, which all variants of a seed share."""
+    """A pre-trained start."""
     state = pretrain(
         jax.random.key(seed), model, views, inputs, options, log=lambda _: None, progress=False
     )
     note(f"seed {seed}: pre-trained")
     return jax.block_until_ready(state.variables)
+
+
+class Points:
+    """The finished points of one file.
+
+    Args:
+      name: of the file in ``results``.
+    """
+
+    def __init__(self, name: str):
+        self.path = RESULTS / f"{name}.jsonl"
+        self.done = {(point["variant"], point["seed"]) for point in read_points(name)}
+
+    def run(self, variant: str, seed: int, measure: Callable[[], list[Row]]) -> None:
+        """Measure a point, unless it is on file already."""
+        if (variant, seed) in self.done:
+            return
+        started = time.perf_counter()
+        rows = measure()
+        seconds = round(time.perf_counter() - started, 1)
+        point = {"variant": variant, "seed": seed, "seconds": seconds, "rows": rows}
+        RESULTS.mkdir(exist_ok=True)
+        with self.path.open("a") as file:
+            file.write(json.dumps(point) + "\n")
+        self.done.add((variant, seed))
+        course = " ".join(f"{row['acc']:.3f}" for row in rows)
+        note(f"{variant}, seed {seed}: {course} ({seconds:.0f} s)")
+
+
+def read_points(name: str) -> list[dict[str, Any]]:
+    """The points of ``results/NAME.jsonl``, none where there is no such file."""
+    path = RESULTS / f"{name}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def run_rounds(
@@ -78,7 +115,6 @@ def run_rounds(
         state, _ = method.learn(next(keys), state, truthful(questions, labels))
         asked = rows[-1]["questions"] + questions.count
         rows.append(_score(method, state, labels, num_clusters, asked))
-    note(f"seed {seed}: {rows[0]['acc']:.3f} -> {rows[-1]['acc']:.3f}")
     return rows
 
 
@@ -95,34 +131,10 @@ def truthful(questions: Questions, labels: np.ndarray) -> Answers:
     )
 
 
-def mean_rows(runs: Sequence[list[Row]]) -> list[Row]:
-    """The mean over seeds of each round's metrics."""
-    return [
-        {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-        for rows in zip(*runs, strict=True)
-    ]
-
-
-def table(results: Mapping[str, list[Row]], metrics: Sequence[str]) -> str:
-    """A Markdown table for each metric: a line a variant, a column a number of answers."""
-    lines: list[str] = []
-    heads = max(([row["questions"] for row in rows] for rows in results.values()), key=len)
-    for metric in metrics:
-        lines += ["", f"| {metric.upper()} after | " + " | ".join(f"{h:.0f}" for h in heads) + " |"]
-        lines.append("|---" * (len(heads) + 1) + "|")
-        for name, rows in results.items():
-            cells = {row["questions"]: f"{row[metric]:.3f}" for row in rows}
-            lines.append(f"| {name} | " + " | ".join(cells.get(h, "–") for h in heads) + " |")
-    return "\n".join(lines)
-
-
-def save(name: str, title: str, results: Mapping[str, list[Row]], metrics: Sequence[str]) -> None:
-    """Write a table as ``results/NAME.md`` and its numbers as ``results/NAME.json``."""
-    RESULTS.mkdir(exist_ok=True)
-    text = f"### {title}\n{table(results, metrics)}\n"
-    (RESULTS / f"{name}.md").write_text(text)
-    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
-    print(text, flush=True)
+def scored(predictions: np.ndarray, labels: np.ndarray, clusters: int, questions: float) -> Row:
+    """One row of a point."""
+    found = clustering_metrics(predictions, labels, clusters)
+    return {"questions": float(questions), **{k: round(v, 5) for k, v in found.items()}}
 
 
 def note(text: str) -> None:
@@ -130,11 +142,6 @@ def note(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def on_device(dataset: Dataset) -> jax.Array:
-    """The raw samples."""
-    return jnp.asarray(dataset.inputs)
-
-
 def _score(method: Method, state: Any, labels: np.ndarray, clusters: int, asked: float) -> Row:
     predictions = np.asarray(method.predict(state)).argmax(1)
-    return {"questions": float(asked), **clustering_metrics(predictions, labels, clusters)}
+    return scored(predictions, labels, clusters, asked)

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from tqdm import tqdm
 
 from idc_jax import losses, ops
 from idc_jax.data.views import Views, view_batch
 from idc_jax.methods.base import Log
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.loop import epoch_indices
+from idc_jax.train.steps import descend, run_epochs
 
 
 class DsacTraining(NamedTuple):
@@ -96,19 +96,23 @@ def train_round(
     Returns:
       The new variables, and the last epoch's mean losses.
     """
-    optimizer = optax.adamw(options.learning_rate, weight_decay=options.weight_decay)
-    opt_state = optimizer.init(variables["params"])
-    info: dict[str, float] = {}
-    bar = tqdm(range(options.epochs), desc="training", unit="epoch", disable=not progress)
-    for epoch in bar:
-        order_key, step_key = jax.random.split(jax.random.fold_in(key, epoch))
+    # No program depends on how often it is run.
+    once = options._replace(epochs=0)
+
+    def epoch(epoch_key, carry):  # type: ignore[no-untyped-def]
+        order_key, step_key = jax.random.split(epoch_key)
         batches = epoch_indices(order_key, data.shape[0], options.batch_size)
-        variables, opt_state, means = _epoch(
-            model, views, options, step_key, variables, opt_state, data, targets, batches
-        )
-        info = {name: float(value) for name, value in means.items()}
-        log({"phase": "train", "epoch": epoch + 1, "epochs": options.epochs, **info})
-    return variables, info
+        *carry, means = _epoch(model, views, once, step_key, *carry, data, targets, batches)
+        return carry, means
+
+    carry = [variables, make_optimizer(options).init(variables["params"])]
+    carry, info = run_epochs(key, options.epochs, carry, epoch, log=log, progress=progress)
+    return carry[0], info
+
+
+def make_optimizer(options: DsacTraining) -> optax.GradientTransformation:
+    """AdamW at a constant rate."""
+    return optax.adamw(options.learning_rate, weight_decay=options.weight_decay)
 
 
 @partial(jax.jit, static_argnames=("model", "views", "options"))
@@ -123,12 +127,11 @@ def _epoch(
     targets: Targets,
     batches: jax.Array,
 ) -> tuple[Variables, optax.OptState, dict[str, jax.Array]]:
-    optimizer = optax.adamw(options.learning_rate, weight_decay=options.weight_decay)
+    optimizer = make_optimizer(options)
     labelled_first = jnp.argsort(targets.classes < 0, stable=True)
     num_labelled = jnp.sum(targets.classes >= 0)
 
     def step(carry, xs):  # type: ignore[no-untyped-def]
-        variables, opt_state = carry
         batch, step_key = xs
         draw_key, view_key = jax.random.split(step_key)
         places = jax.random.randint(
@@ -137,15 +140,12 @@ def _epoch(
         chosen = jnp.concatenate([batch, labelled_first[places]])
         inputs = view_batch(views.weak, view_key, data[chosen])
 
-        def loss(params):  # type: ignore[no-untyped-def]
-            outputs, moved = model.apply({**variables, "params": params}, inputs, True)
-            terms = _terms(outputs, chosen, batch.shape[0], targets, options)
-            return sum(terms.values()), (terms, moved)
+        def loss(variables: Variables) -> tuple[dict[str, jax.Array], Variables]:
+            outputs, moved = model.apply(variables, inputs, True)
+            return _terms(outputs, chosen, batch.shape[0], targets, options), moved
 
-        grads, (terms, moved) = jax.grad(loss, has_aux=True)(variables["params"])
-        updates, opt_state = optimizer.update(grads, opt_state, variables["params"])
-        params = optax.apply_updates(variables["params"], updates)
-        return ({**moved, "params": params}, opt_state), terms
+        *carry, terms = descend(loss, optimizer, *carry)
+        return tuple(carry), terms
 
     keys = jax.random.split(key, batches.shape[0])
     carry, terms = jax.lax.scan(step, (variables, opt_state), (batches, keys))

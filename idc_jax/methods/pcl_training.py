@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from tqdm import tqdm
 
-from idc_jax import losses
+from idc_jax import losses, ops
 from idc_jax.data.views import View, Views, view_batch
 from idc_jax.methods.base import Log
 from idc_jax.models.attention import BlockModel
 from idc_jax.models.base import Outputs, Variables
+from idc_jax.train.steps import descend, run_epochs
 
 
 class PclTraining(NamedTuple):
@@ -28,6 +28,9 @@ class PclTraining(NamedTuple):
       learning_rate: Adam's, constant; a small network from scratch wants 3e-4 to 1e-3.
       clip_norm: of the gradient.
       frozen_norm: leave BatchNorm's statistics alone, as the published code happens to.
+      pseudo_threshold: in the final epochs, each step also draws together the block's most
+        similar unlinked pair within a cluster, if its similarity and both samples' confidences
+        are above this. 1 never does; the published code's optional stage has 0.9999.
     """
 
     block_size: int = 128
@@ -37,6 +40,7 @@ class PclTraining(NamedTuple):
     learning_rate: float = 1e-5
     clip_norm: float = 20.0
     frozen_norm: bool = False
+    pseudo_threshold: float = 1.0
 
 
 class Learner(NamedTuple):
@@ -85,13 +89,14 @@ def train_epochs(
     Returns:
       The learner, and the last epoch's mean losses (empty without an epoch).
     """
-    info: dict[str, float] = {}
-    for epoch in tqdm(range(epochs), desc="training", unit="epoch", disable=not progress):
-        epoch_key = jax.random.fold_in(key, epoch)
-        learner, means = _epoch(model, views, training, epoch_key, learner, data, blocks, links)
-        info = {name: float(value) for name, value in means.items()}
-        log({"phase": "train", "epoch": epoch + 1, "epochs": epochs, **info})
-    return learner, info
+
+    # No program depends on how often it is run.
+    training = training._replace(warmup_epochs=0, epochs=0, final_epochs=0)
+
+    def epoch(epoch_key: jax.Array, learner: Learner) -> tuple[Learner, dict[str, jax.Array]]:
+        return _epoch(model, views, training, epoch_key, learner, data, blocks, links)
+
+    return run_epochs(key, epochs, learner, epoch, log=log, progress=progress)
 
 
 @partial(jax.jit, static_argnames=("model", "view"))
@@ -141,15 +146,10 @@ def _epoch(
         raw = data[_filled(block)]
         inputs = [view_batch(views.weak, k, raw) for k in (first_key, second_key)]
 
-        def loss(params):  # type: ignore[no-untyped-def]
-            variables = {**learner.variables, "params": params}
-            terms, moved = _terms(model, variables, inputs, links[which], block >= 0, training)
-            return sum(terms.values()), (terms, moved)
+        def loss(variables: Variables) -> tuple[dict[str, jax.Array], Variables]:
+            return _terms(model, variables, inputs, links[which], block >= 0, training)
 
-        params = learner.variables["params"]
-        grads, (terms, moved) = jax.grad(loss, has_aux=True)(params)
-        updates, opt_state = optimizer.update(grads, learner.opt_state, params)
-        variables = {**moved, "params": optax.apply_updates(params, updates)}
+        variables, opt_state, terms = descend(loss, optimizer, *learner)
         return Learner(variables, opt_state), terms
 
     order = jax.random.permutation(order_key, blocks.shape[0])
@@ -171,13 +171,44 @@ def _terms(
     train = not training.frozen_norm
     first, moved = model.apply(variables, inputs[0], mask, train)
     second, moved = model.apply(moved, inputs[1], mask, train)
-    weight = losses.must_link_weight(links, mask, training.block_size)
-    instance = losses.instance_loss(
-        first.instance, second.instance, links, mask, must_weight=weight
-    )
     probs = [jax.nn.softmax(outputs.logits, axis=-1) for outputs in (first, second)]
-    cluster = losses.cluster_loss(probs[0], probs[1], links, mask, must_weight=weight)
+    constraints: dict[str, Any] = {
+        "must_weight": losses.must_link_weight(links, mask, training.block_size)
+    }
+    if training.pseudo_threshold < 1:
+        constraints["pseudo_links"] = surest_pair(
+            first.instance, probs[0], links, mask, training.pseudo_threshold
+        )
+    instance = losses.instance_loss(first.instance, second.instance, links, mask, **constraints)
+    cluster = losses.cluster_loss(probs[0], probs[1], links, mask, **constraints)
     return {"instance": instance, "cluster": cluster}, moved
+
+
+def surest_pair(
+    z: jax.Array, probs: jax.Array, links: jax.Array, mask: jax.Array, threshold: float
+) -> jax.Array:
+    """The most similar pair of one cluster that nobody was asked about, where it is sure.
+
+    Args:
+      z: embeddings ``[b, d]`` of unit length.
+      probs: cluster probabilities ``[b, c]``.
+      links: int ``[b, b]``, q; only pairs with q = 0 can be found.
+      mask: bool ``[b]``, False for padding.
+      threshold: that the similarity and both confidences have to be above.
+
+    Returns:
+      bool ``[b, b]``, symmetric: at most one pair is True.
+    """
+    sure = mask & (jnp.max(probs, axis=1) > threshold)
+    cluster = jnp.argmax(probs, axis=1)
+    open_ = (links == 0) & sure[:, None] & sure & (cluster[:, None] == cluster)
+    similarity = jnp.where(jnp.triu(open_, 1), ops.inner(z, z), -jnp.inf)
+    place = jnp.argmax(similarity)
+    found = (
+        jnp.zeros(similarity.size, bool).at[place].set(similarity.reshape(-1)[place] > threshold)
+    )
+    found = found.reshape(similarity.shape)
+    return found | found.T
 
 
 def _filled(block: jax.Array) -> jax.Array:

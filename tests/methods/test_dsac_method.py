@@ -21,9 +21,9 @@ from idc_jax.methods.class_space import (
 from idc_jax.methods.dsac_picks import growing_groups
 from idc_jax.methods.dsac_training import DsacTraining
 from idc_jax.metrics import clustering_metrics
-from idc_jax.train.pretrain import PretrainOptions, pretrain
 
 C = 3
+BUDGET = 7
 
 
 def test_classes_take_their_own_output_or_the_lowest_free_one():
@@ -79,16 +79,9 @@ def toy():
         weak_noise=0.2, strong_noise=0.2, weak_dropout=0.1, strong_dropout=0.1, scale=0.1
     )
     inputs = jnp.asarray(inputs)
-    trained = pretrain(
-        jax.random.key(0),
-        network,
-        views,
-        inputs,
-        PretrainOptions(epochs=2, batch_size=60, cluster_weight=0, entropy_weight=0),
-        log=lambda info: None,
-        progress=False,
-    ).variables
-    return network, views, inputs, labels, lambda key: trained
+    # Blobs so far apart stay so in an untrained network.
+    variables = network.init(jax.random.key(0), inputs[:1])
+    return network, views, inputs, labels, lambda key: variables
 
 
 def build(toy, **options):
@@ -126,6 +119,7 @@ def accuracy(method, state, labels):
         {},
         {"pseudo_labels": "cluster"},
         {"pseudo_labels": "nearest", "groups": "growing"},
+        {"pseudo_labels": "graph", "space": "input", "pseudo_start": 30},
         {"pseudo_labels": "none", "picks": "random"},
         {"picks": "representative"},
         {"picks": "difficult", "normalized_compactness": False},
@@ -138,18 +132,18 @@ def test_rounds_of_answers_teach_the_classes(toy, options):
     state = method.init(jax.random.key(0))
     asked = []
     for round_ in (1, 2):
-        state, questions = method.ask(jax.random.key(round_), state, round_, 7)
+        state, questions = method.ask(jax.random.key(round_), state, round_, BUDGET)
         assert questions.kind == "label"
-        assert questions.count == 7
+        assert questions.count == BUDGET
         asked.extend(questions.indices.tolist())
         state, info = method.learn(jax.random.key(10 + round_), state, answer(questions, labels))
         assert all(np.isfinite(value) for value in info.values())
-    assert len(set(asked)) == 14
-    assert info["answered"] == 14
+    assert len(set(asked)) == 2 * BUDGET
+    assert info["answered"] == 2 * BUDGET
     assert (info["pseudo_labelled"] == 0) == (options.get("pseudo_labels") == "none")
     probabilities = method.predict(state)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
-    assert method.embed(state).shape == (120, 16)
+    assert method.embed(state).shape == (120, 8 if "space" in options else 16)
     # Outliers alone are a poor sample of their classes.
     least = 0.6 if options.get("picks") == "difficult" else 0.85
     assert accuracy(method, state, labels) > least
@@ -164,22 +158,22 @@ def test_the_first_prediction_is_the_clustering(toy):
 def test_skips_and_classes_beyond_the_outputs_teach_nothing_and_are_not_asked_again(toy):
     method = build(toy)
     state = method.init(jax.random.key(0))
-    state, questions = method.ask(jax.random.key(1), state, 1, 6)
-    choice = np.array([0, 1, 2, 3, SKIP, SKIP], np.int32)
+    state, questions = method.ask(jax.random.key(1), state, 1, BUDGET)
+    choice = np.array([0, 1, 2, 3, SKIP, SKIP, SKIP], np.int32)
     answers = Answers("label", 1, questions.indices, questions.candidates, choice)
     state, info = method.learn(jax.random.key(2), state, answers)
     assert info["answered"] == 3
-    assert info["unusable"] == 3
-    _, again = method.ask(jax.random.key(3), state, 2, 6)
+    assert info["unusable"] == 4
+    _, again = method.ask(jax.random.key(3), state, 2, BUDGET)
     assert not set(again.indices.tolist()) & set(questions.indices.tolist())
 
 
 def test_nothing_but_skips_still_trains(toy):
     method = build(toy)
     state = method.init(jax.random.key(0))
-    state, questions = method.ask(jax.random.key(1), state, 1, 3)
+    state, questions = method.ask(jax.random.key(1), state, 1, BUDGET)
     answers = Answers(
-        "label", 1, questions.indices, questions.candidates, np.full(3, SKIP, np.int32)
+        "label", 1, questions.indices, questions.candidates, np.full(BUDGET, SKIP, np.int32)
     )
     state, info = method.learn(jax.random.key(2), state, answers)
     assert info["class"] == 0.0
@@ -199,7 +193,7 @@ def test_the_same_keys_give_the_same_run(toy):
 
     def run():
         state = method.init(jax.random.key(5))
-        state, questions = method.ask(jax.random.key(6), state, 1, 6)
+        state, questions = method.ask(jax.random.key(6), state, 1, BUDGET)
         state, _ = method.learn(jax.random.key(7), state, answer(questions, toy[3]))
         return questions.indices, method.predict(state)
 
@@ -208,7 +202,30 @@ def test_the_same_keys_give_the_same_run(toy):
     np.testing.assert_array_equal(first_probs, second_probs)
 
 
-@pytest.mark.parametrize("options", [{"picks": "best"}, {"pseudo_labels": "all"}])
+def test_the_graph_knows_answers_apart_from_skips_and_unnamed_classes(toy):
+    """Class 2 stays unnamed: its cluster lives on, and a skip draws nobody."""
+    labels = toy[3]
+    method = build(toy, pseudo_labels="graph", space="input", pseudo_start=40)
+    state = method.init(jax.random.key(0))
+    asked = np.array([0, 40, 41, 80])
+    answers = Answers("label", 1, asked, np.zeros((4, 0)), np.array([0, 1, SKIP, SKIP], np.int32))
+    state, info = method.learn(jax.random.key(1), state, answers)
+    assert info["classes_named"] == 2
+    assert info["pseudo_labelled"] == 118
+    np.testing.assert_array_equal(state.slots, [0, 1, -1])
+    assert (np.asarray(state.assignments) == labels).mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"picks": "best"},
+        {"pseudo_labels": "all"},
+        {"space": "outer"},
+        {"shortlist": 0},
+        {"spread": 1},
+    ],
+)
 def test_unknown_options_are_refused(toy, options):
     with pytest.raises(UserError, match="would do"):
         build(toy, **options)

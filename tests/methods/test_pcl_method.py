@@ -12,9 +12,8 @@ from idc_jax.errors import UserError
 from idc_jax.methods import pcl
 from idc_jax.methods.closure import asked_pairs
 from idc_jax.methods.pcl_pairs import keep_pairs
-from idc_jax.methods.pcl_training import PclTraining, scatter_blocks
+from idc_jax.methods.pcl_training import PclTraining, scatter_blocks, surest_pair
 from idc_jax.metrics import clustering_metrics
-from idc_jax.train.pretrain import PretrainOptions, pretrain
 
 C = 2
 SIZE = 32
@@ -44,19 +43,11 @@ def toy():
     )
     labels = np.array([0, 1, 1, 0])[blob]
     inputs = jnp.asarray(inputs)
-    trained = pretrain(
-        jax.random.key(0),
-        network,
-        views,
-        inputs,
-        PretrainOptions(epochs=1, batch_size=50),
-        log=lambda info: None,
-        progress=False,
-    ).variables
-    return network, views, inputs, labels, np.arange(150) < 110, lambda key: trained
+    variables = network.init(jax.random.key(0), inputs[:1])
+    return network, views, inputs, labels, np.arange(150) < 110, lambda key: variables
 
 
-def build(toy, attention="identity", epochs=60, total_budget=BUDGET, **options):
+def build(toy, attention="identity", epochs=60, total_budget=BUDGET, train_options=None, **options):
     network, views, inputs, _, train, begin = toy
     return pcl.build(
         network,
@@ -65,7 +56,14 @@ def build(toy, attention="identity", epochs=60, total_budget=BUDGET, **options):
         train,
         options=pcl.PclOptions(**{"attention": attention, "num_heads": 2, **options}),
         training=PclTraining(
-            block_size=SIZE, warmup_epochs=1, epochs=epochs, final_epochs=0, learning_rate=1e-3
+            **{
+                "block_size": SIZE,
+                "warmup_epochs": 1,
+                "epochs": epochs,
+                "final_epochs": 0,
+                "learning_rate": 1e-3,
+                **(train_options or {}),
+            }
         ),
         num_clusters=C,
         head="plain",
@@ -137,7 +135,7 @@ def test_questions_stay_within_training_blocks_and_are_unknown(toy, picks):
 
 
 def test_one_pair_per_block_is_the_papers_schedule(toy):
-    method = build(toy, "none", epochs=0, per_block=1)
+    method = build(toy, "none", epochs=0, per_block=1, picks="random")
     state = method.init(jax.random.key(0))
     state, questions = method.ask(jax.random.key(1), state, 1, 100)
     # 110 training samples make 4 blocks of 32.
@@ -145,7 +143,7 @@ def test_one_pair_per_block_is_the_papers_schedule(toy):
 
 
 def test_skipped_and_contradictory_answers_are_kept_apart(toy):
-    method = build(toy, "none", epochs=1)
+    method = build(toy, "none", epochs=1, picks="random")
     state = method.init(jax.random.key(0))
     block = np.asarray(state.blocks)[0]
     pairs = np.stack([block[[0, 1, 0, 3]], block[[1, 2, 2, 4]]], axis=1)
@@ -161,7 +159,7 @@ def test_skipped_and_contradictory_answers_are_kept_apart(toy):
 
 
 def test_more_answers_than_planned_are_kept(toy):
-    method = build(toy, "none", epochs=0, total_budget=3)
+    method = build(toy, "none", epochs=0, total_budget=3, picks="random")
     state = method.init(jax.random.key(0))
     state, questions = method.ask(jax.random.key(1), state, 1, 5)
     state, info = method.learn(jax.random.key(2), state, answer(questions, toy[3]))
@@ -192,12 +190,47 @@ def test_prediction_is_deterministic_and_the_same_keys_give_the_same_run(toy):
     np.testing.assert_array_equal(predicted, repeated)
 
 
+def test_the_surest_pair_of_a_cluster_is_the_most_similar_unlinked_one():
+    angles = jnp.array([0.0, 0.01, 0.03, 0.031, 1.0])
+    z = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
+    probs = jnp.array([[0.99, 0.01]] * 3 + [[0.01, 0.99], [0.99, 0.01]])
+    links = jnp.zeros((5, 5), jnp.int8)
+    mask = jnp.ones(5, bool)
+
+    def pairs(links, mask, threshold):
+        found = np.asarray(surest_pair(z, probs, links, mask, threshold))
+        np.testing.assert_array_equal(found, found.T)
+        return np.argwhere(np.triu(found)).tolist()
+
+    # 2 and 3 are nearer, but of two clusters.
+    assert pairs(links, mask, 0.95) == [[0, 1]]
+    assert pairs(links.at[0, 1].set(1).at[1, 0].set(1), mask, 0.95) == [[1, 2]]
+    assert pairs(links, mask.at[1].set(False), 0.95) == [[0, 2]]
+    assert pairs(links, mask, 0.995) == []
+    assert pairs(links, mask[:1].repeat(5) & False, 0.5) == []
+
+
+def test_the_last_epochs_may_add_links_that_nobody_confirmed(toy):
+    """A threshold of 1 leaves the stage out; one of 0 pulls a pair in every block."""
+
+    def embedded(threshold):
+        options = {"final_epochs": 1, "pseudo_threshold": threshold}
+        method = build(toy, "none", epochs=0, total_budget=20, train_options=options)
+        state = method.init(jax.random.key(0))
+        state, questions = method.ask(jax.random.key(1), state, 1, 20)
+        state, _ = method.learn(jax.random.key(2), state, answer(questions, toy[3]))
+        return np.asarray(method.embed(state))
+
+    assert np.abs(embedded(1.0) - embedded(0.0)).max() > 1e-4
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"picks": "best"}, "pcl.picks"),
         ({"attention": "some"}, "pcl.attention"),
         ({"per_block": -1}, "pcl.per_block"),
+        ({"train_options": {"block_size": 1}}, "pcl_training.block_size"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(toy, options, message):

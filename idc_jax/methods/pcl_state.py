@@ -1,0 +1,118 @@
+"""PCL's options, its fixed blocks, and what it carries from round to round."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from idc_jax.annotate.questions import Answers
+from idc_jax.errors import UserError, check_at_least, check_one_of
+from idc_jax.methods.closure import Closure, close_links
+from idc_jax.methods.pcl_pairs import PairPicks
+from idc_jax.methods.pcl_training import PclTraining
+from idc_jax.models.base import Variables
+
+Attention = Literal["random", "identity", "none"]
+
+
+class PclOptions(NamedTuple):
+    """The method's options.
+
+    Attributes:
+      picks: ``"both"`` (S_up + S_hp), one of the two terms alone, or ``"random"``: uniform over
+        the unknown pairs.
+      per_block: at most so many questions of one block in a round; 0 for as many as the round's
+        budget needs. 1 with a round per epoch is the paper's own schedule, one pair per block
+        per step.
+      distinct: pairs of one round share no sample where that can be helped: what is asked at
+        once then covers more of a block than its few most striking samples.
+      attention: over the samples of a block, put between a trained backbone and its heads:
+        ``"random"`` starts it at random, as a new layer is; ``"identity"`` starts it as an
+        average over similar samples, which keeps what the network knows; ``"none"`` leaves it
+        out (the paper's ablation).
+      num_heads: of the attention.
+    """
+
+    picks: PairPicks = "both"
+    per_block: int = 0
+    distinct: bool = True
+    attention: Attention = "identity"
+    num_heads: int = 8
+
+
+class PclState(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+      variables: the network's.
+      opt_state: the optimiser's; training goes on where it stopped.
+      blocks: int32 ``[g, b]``, the samples of each block, -1 for padding: first the training
+        split's blocks, then the others'.
+      pairs: int32 ``[total_budget, 2]``, the pairs answered so far, then zeros.
+      choice: int32 ``[total_budget]``, the answers.
+      answered: int32 scalar, how many there are.
+    """
+
+    variables: Variables
+    opt_state: optax.OptState
+    blocks: jax.Array
+    pairs: jax.Array
+    choice: jax.Array
+    answered: jax.Array
+
+
+def make_blocks(key: jax.Array, train: np.ndarray, size: int) -> np.ndarray:
+    """Shuffle the samples into blocks of ``size``, training samples first.
+
+    Args:
+      key: of the shuffle; the blocks stay the same for the whole run.
+      train: bool ``[n]``.
+      size: b.
+
+    Returns:
+      int32 ``[g, b]``, each sample once; the last training block and the very last block are
+      padded with -1.
+    """
+    order = np.asarray(jax.random.permutation(key, len(train)))
+    parts = [order[train[order]], order[~train[order]]]
+    padded = [np.append(part, np.full(-len(part) % size, -1)) for part in parts]
+    return np.concatenate(padded).reshape(-1, size).astype(np.int32)
+
+
+def record(state: PclState, answers: Answers) -> PclState:
+    """Append one round's answers, also the skipped ones: nobody is asked twice."""
+    count, more = int(state.answered), len(answers.choice)
+    pairs = np.concatenate([np.asarray(state.pairs)[:count], answers.indices.reshape(-1, 2)])
+    choice = np.concatenate([np.asarray(state.choice)[:count], answers.choice])
+    room = max(len(state.choice) - count - more, 0)
+    return state._replace(
+        pairs=jnp.asarray(np.pad(pairs, ((0, room), (0, 0))).astype(np.int32)),
+        choice=jnp.asarray(np.pad(choice, (0, room)).astype(np.int32)),
+        answered=jnp.int32(count + more),
+    )
+
+
+def closure_of(state: PclState, num_samples: int) -> Closure:
+    """Everything that the answers so far imply."""
+    count = int(state.answered)
+    return close_links(
+        num_samples, np.asarray(state.pairs)[:count], np.asarray(state.choice)[:count]
+    )
+
+
+def check_options(options: PclOptions, training: PclTraining, train: np.ndarray) -> None:
+    """Refuse options that mean nothing.
+
+    Raises:
+      UserError: naming the option, what it is and what would do.
+    """
+    for name, kinds in (("picks", PairPicks), ("attention", Attention)):
+        check_one_of(f"pcl.{name}", getattr(options, name), get_args(kinds))
+    check_at_least("pcl.per_block", options.per_block, 0)
+    check_at_least("pcl_training.block_size", training.block_size, 2, "a pair needs two samples")
+    if np.sum(train) < 2:
+        raise UserError("pcl trains on the training split, but fewer than 2 samples belong to it")
