@@ -8,7 +8,6 @@ leaves a BatchNorm that sees the padding with the subset's statistics.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -33,7 +32,7 @@ __all__ = ["UNASKED", "Evidence", "FinetuneOptions", "check_options", "finetune"
 # Values of `Evidence.choice` beside a cluster id, NONE_OF_THESE and SKIP.
 UNASKED = -3
 
-# Steps of one compiled scan: the progress bar moves this often.
+# Steps of one compiled call: the progress bar moves this often.
 _CHUNK = 50
 _UNLABELLED_RATIO = 5
 
@@ -73,6 +72,26 @@ class _Shown(NamedTuple):
 
     samples: jax.Array
     rows: jax.Array
+
+
+# The samples of some steps, whether each regularises, and each one's key.
+_Plan = tuple[_Shown, jax.Array, jax.Array]
+
+
+class _Subset(NamedTuple):
+    """Some samples of a step, padded to the step's length by repeating them.
+
+    Attributes:
+      samples: their indices in the data ``[b]``.
+      rows: and in the array at hand ``[b]``.
+      picked: which of the step's samples they are ``[b]``.
+      valid: bool ``[b]``, False for padding.
+    """
+
+    samples: jax.Array
+    rows: jax.Array
+    picked: jax.Array
+    valid: jax.Array
 
 
 def make_optimizer(options: FinetuneOptions) -> optax.GradientTransformation:
@@ -135,8 +154,11 @@ def finetune(
         for chunk in chunks(data, samples, _CHUNK):
             part = chunk.steps
             shown = _Shown(samples[part], chunk.indices)
-            plan = (shown, regularise[part], keys[part])
-            carry, means = _run(carry, chunk.array, evidence, plan, program=program, batch=batch)
+            plan = _padded((shown, regularise[part], keys[part]))
+            count = jnp.int32(chunk.indices.shape[0])
+            carry, means = _run(
+                carry, chunk.array, evidence, plan, count, program=program, batch=batch
+            )
             # One call late: the device is at work on the next while the host reads.
             info = _report(log, bar, steps, pending)
             pending = (part.stop, means)
@@ -191,31 +213,44 @@ def _repeat_epochs(key: jax.Array, count: int, batch: int, steps: int) -> jax.Ar
     return jnp.concatenate(orders)[:steps]
 
 
+def _padded(plan: _Plan) -> _Plan:
+    """The plan of one call, its last step repeated: one compiled program for any number."""
+    place = jnp.arange(_CHUNK)
+    return jax.tree.map(lambda a: a[jnp.minimum(place, a.shape[0] - 1)], plan)
+
+
 @partial(jax.jit, static_argnames=("program", "batch"), donate_argnames="carry")
 def _run(
     carry: _Carry,
     array: jax.Array,
     evidence: Evidence,
-    plan: tuple[_Shown, jax.Array, jax.Array],
+    plan: _Plan,
+    count: jax.Array,
     *,
     program: _Program,
     batch: int,
 ) -> tuple[_Carry, dict[str, jax.Array]]:
-    """One compiled scan over the steps of ``plan``, whose first ``batch`` samples have answers."""
+    """The first ``count`` steps of ``plan``, the first ``batch`` samples of each with answers."""
     optimizer = make_optimizer(program.options)
 
-    def step(carry: _Carry, xs: tuple) -> tuple[_Carry, dict[str, jax.Array]]:
+    def step(carry: _Carry, xs: _Plan) -> tuple[_Carry, dict[str, jax.Array]]:
         shown, regularise, key = xs
         labelled = jax.tree.map(lambda a: a[:batch], shown)
         unlabelled = jax.tree.map(lambda a: a[batch:], shown)
         pseudo_key, loss_key = jax.random.split(key)
         store, pseudo = _pseudo_labels(pseudo_key, program, array, carry, unlabelled, evidence)
+        view_keys = jax.random.split(loss_key, 4)
+        choice = evidence.choice[labelled.samples]
+        subsets = (
+            _subset(labelled, choice >= 0),
+            _subset(labelled, choice == -1),
+            _subset(unlabelled, _usable(pseudo, evidence, unlabelled, program.options)),
+        )
+        seen = _strong_views(view_keys[jnp.asarray([0, 1, 3])], program, array, subsets)
 
         def loss(params):  # type: ignore[no-untyped-def]
             variables = {**carry.variables, "params": params}
-            terms, moved = _terms(
-                loss_key, program, array, variables, evidence, labelled, (unlabelled, pseudo)
-            )
+            terms, moved = _terms(view_keys[2], program, variables, evidence, subsets, seen, pseudo)
             return _total(terms, program.options, regularise), (terms, moved)
 
         (total, (terms, moved)), grads = jax.value_and_grad(loss, has_aux=True)(
@@ -225,8 +260,13 @@ def _run(
         params = optax.apply_updates(carry.variables["params"], updates)
         return _Carry({**moved, "params": params}, opt_state, store), {"loss": total, **terms}
 
-    carry, infos = jax.lax.scan(step, carry, plan)
-    return carry, jax.tree.map(jnp.mean, infos)
+    def count_in(at: jax.Array, so_far: tuple) -> tuple[_Carry, dict[str, jax.Array]]:
+        carry, info = step(so_far[0], jax.tree.map(lambda a: a[at], plan))
+        return carry, jax.tree.map(jnp.add, so_far[1], info)
+
+    nothing = dict.fromkeys(("loss", "positive", "negative", "regularisation"), jnp.float32(0))
+    carry, sums = jax.lax.fori_loop(0, count, count_in, (carry, nothing))
+    return carry, jax.tree.map(lambda value: value / count, sums)
 
 
 def _pseudo_labels(
@@ -256,54 +296,78 @@ def _pseudo_labels(
     return store, store[unlabelled.samples]
 
 
+def _usable(
+    pseudo: jax.Array, evidence: Evidence, unlabelled: _Shown, options: FinetuneOptions
+) -> jax.Array:
+    """Which of a batch's pseudo-labels L_reg learns from, bool ``[5b]``."""
+    if not options.exclude_queried:
+        return pseudo >= 0
+    return (pseudo >= 0) & (evidence.choice[unlabelled.samples] < -1)
+
+
+def _subset(shown: _Shown, member: jax.Array) -> _Subset:
+    """The samples that are members, padded by repeating them."""
+    count = jnp.sum(member)
+    order = jnp.argsort(~member, stable=True)
+    place = jnp.arange(member.shape[0])
+    picked = order[place % jnp.maximum(count, 1)]
+    return _Subset(shown.samples[picked], shown.rows[picked], picked, place < count)
+
+
+def _strong_views(
+    keys: jax.Array, program: _Program, array: jax.Array, subsets: tuple[_Subset, ...]
+) -> list[jax.Array]:
+    """What the network sees of each subset ``[b, ...]``.
+
+    All are drawn by one call: a program with three takes three times as long to compile.
+    """
+    sizes = [subset.rows.shape[0] for subset in subsets]
+    drawn = [jax.random.split(key, size) for key, size in zip(keys, sizes, strict=True)]
+    rows = jnp.concatenate([subset.rows for subset in subsets])
+    seen = jax.vmap(program.views.strong)(jnp.concatenate(drawn), array[rows])
+    parts = jnp.split(split(seen, program.mesh), np.cumsum(sizes)[:-1])
+    return [split(part, program.mesh) for part in parts]
+
+
 def _terms(
     key: jax.Array,
     program: _Program,
-    array: jax.Array,
     variables: Variables,
     evidence: Evidence,
-    labelled: _Shown,
-    pseudo: tuple[_Shown, jax.Array],
+    subsets: tuple[_Subset, ...],
+    seen: list[jax.Array],
+    pseudo: jax.Array,
 ) -> tuple[dict[str, jax.Array], Variables]:
     """The three losses, not yet weighted, and the moved statistics."""
-    keys = jax.random.split(key, 4)
-    forward = partial(_forward_subset, program=program, array=array)
-    choice = evidence.choice[labelled.samples]
-    logits, valid, picked, variables = forward(keys[0], variables, labelled, choice >= 0)
-    named = evidence.choice[labelled.samples[picked]]
-    positive = losses.positive(logits, named, valid, balanced=program.options.balanced)
-    logits, valid, picked, variables = forward(keys[1], variables, labelled, choice == -1)
-    rejected = evidence.rejected[labelled.samples[picked]]
+    options, (named, refused, free) = program.options, subsets
+    logits, variables = _forward(program.model, variables, seen[0], named.valid)
+    labels = evidence.choice[named.samples]
+    positive = losses.positive(logits, labels, named.valid, balanced=options.balanced)
+    logits, variables = _forward(program.model, variables, seen[1], refused.valid)
+    rejected = evidence.rejected[refused.samples]
     candidates = jnp.where(rejected, jnp.arange(logits.shape[-1]), -1)
-    draw = keys[2] if program.options.negative == "sampled" else None
-    negative = losses.negative(logits, candidates, valid, key=draw)
-    regularisation, variables = _regularisation(
-        keys[3], forward, variables, evidence, *pseudo, program.options
-    )
+    draw = key if options.negative == "sampled" else None
+    negative = losses.negative(logits, candidates, refused.valid, key=draw)
+    logits, variables = _forward(program.model, variables, seen[2], free.valid)
+    regularisation = _regularisation(logits, evidence, free, pseudo, options)
     terms = {"positive": positive, "negative": negative, "regularisation": regularisation}
     return terms, {name: value for name, value in variables.items() if name != "params"}
 
 
 def _regularisation(
-    key: jax.Array,
-    forward: Callable,
-    variables: Variables,
+    logits: jax.Array,
     evidence: Evidence,
-    unlabelled: _Shown,
+    free: _Subset,
     pseudo: jax.Array,
     options: FinetuneOptions,
-) -> tuple[jax.Array, Variables]:
-    usable = pseudo >= 0
-    if options.exclude_queried:
-        usable &= evidence.choice[unlabelled.samples] < -1
-    logits, valid, picked, variables = forward(key, variables, unlabelled, usable)
+) -> jax.Array:
     if options.pseudo_labels == "graph":
-        targets = evidence.targets[unlabelled.samples[picked]]
-        return losses.masked_mean(optax.softmax_cross_entropy(logits, targets), valid), variables
+        targets = evidence.targets[free.samples]
+        return losses.masked_mean(optax.softmax_cross_entropy(logits, targets), free.valid)
     # The paper's 1/N counts the whole batch, confident or not.
-    share = 1.0 if options.balanced else jnp.mean(usable)
-    value = losses.regularisation(logits, pseudo[picked], valid, balanced=options.balanced)
-    return share * value, variables
+    share = 1.0 if options.balanced else jnp.mean(free.valid)
+    labels = pseudo[free.picked]
+    return share * losses.regularisation(logits, labels, free.valid, balanced=options.balanced)
 
 
 def _total(
@@ -316,28 +380,11 @@ def _total(
     )
 
 
-def _forward_subset(
-    key: jax.Array,
-    variables: Variables,
-    shown: _Shown,
-    member: jax.Array,
-    *,
-    program: _Program,
-    array: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array, Variables]:
-    """The strong view of the samples that are members, padded by repeating them.
-
-    Returns:
-      Logits ``[b, c]``, which of them count ``[b]``, where in ``shown`` they are from ``[b]``, and
-      the variables with BatchNorm's averages moved.
-    """
-    count = jnp.sum(member)
-    order = jnp.argsort(~member, stable=True)
-    place = jnp.arange(member.shape[0])
-    picked = order[place % jnp.maximum(count, 1)]
-    raw = array[shown.rows[picked]]
-    seen = split(view_batch(program.views.strong, key, raw), program.mesh)
-    outputs, moved = program.model.apply(variables, seen, True)
+def _forward(
+    model: Model, variables: Variables, seen: jax.Array, valid: jax.Array
+) -> tuple[jax.Array, Variables]:
+    """Logits ``[b, c]`` of a subset, and the variables with BatchNorm's averages moved."""
+    outputs, moved = model.apply(variables, seen, True)
     # An empty subset must not move the averages.
-    kept = jax.tree.map(lambda new, old: jnp.where(count > 0, new, old), moved, variables)
-    return outputs.logits, place < count, picked, kept
+    kept = jax.tree.map(lambda new, old: jnp.where(jnp.any(valid), new, old), moved, variables)
+    return outputs.logits, kept
