@@ -55,18 +55,33 @@ def clamp(posterior: jax.Array, choice: jax.Array, rejected: jax.Array) -> jax.A
     return jnp.where(choice[:, None] >= 0, named, left_open)
 
 
+def seed(probabilities: jax.Array, choice: jax.Array, rejected: jax.Array) -> jax.Array:
+    """What the answers say where they were given, each cluster with a total of about one.
+
+    Args:
+      probabilities: ``[n, c]``, the present prediction.
+      choice: int ``[n]``: a cluster, ``NONE_OF_THESE``, or less where nothing was said.
+      rejected: bool ``[n, c]``, what a sample is known not to be.
+
+    Returns:
+      ``[n, c]``, zeros where nothing was said.
+    """
+    named = jax.nn.one_hot(choice, probabilities.shape[1])
+    doubt = _renormalized(jnp.where(rejected, 0.0, probabilities), ~rejected)
+    doubted = jnp.where(choice[:, None] == NONE_OF_THESE, doubt, 0.0) * _LEFT_OPEN
+    return (named + doubted) / jnp.maximum(named.sum(0), 1)
+
+
 def _seeds(
     prior: jax.Array, probabilities: jax.Array, choice: jax.Array, rejected: jax.Array
 ) -> jax.Array:
     clusters = prior.shape[1]
-    named = jax.nn.one_hot(choice, clusters)
-    counts = named.sum(0)
+    counts = jax.nn.one_hot(choice, clusters).sum(0)
     silent = choice[:, None] < NONE_OF_THESE
     surest = jnp.argmax(jnp.where(silent, prior, 0.0), axis=0)
-    stand_in = jnp.zeros_like(named).at[surest, jnp.arange(clusters)].set(counts == 0)
-    doubt = _renormalized(jnp.where(rejected, 0.0, probabilities), ~rejected)
-    doubted = jnp.where(choice[:, None] == NONE_OF_THESE, doubt, 0.0) * _LEFT_OPEN
-    return (named + doubted) / jnp.maximum(counts, 1) + stand_in
+    nobody = jnp.zeros_like(prior)
+    stand_in = nobody.at[surest, jnp.arange(clusters)].set((counts == 0).astype(prior.dtype))
+    return seed(probabilities, choice, rejected) + stand_in
 
 
 def _renormalized(rows: jax.Array, open_: jax.Array) -> jax.Array:

@@ -7,7 +7,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from idc_jax.ops.neighbors import Neighbors
+from idc_jax.ops import arrays
+from idc_jax.ops.neighbors import Neighbors, knn
 
 # Samples whose neighbours are gathered at a time: bounds the memory of one hop.
 _BLOCK = 4096
@@ -36,6 +37,50 @@ def smooth(x: jax.Array, neighbors: Neighbors, *, hops: int) -> jax.Array:
         return share * rows + _gathered(rows, neighbors.indices, weights)
 
     return jax.lax.fori_loop(0, hops, hop, x)
+
+
+def decorrelate_neighbors(
+    key: jax.Array,
+    x: jax.Array,
+    *,
+    num_neighbors: int = 5,
+    num_queries: int = 4096,
+    shrinkage: float = 0.05,
+) -> jax.Array:
+    """Rescale ``x`` so that neighbours differ equally much in every direction.
+
+    The directions in which neighbours differ most say least of what they have in common. This is
+    the whitening of relevant component analysis (Shental, Hertz, Weinshall and Pavel, "Adjustment
+    Learning and Relevant Component Analysis", 2002), where nearest neighbours stand in for the
+    groups that somebody would have to name.
+
+    Args:
+      key: draws the queries.
+      x: ``[n, d]``; only the rows' directions from their mean count.
+      num_neighbors: of each query, whose differences are measured.
+      num_queries: samples whose neighbours are looked at, at most.
+      shrinkage: in [0, 1], how far the covariance of the differences is drawn to a sphere.
+
+    Returns:
+      float32 ``[n, d]``, rows of unit length.
+    """
+    z = arrays.normalize(x - jnp.mean(x, axis=0))
+    n = z.shape[0]
+    queries = jax.random.permutation(key, n)[: min(num_queries, n)]
+    # One more than wanted: the nearest to a query is itself.
+    found = knn(z, num_neighbors + 1, queries=z[queries]).indices[:, 1:]
+    return _whitened(z, queries, found, shrinkage)
+
+
+@jax.jit
+def _whitened(z: jax.Array, queries: jax.Array, found: jax.Array, shrinkage: float) -> jax.Array:
+    d = z.shape[1]
+    differences = (z[queries][:, None] - z[found]).reshape(-1, d)
+    covariance = differences.T @ differences / differences.shape[0]
+    sphere = jnp.maximum(jnp.trace(covariance) / d, 1e-12) * jnp.eye(d)
+    values, vectors = jnp.linalg.eigh((1 - shrinkage) * covariance + shrinkage * sphere)
+    scale = jax.lax.rsqrt(jnp.maximum(values, 1e-12 * values[-1]))
+    return arrays.normalize((z - jnp.mean(z, axis=0)) @ (vectors * scale))
 
 
 @jax.jit
