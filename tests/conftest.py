@@ -1,8 +1,15 @@
 """What every test module shares: compiled programs are given back in time."""
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+# Compiling is most of what the tests do, and takes half as long when the program need not be fast.
+if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+    ).strip()
 
 import jax
 import pytest
