@@ -1,14 +1,17 @@
 """The pictures of the page in the documentation: one of each kind of question.
 
     python benchmarks/page/screenshots.py docs/images
+    python benchmarks/page/screenshots.py FOLDER --all
 
+``--all`` adds what is seen between the rounds, and all of it on a telephone and in the dark.
 Needs Fashion-MNIST as Debian's dataset-fashion-mnist installs it, Chromium, and Playwright.
 """
 
-import sys
+import argparse
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,13 @@ NAMES = (
     *("T-shirt", "trousers", "pullover", "dress", "coat"),
     *("sandal", "shirt", "sneaker", "bag", "boot"),
 )
-COUNT = 50
+KINDS = ("cluster", "pair", "label")
+COUNT, ANSWERED = 50, 17
+SCREENS = {
+    "": {"viewport": {"width": 1280, "height": 800}},
+    "_dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "_phone": {"viewport": {"width": 390, "height": 780}, "has_touch": True},
+}
 
 
 def plausible_questions(dataset):
@@ -67,34 +76,118 @@ def answer(page, kind, asked, position, dataset):
             page.keyboard.press("Enter")
 
 
-def photograph(browser, kind, dataset, folder):
+@contextmanager
+def served(dataset):
+    """A store and a page that asks what is put into it."""
     with tempfile.TemporaryDirectory() as place, Store(Path(place) / "answers.db") as store:
+        options = {"grace_seconds": 600.0, "linger_seconds": 0, "port": 0}
+        with serve(store, dataset, num_clusters=NUM_CLASSES, **options) as page:
+            yield store, page
+
+
+def beside(function, *args):
+    """Run the experiment's part beside the browser; it ends with the page."""
+    threading.Thread(target=function, args=args, daemon=True).start()
+
+
+def enter(browser, url, screen):
+    page = browser.new_page(**SCREENS[screen])
+    page.goto(url)
+    page.fill("#name-input", "Ann")
+    page.keyboard.press("Enter")
+    return page
+
+
+def photograph_question(browser, kind, dataset, folder, screen):
+    with served(dataset) as (store, site):
         asked = store.freeze(questions(kind, dataset))
-        with serve(
-            store, dataset, num_clusters=NUM_CLASSES, port=0, grace_seconds=0.5, linger_seconds=0
-        ) as served:
-            threading.Thread(
-                target=collect, args=(store, asked, served.annotator), daemon=True
-            ).start()
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
-            page.goto(served.url)
-            page.fill("#name-input", "Ann")
-            page.keyboard.press("Enter")
-            for position in range(17):
-                page.wait_for_selector(".question")
-                answer(page, kind, asked, position, dataset)
-                time.sleep(1.2)
-            page.mouse.move(0, 0)
-            page.screenshot(path=f"{folder}/page_{kind}.png")
+        beside(collect, store, asked, site.annotator)
+        page = enter(browser, site.url, screen)
+        for position in range(ANSWERED):
+            page.wait_for_selector(".question")
+            answer(page, kind, asked, position, dataset)
+            time.sleep(0.2 if screen else 1.2)  # as a person would, for the rate in the header
+        page.mouse.move(0, 0)
+        page.screenshot(path=f"{folder}/page_{kind}{screen}.png")
+        page.close()
+
+
+def experiment(store, site, dataset):
+    """Two rounds of three questions, and something like training after each."""
+    few = questions("pair", dataset)
+    few = few._replace(indices=few.indices[:3], candidates=few.candidates[:3])
+    for round_ in (1, 2):
+        collect(store, store.freeze(few._replace(round=round_)), site.annotator)
+        for step in range(1, 31):
+            loss = 0.4 + 1.6 * np.exp(-step / 8) + 0.05 * np.sin(5 * step)
+            parts = {"positive": 0.6 * loss, "negative": 0.1 * loss, "regularisation": 0.3 * loss}
+            values = {"phase": "finetune", "step": 10 * step, "steps": 500, "loss": loss}
+            site.progress(values | parts)
+            time.sleep(0.15)
+        site.show_result(learned(dataset, round_))
+    site.finish()
+
+
+def learned(dataset, round_):
+    rng = np.random.default_rng(round_)
+    own = [np.flatnonzero(dataset.labels == k) for k in range(NUM_CLASSES)]
+    like = [np.concatenate([samples, own[k - 3][:2000]]) for k, samples in enumerate(own)]
+    return {
+        "round": round_,
+        "before": {"acc": 0.707, "nmi": 0.644, "ari": 0.561, "fmi": 0.607},
+        "after": {"acc": 0.764, "nmi": 0.674, "ari": 0.612, "fmi": 0.599},
+        "galleries_before": [rng.choice(samples, 12) for samples in like],
+        "galleries_after": [samples[:12] for samples in own],
+    }
+
+
+def photograph_rounds(browser, dataset, folder, screen):
+    """Preparing, the end of a round, learning, what was bought, and the end of the run."""
+    with served(dataset) as (store, site):
+        page = enter(browser, site.url, screen)
+
+        def shoot(name, once):
+            page.wait_for_selector(once)
+            page.screenshot(path=f"{folder}/page_{name}{screen}.png")
+
+        site.progress({"phase": "pretrain", "pretrain/epoch": 40, "pretrain/epochs": 150})
+        shoot("preparing", ".message .bar")
+        beside(experiment, store, site, dataset)
+        answer_all(page)
+        shoot("complete", "text=questions are answered")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".curve")
+        time.sleep(2)
+        shoot("learning", ".curve")
+        shoot("result", ".metrics")
+        page.keyboard.press("Enter")
+        answer_all(page)
+        page.wait_for_selector("text=questions are answered")
+        page.keyboard.press("Enter")
+        shoot("over", "text=The run is over")
+        page.close()
+
+
+def answer_all(page):
+    for _ in range(3):
+        page.wait_for_selector(".question")
+        page.keyboard.press("a")
+        time.sleep(0.1)
 
 
 def main():
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--all", action="store_true")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
     dataset = load()
     with chromium() as browser:
-        for kind in ("cluster", "pair", "label"):
-            photograph(browser, kind, dataset, folder)
+        for screen in SCREENS if options.all else ("",):
+            for kind in KINDS:
+                photograph_question(browser, kind, dataset, options.folder, screen)
+            if options.all:
+                photograph_rounds(browser, dataset, options.folder, screen)
 
 
 if __name__ == "__main__":

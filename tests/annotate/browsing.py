@@ -1,17 +1,22 @@
-"""Fixtures for tests in a real browser: a Chromium, a person at the page, a run to be killed."""
+"""What the tests in a real browser share: a Chromium, people at the page, runs that ask them."""
 
 import json
 import os
+import queue
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from run_page import NUM_CLASSES, digits, play
 
 from idc_jax.annotate import Store
+from idc_jax.annotate.page import serve
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -19,13 +24,18 @@ FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
+    "--disable-dev-shm-usage",  # a container's is often too small
+    "--disable-background-timer-throttling",
+    "--disable-renderer-backgrounding",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
 ]
 HOW = "the page was not tried in a browser: install Chromium and `pip install playwright`"
-WAIT_SECONDS = 60
+# For one thing to happen on a machine that is busy with ten others.
+WAIT_SECONDS = 120
+BOUNCE_SECONDS = 0.03  # what comes faster from one key is taken for a bounce
 
 
 def find_chromium():
@@ -41,7 +51,9 @@ def browser():
     if executable is None:
         pytest.skip(HOW)
     with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        launched = playwright.chromium.launch(
+            executable_path=executable, args=FLAGS, timeout=1000 * WAIT_SECONDS
+        )
         yield launched
         launched.close()
 
@@ -60,87 +72,136 @@ def free_port():
         return found.getsockname()[1]
 
 
-class Run:
-    """A run of ``run_page.py`` that can be killed and started again on its store."""
+class Asked:
+    """What a run has asked, and what its store holds, read by a connection of its own."""
 
-    def __init__(self, folder, **options):
+    def __init__(self, folder):
         self.path = folder / "answers.db"
-        self.options = {
-            "store": str(self.path),
-            "port": free_port(),
-            "kind": "cluster",
-            "count": 40,
-            "rounds": 1,
-            "votes": 1,
-            "grace_seconds": 0.5,
-            "learn_seconds": 0.5,
-        } | options
-        self.start()
 
-    def start(self):
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests/annotate/run_page.py"), json.dumps(self.options)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-        self.url = self.process.stdout.readline().strip()
-        assert self.url.startswith("http://"), "the run did not start"
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def answers(self):
-        """The answers of the next round, once it is complete."""
-        return json.loads(self.process.stdout.readline())
-
-    def store(self):
-        return Store(self.path)
+    def read(self, what):
+        with Store(self.path) as store:
+            return what(store)
 
     def rows(self):
-        with self.store() as store:
-            return store.rows()
+        return self.read(Store.rows)
 
     def live(self, round_=1):
-        with self.store() as store:
-            return store.live(round_)
+        return self.read(lambda store: store.live(round_))
 
     def questions(self, round_=1):
-        with self.store() as store:
-            return store.questions(round_)
+        return self.read(lambda store: store.questions(round_))
 
     def wait_for(self, count):
         return until(lambda: len(rows := self.rows()) >= count and rows, f"{count} rows")
 
 
-class Person:
-    """Somebody at the page, in a browser profile of their own."""
+class Run(Asked):
+    """A run in this process; a thread stands in for the experiment."""
 
-    def __init__(self, browser, url, name="Ann", **options):
-        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(1000 * WAIT_SECONDS)
+    def __init__(self, folder, *, votes=1, grace_seconds=0.5, **asked):
+        super().__init__(folder)
+        self._open = ExitStack()
+        self._store = self._open.enter_context(Store(self.path))
+        self._page = self._open.enter_context(ExitStack())
+        options = {"num_clusters": NUM_CLASSES, "votes": votes, "grace_seconds": grace_seconds}
+        page = self._page.enter_context(
+            serve(self._store, digits(), port=0, linger_seconds=0, **options)
+        )
+        self.url, self.page = page.url, page
+        self._answers, self._failed = queue.Queue(), []
+        self._thread = threading.Thread(target=self._play, args=(page,), kwargs=asked, daemon=True)
+        self._thread.start()
+
+    def _play(self, page, **asked):
+        try:
+            play(page, self._store, self._answers.put, **asked)
+        except Exception as error:
+            self._failed.append(str(error))
+
+    def answers(self):
+        """The answers of the next round, once it is complete."""
+        return self._answers.get(timeout=WAIT_SECONDS)
+
+    def close(self):
+        """Stop asking, and the server."""
+        self._page.close()
+        self._thread.join(WAIT_SECONDS)
+        self._open.close()
+        assert self._failed in ([], ["the page was closed before all its questions were answered"])
+
+
+class Process(Asked):
+    """A run in a process of its own, which can be killed and started again on its store."""
+
+    def __init__(self, folder, **asked):
+        super().__init__(folder)
+        self._options = {"store": str(self.path), "port": free_port(), **asked}
+        self.start()
+
+    def start(self):
+        self._process = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/annotate/run_page.py"), json.dumps(self._options)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        self.url = self._process.stdout.readline().strip()
+        assert self.url.startswith("http://"), "the run did not start"
+
+    def kill(self):
+        self._process.kill()
+        self._process.communicate()
+
+    close = kill
+
+    def answers(self):
+        """The answers of the next round, once it is complete."""
+        return json.loads(self._process.stdout.readline())
+
+
+class Person:
+    """Somebody at the page, in a browser profile of their own or at a page that is open."""
+
+    def __init__(self, browser, url, name="Ann", *, page=None, **options):
+        self._context = None
+        if page is None:
+            size = {"width": 1280, "height": 800}
+            self._context = browser.new_context(**{"viewport": size} | options)
+            page = self._context.new_page()
+        self.page = page
+        page.set_default_timeout(1000 * WAIT_SECONDS)
         self.errors = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda message: self._note(message))
-        self.page.goto(url)
-        self.page.fill("#name-input", name)
-        self.page.keyboard.press("Enter")
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self._note(message))
+        if self._context:
+            page.goto(url)
+        page.fill("#name-input", name)
+        page.keyboard.press("Enter")
 
     def _note(self, message):
         # A server that is down is part of some tests; anything else on the console is not.
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.errors.append(message.text)
 
+    def go_offline(self, away):
+        self._context.set_offline(away)
+
     def see(self, selector=".question"):
         return self.page.wait_for_selector(selector)
+
+    def has_ahead(self, count):
+        """Wait until so many questions could be painted at once."""
+        self.page.wait_for_function("count => document.body.dataset.ahead >= count", arg=count)
 
     def press(self, *keys):
         for key in keys:
             self.see()
             self.page.keyboard.press(key)
-            time.sleep(0.03)  # what comes faster from one key is taken for a bounce
+            time.sleep(BOUNCE_SECONDS)
+
+    def reads(self, selector, text):
+        """Wait until that is what stands there."""
+        until(lambda: self.page.inner_text(selector) == text, f"{text!r} in {selector}")
 
     def shown(self):
         """The indices of the samples of the question on the screen, read from its pictures."""
@@ -150,21 +211,23 @@ class Person:
         return [int(source.rsplit("/", 1)[1]) for source in sources]
 
     def close(self):
-        self.context.close()
+        if self._context:
+            self._context.close()
         assert self.errors == []
 
 
 @pytest.fixture
 def start_run(tmp_path):
+    """Starts a :class:`Run`, or a :class:`Process` with ``process=True``."""
     runs = []
 
-    def start(**options):
-        runs.append(Run(tmp_path, **options))
+    def start(*, process=False, **options):
+        runs.append((Process if process else Run)(tmp_path, **options))
         return runs[-1]
 
     yield start
     for run in runs:
-        run.kill()
+        run.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from browsing import browser, start_run, visit  # noqa: F401  (fixtures)
+from website import dataset, site  # noqa: F401
 
 from idc_jax.annotate import Questions, Store
 

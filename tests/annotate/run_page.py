@@ -1,11 +1,12 @@
-"""A run in a process of its own, to be killed by the tests: asks at the page, then "learns".
+"""Rounds of questions at a page, and "learning" between them, in place of an experiment.
 
-It prints the address of the page, and after each round the answers as a line of JSON.
+As a program it is a run to be killed by the tests: it prints the address of the page, and after
+each round the answers as a line of JSON.
 """
 
 import json
 import sys
-import time
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from idc_jax.data.base import Dataset
 NUM_CLASSES, NUM_CANDIDATES = 10, 5
 
 
+@cache
 def digits():
     # scikit-learn's own file, without the seconds that importing scikit-learn takes.
     folder = Path(find_spec("sklearn").origin).parent / "datasets" / "data"
@@ -48,38 +50,33 @@ def make_questions(kind, round_, count, dataset):
     )
 
 
-def main(store, port, kind, count, rounds, votes, grace_seconds, learn_seconds):
+def play(page, store, told, *, kind="cluster", count=40, rounds=1, learn=lambda page: None):
+    """Ask ``rounds`` times, ``told(answers)`` and ``learn(page)`` after each."""
     dataset = digits()
+    for round_ in range(1, rounds + 1):
+        asked = store.freeze(make_questions(kind, round_, count, dataset))
+        told(collect(store, asked, page.annotator).choice.tolist())
+        learn(page)
+        gallery = [np.flatnonzero(dataset.labels == digit)[:6] for digit in range(NUM_CLASSES)]
+        page.show_result(
+            {
+                "round": round_,
+                "before": {"acc": 0.5, "nmi": 0.4},
+                "after": {"acc": 0.75, "nmi": 0.3},
+                "galleries_before": gallery,
+                "galleries_after": gallery,
+            }
+        )
+    page.finish()
+
+
+def main(store, port, **asked):
     with (
         Store(store, busy_seconds=0.2) as opened,
-        serve(
-            opened,
-            dataset,
-            num_clusters=NUM_CLASSES,
-            port=port,
-            votes=votes,
-            grace_seconds=grace_seconds,
-            linger_seconds=2.0,
-        ) as page,
+        serve(opened, digits(), num_clusters=NUM_CLASSES, port=port, grace_seconds=0.5) as page,
     ):
         print(page.url, flush=True)
-        for round_ in range(1, rounds + 1):
-            asked = opened.freeze(make_questions(kind, round_, count, dataset))
-            answers = collect(opened, asked, page.annotator)
-            print(json.dumps(answers.choice.tolist()), flush=True)
-            for step in range(10):
-                page.progress({"step": step + 1, "steps": 10, "loss": 1 / (step + 1)})
-                time.sleep(learn_seconds / 10)
-            gallery = [np.flatnonzero(dataset.labels == digit)[:6] for digit in range(NUM_CLASSES)]
-            page.show_result(
-                {
-                    "round": round_,
-                    "before": {"acc": 0.5, "nmi": 0.4},
-                    "after": {"acc": 0.75, "nmi": 0.3},
-                    "galleries_before": gallery,
-                    "galleries_after": gallery,
-                }
-            )
+        play(page, opened, lambda answers: print(json.dumps(answers), flush=True), **asked)
 
 
 if __name__ == "__main__":

@@ -1,39 +1,50 @@
 """A whole run on the digits, answered at the page, against the same run with the same answers."""
 
+import contextlib
 import json
-import os
-import subprocess
-import sys
+import threading
+import urllib.request
 
 import numpy as np
 import pytest
-from browsing import ROOT, free_port
+from browsing import WAIT_SECONDS, free_port, until
 
+from configs import digits
 from idc_jax.annotate import NONE_OF_THESE, Store
+from idc_jax.experiment import run_experiment
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-COMMAND = [
-    sys.executable,
-    str(ROOT / "launch.py"),
-    f"--config={ROOT}/configs/digits.py",
-    "--config.budget=12",
-    "--config.pretrain.epochs=2",
-    "--config.finetune.epochs=2",
-    "--config.idc.head_steps=5",
-    "--config.report.map=False",
-    "--config.progress=False",
-]
+
+def small_config(**annotator):
+    config = digits.get_config()
+    config.budget = 12
+    config.pretrain.epochs = config.finetune.epochs = 2
+    config.idc.head_steps = 5
+    config.progress = config.report.map = False
+    config.annotator.update(annotator)
+    return config
 
 
-def launch(workdir, *flags):
-    return subprocess.Popen(
-        [*COMMAND, f"--workdir={workdir}", *flags],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-    )
+def start(config, workdir):
+    """Run beside the browser, whose event loop has the thread of the test."""
+    failed = []
+
+    def run():
+        try:
+            run_experiment(config, workdir)
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def end():
+        thread.join(3 * WAIT_SECONDS)
+        assert failed == []
+        assert (workdir / "result.json").exists()
+
+    return end
 
 
 def outcome(workdir):
@@ -44,29 +55,33 @@ def outcome(workdir):
     return questions, choice, result
 
 
+def is_served(url):
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=10) as reply:
+        return reply.status == 200
+    return False
+
+
 def test_the_page_ends_where_the_simulated_annotator_ends(tmp_path, visit):
     simulated, answered = tmp_path / "simulated", tmp_path / "answered"
-    assert launch(simulated).wait(timeout=300) == 0
+    start(small_config(), simulated)()
     questions, truth, expected = outcome(simulated)
     by_sample = {int(sample): truth[place] for place, sample in enumerate(questions.indices)}
 
-    flags = ["--config.annotator.kind=page", f"--config.annotator.port={free_port()}"]
-    run = launch(answered, *flags)
-    try:
-        url = next(word for line in run.stdout for word in line.split() if word.startswith("http"))
-        ann = visit(url)
-        for place in range(questions.count):
-            ann.page.wait_for_selector(".question", timeout=120_000)
-            (sample,) = ann.shown()
-            right = by_sample[sample]
-            offered = questions.candidates[place].tolist()
-            ann.press("n" if right == NONE_OF_THESE else "abcde"[offered.index(right)])
-        ann.page.wait_for_selector("text=All 12 questions are answered")
-        ann.page.keyboard.press("Enter")
-        ann.page.wait_for_selector("text=The run is over", timeout=120_000)
-        assert run.wait(timeout=120) == 0
-    finally:
-        run.kill()
+    port = free_port()
+    end = start(small_config(kind="page", port=port), answered)
+    url = f"http://127.0.0.1:{port}/"
+    until(lambda: is_served(url), "the page")
+    ann = visit(url)
+    for place in range(questions.count):
+        ann.see()
+        (sample,) = ann.shown()
+        right = by_sample[sample]
+        offered = questions.candidates[place].tolist()
+        ann.press("n" if right == NONE_OF_THESE else "abcde"[offered.index(right)])
+    ann.page.wait_for_selector("text=All 12 questions are answered")
+    ann.page.keyboard.press("Enter")
+    ann.page.wait_for_selector("text=The run is over")
+    end()
 
     asked, given, result = outcome(answered)
     np.testing.assert_array_equal(asked.indices, questions.indices)
@@ -77,3 +92,19 @@ def test_the_page_ends_where_the_simulated_annotator_ends(tmp_path, visit):
     assert result["questions"] == expected["questions"]
     wanted, got = ((at / "assignments.csv").read_text() for at in (simulated, answered))
     assert got == wanted
+    check_totals(answered)
+
+
+def check_totals(workdir):
+    """Every line of a training says how far it is, and the last one that it is through."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    epochs = [
+        (line["pretrain/epoch"], line["pretrain/epochs"])
+        for line in lines
+        if line["phase"] == "pretrain"
+    ]
+    assert epochs == [(1, 2), (2, 2)]
+    steps = [(line["step"], line["steps"]) for line in lines if line["phase"] == "finetune"]
+    assert steps
+    assert all(0 < step <= total for step, total in steps)
+    assert steps[-1][0] == steps[-1][1]

@@ -195,3 +195,19 @@ def test_arrays_that_do_not_belong_together(tmp_path):
     with pytest.raises(UserError, match="one row per sample"):
         write_report(tmp_path, **run)
     assert not list(tmp_path.iterdir())
+
+
+def test_where_people_disagreed_is_told(tmp_path):
+    run = runs.make_run()
+    run["result"]["disagreement"] = {
+        "questions": 3,
+        "disputed": 1,
+        "people": {"Ann": {"answers": 3, "agreed": 1.0}, "<Bob>": {"answers": 3, "agreed": 2 / 3}},
+        "examples": [{"round": 1, "position": 1, "votes": {"Ann": 1, "<Bob>": "none"}, "fused": 1}],
+    }
+    page = render(tmp_path, run)
+    assert "<Bob>" not in page
+    text = text_of(page)
+    assert "did not all agree on 1 of them" in text
+    assert "&lt;Bob&gt; 3 67 %" in text
+    assert "1 2 Ann: 1, &lt;Bob&gt;: none 1" in text

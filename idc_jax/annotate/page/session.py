@@ -69,8 +69,13 @@ class Session:
     # -- called by the experiment ------------------------------------------------------------
 
     def ask(self, questions: Questions) -> None:
-        """Open a round, and return when it is answered and nobody wants to go back."""
+        """Open a round, and return when it is answered and nobody wants to go back.
+
+        Raises:
+          UserError: the page was closed before that.
+        """
         with self._changed:
+            self._check_open()
             self._questions = questions
             self._phase = "asking"
             self._finish_now = False
@@ -78,6 +83,7 @@ class Session:
             self._count_votes()
             while (left := self._seconds_left()) > 0:
                 self._changed.wait(min(left, 0.5))
+                self._check_open()
             self._phase = "learning"
             self._progress, self._losses = {}, []
 
@@ -102,6 +108,7 @@ class Session:
         """Say that the run is over."""
         with self._changed:
             self._phase = "done"
+            self._changed.notify_all()
 
     # -- called by the server ----------------------------------------------------------------
 
@@ -274,6 +281,10 @@ class Session:
             raise RefusedError(422, "there is no such group")
         self._store.name_group(post.key, post.name, -1, limit=self._max_groups)
         return {"ok": True}
+
+    def _check_open(self) -> None:
+        if self._phase == "done":
+            raise UserError("the page was closed before all its questions were answered")
 
     def _check_round(self, round_: int) -> Questions:
         questions = self._questions

@@ -68,7 +68,10 @@ function subject(sample, alt) {
   if (sample.side) {
     picture.style.maxHeight = `${Math.max(MOST_SCALED * sample.side, LEAST_SIDE)}px`;
   }
-  return element("figure", { class: "subject" }, picture, caption(sample));
+  const figure = element("figure", { class: "subject" }, picture, caption(sample));
+  // Two small pictures stand side by side, not at the two ends of the screen.
+  if (sample.side && sample.picture) figure.style.setProperty("--side", picture.style.maxHeight);
+  return figure;
 }
 
 function actions(kind) {

@@ -1,9 +1,12 @@
 // What is seen between the rounds: training as it goes, and what the answers have bought.
 
 import { badge, element, pictureOf } from "./draw.js";
+import { duration } from "./standing.js";
 
 const NAMES = { acc: "Accuracy", nmi: "NMI", ari: "ARI", fmi: "Fowlkes–Mallows" };
 const THUMBNAILS = 12;
+// Told by the bar and the title.
+const TOLD = ["phase", "step", "steps", "epoch", "epochs"];
 
 export function message(title, ...children) {
   return element("section", { class: "message" }, element("h2", {}, title), ...children);
@@ -15,17 +18,38 @@ function format(value) {
   return Number.isInteger(value) ? String(value) : value.toPrecision(3);
 }
 
+// How far the training is, in steps or in epochs, whichever it counts; null where it counts none.
+function amount(values) {
+  const unit = ["step", "epoch"].find((name) => values[`${name}s`] > 0);
+  if (!unit) return null;
+  const total = values[`${unit}s`];
+  return { unit, total, done: Math.min(values[unit] ?? 0, total) };
+}
+
+let since = {}; // when this part of the training was first seen, and how far it was
+
+// Seconds until `done` is `total`, or null while there is too little to tell by.
+function secondsLeft(part, { done, total }) {
+  const now = performance.now() / 1000;
+  if (part !== since.part || done < since.done) since = { part, done, at: now };
+  const pace = (done - since.done) / (now - since.at);
+  return pace > 0 && done < total ? (total - done) / pace : null;
+}
+
 function bar(values) {
+  const label = { class: "bar", role: "progressbar", "aria-label": "Training" };
   const inner = element("div");
-  if (!(values.steps > 0)) {
-    return element("div", { class: "bar endless", role: "progressbar", "aria-label": "Training" },
-      inner);
-  }
-  const share = Math.min(1, (values.step ?? 0) / values.steps);
-  inner.style.width = `${100 * share}%`;
-  return element("div", { class: "bar", role: "progressbar", "aria-label": "Training",
-    "aria-valuemin": "0", "aria-valuemax": String(values.steps),
-    "aria-valuenow": String(values.step ?? 0) }, inner);
+  const found = amount(values);
+  if (!found) return [element("div", { ...label, class: "bar endless" }, inner)];
+  const { unit, done, total } = found;
+  inner.style.width = `${(100 * done) / total}%`;
+  const left = secondsLeft(`${values.phase} ${total}`, found);
+  return [
+    element("div", { ...label, "aria-valuemin": "0", "aria-valuemax": String(total),
+      "aria-valuenow": String(done) }, inner),
+    element("p", { class: "quiet" }, `${unit} ${done} of ${total}`
+      + (left === null ? "" : ` · about ${duration(left)} left`)),
+  ];
 }
 
 function curve(points) {
@@ -46,8 +70,8 @@ function curve(points) {
 
 // Training (or the preparation before the first round) as it goes.
 export function drawProgress(title, text, { progress, losses }) {
-  const facts = Object.entries(progress).filter(([name]) => name !== "steps");
-  return message(title, element("p", {}, text), bar(progress), curve(losses),
+  const facts = Object.entries(progress).filter(([name]) => !TOLD.includes(name));
+  return message(title, element("p", {}, text), ...bar(progress), curve(losses),
     element("dl", { class: "facts" }, ...facts.flatMap(([name, value]) =>
       [element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, format(value))])));
 }

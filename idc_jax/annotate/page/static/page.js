@@ -30,6 +30,7 @@ const page = {
   learningSince: null,
   naming: false, // a text field of the palette is open
   view: "", // what the screen shows when it shows no question
+  focused: null, // the action whose button had the focus when a question left the screen
 };
 
 const outbox = new Outbox(run, {
@@ -214,19 +215,27 @@ function show() {
 }
 
 function showQuestion(drawn) {
-  const focused = document.activeElement?.closest("main [data-action]")?.dataset.action;
+  noteFocus();
   page.current = drawn;
   page.naming = false;
   page.view = "question";
   page.shownAt = performance.now();
   $("screen").replaceChildren(drawn.node);
   drawGroups();
-  if (focused) drawn.node.querySelector(`[data-action="${focused}"]`)?.focus();
+  if (page.focused) drawn.node.querySelector(`[data-action="${page.focused}"]`)?.focus();
+  page.focused = null;
   $("announce").textContent = `Question ${page.state.mine + 1}`;
+}
+
+// The keyboard stays at its button from question to question, also over a screen in between.
+function noteFocus() {
+  const target = document.activeElement?.closest("main .question [data-action]");
+  if (target) page.focused = target.dataset.action;
 }
 
 function showMessage(key, build) {
   if (page.view === key) return;
+  noteFocus();
   page.view = key;
   page.naming = false;
   $("screen").replaceChildren(build());
@@ -237,7 +246,9 @@ function unseenResult() {
 }
 
 function showSaved() {
-  drawSaved(outbox.entries().length, outbox.online);
+  const waiting = outbox.entries().length;
+  const over = page.state?.phase === "done" && !waiting; // nobody is expected to answer any more
+  drawSaved(waiting, outbox.online || over);
 }
 
 function go() {

@@ -17,20 +17,22 @@ export class Queue {
   }
 
   clear() {
-    this.#items = [];
+    this.#keep([]);
   }
 
   takeFirst() {
-    return this.#items.shift();
+    const [first, ...others] = this.#items;
+    this.#keep(others);
+    return first;
   }
 
   putFirst(question) {
-    this.#items.unshift(prepare(question));
+    this.#keep([this.#prepare(question), ...this.#items]);
   }
 
   // Draw everything anew: the keys shown on the tiles have changed.
   redraw() {
-    this.#items = this.#items.map(({ question }) => prepare(question));
+    this.#keep(this.#items.map(({ question }) => this.#prepare(question)));
   }
 
   // Ask for more. `current` is on the screen, `unsent` are answered but not yet saved.
@@ -55,19 +57,32 @@ export class Queue {
   }
 
   #drop(taken) {
-    this.#items = this.#items.filter(({ question }) => !taken.includes(question.position));
+    this.#keep(this.#items.filter(({ question }) => !taken.includes(question.position)));
   }
 
   #append(questions) {
     const known = new Set(this.#items.map(({ question }) => question.position));
     const fresh = questions.filter(({ position }) => !known.has(position));
-    this.#items.push(...fresh.map(prepare));
+    this.#keep([...this.#items, ...fresh.map((question) => this.#prepare(question))]);
   }
-}
 
-function prepare(question) {
-  const { node, ready } = drawQuestion(question);
-  const item = { question, node, isReady: false };
-  item.ready = ready.then(() => { item.isReady = true; });
-  return item;
+  #prepare(question) {
+    const { node, ready } = drawQuestion(question);
+    const item = { question, node, isReady: false };
+    item.ready = ready.then(() => {
+      item.isReady = true;
+      this.#tell();
+    });
+    return item;
+  }
+
+  #keep(items) {
+    this.#items = items;
+    this.#tell();
+  }
+
+  // How many questions could be painted at once, for whoever measures.
+  #tell() {
+    document.body.dataset.ahead = this.#items.filter((item) => item.isReady).length;
+  }
 }

@@ -19,7 +19,7 @@ export function drawStanding({ given, needed, round, phase }, seconds) {
   meter.firstElementChild.style.width = `${needed ? (100 * given) / needed : 0}%`;
 }
 
-function duration(seconds) {
+export function duration(seconds) {
   return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 

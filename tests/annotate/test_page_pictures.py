@@ -1,0 +1,71 @@
+"""What a sample looks like on the page."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from idc_jax.annotate.page import galleries
+from idc_jax.annotate.page.pictures import Pictures
+from idc_jax.data.base import Dataset
+
+
+def pictured(inputs, names=(), kind="images"):
+    inputs = np.asarray(inputs)
+    return Pictures(
+        Dataset("d", kind, inputs, None, (), tuple(names), np.ones(len(inputs), bool), ())
+    )
+
+
+def opened(rendered):
+    return Image.open(BytesIO(rendered.body))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_are_shown_as_they_are(channels):
+    inputs = np.random.default_rng(0).integers(0, 256, (3, 5, 7, channels), dtype=np.uint8)
+    shown = np.asarray(opened(pictured(inputs).render(2, False)))
+    np.testing.assert_array_equal(shown, inputs[2, ..., 0] if channels == 1 else inputs[2])
+    assert pictured(inputs).describe(2)["side"] == 7
+
+
+def test_files_are_shown_larger_but_bounded(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (3000, 1500), (200, 10, 10)).save(path)
+    inputs = np.zeros((2, 8, 8, 3), np.uint8)
+    pictures = pictured(inputs, [str(path), str(tmp_path / "gone.png")])
+    assert opened(pictures.render(0, True)).size == (1024, 512)
+    assert opened(pictures.render(0, False)).size == (256, 128)
+    assert opened(pictures.render(1, True)).size == (8, 8)
+    assert pictures.describe(0)["name"] == "photo.png"
+    assert pictures.describe(0)["side"] is None
+
+
+def test_features_without_names_are_shown_as_a_heat_map():
+    pictures = pictured(np.asarray([[1.0, -1.0, 0.0, 0.5, 0.0]]), kind="features")
+    shown = np.asarray(opened(pictures.render(0, False)))
+    assert shown.shape == (3, 3, 3)
+    assert shown[0, 0].argmax() == 0  # the largest is red
+    assert shown[0, 1].argmax() == 2  # the smallest is blue
+    assert pictures.describe(0)["picture"]
+
+
+def test_features_with_names_are_shown_by_name_and_neighbours():
+    inputs = np.asarray([[0.0], [0.1], [5.0], [0.3], [5.1]], np.float32)
+    names = ["apple", "pear", "https://example.org/car", "plum", "bus"]
+    pictures = pictured(inputs, names, kind="features")
+    assert pictures.describe(0) == {
+        "index": 0,
+        "name": "apple",
+        "picture": False,
+        "side": 1,
+        "link": None,
+        "near": ["pear", "plum", "https://example.org/car"],
+    }
+    assert pictures.describe(2)["link"] == "https://example.org/car"
+
+
+def test_galleries_by_hand():
+    probabilities = [[0.9, 0.1, 0], [0.6, 0.4, 0], [0.2, 0.8, 0], [1, 0, 0]]
+    assert galleries(probabilities, 2) == [[3, 0], [2], []]
