@@ -27,7 +27,7 @@ from idc_jax.errors import UserError
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.committee import ROWS, CommitteeOptions, decide
 from idc_jax.methods.evidence import CoverageSpreadState, agreed, implied, record
-from idc_jax.methods.forecast import Tests, expected_accuracy, expected_gain, no_tests, tested
+from idc_jax.methods.forecast import Trials, expected_accuracy, expected_gain, no_trials, tried
 from idc_jax.models.base import Model, Variables
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
 from idc_jax.selectors import Selection
@@ -123,7 +123,7 @@ def build(
 
 def restore(tree: dict[str, Any]) -> CoverageSpreadState:
     """Build the state from its plain dict."""
-    nested = {"neighbors": ops.Neighbors(**tree["neighbors"]), "tests": Tests(**tree["tests"])}
+    nested = {"neighbors": ops.Neighbors(**tree["neighbors"]), "trials": Trials(**tree["trials"])}
     return CoverageSpreadState(**{"variables": {}, **tree, **nested})
 
 
@@ -153,7 +153,7 @@ def first_state(
         choice=jnp.full(n, UNASKED, jnp.int32),
         rejected=jnp.zeros((n, num_clusters), bool),
         pairs=jnp.zeros((0, 3), jnp.int32),
-        tests=no_tests(n),
+        trials=no_trials(n),
         history=jnp.zeros((0, 2), jnp.float32),
     )
 
@@ -253,8 +253,8 @@ def _learn(
     before = state.probabilities
     state, placed = record(state, answers)
     if answers.kind != "pair" and len(state.history):
-        tests = tested(state.tests, before, answers.indices, placed)
-        state = state._replace(tests=tests)
+        trials = tried(state.trials, before, answers.indices, placed)
+        state = state._replace(trials=trials)
     if (answers.choice == SKIP).all():
         # Nothing was said: the samples are not asked about again, and all else stays.
         return state, {}
@@ -267,7 +267,7 @@ def _learn(
             state.features, state.neighbors, state.probabilities, choice, rejected, committee
         )
     else:
-        open_ = jnp.where(rejected, 0.0, state.probabilities) + 1e-6
+        open_ = jnp.where(rejected, 1e-9, state.probabilities + 1e-6)
         probs = open_ / open_.sum(1, keepdims=True)
     state = state._replace(probabilities=agreed(probs, groups))
     return _forecast(state)
@@ -281,7 +281,7 @@ def _forecast(state: CoverageSpreadState) -> tuple[CoverageSpreadState, dict[str
     }
     if not answered:
         return state, info
-    expected = float(expected_accuracy(state.tests, state.probabilities))
+    expected = float(expected_accuracy(state.trials, state.probabilities))
     history = np.concatenate([state.history, [[answered, expected]]]).astype(np.float32)
     info["expected_accuracy"] = expected
     info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history, _FURTHER)

@@ -12,7 +12,7 @@ from idc_jax import ops
 from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Answers
 from idc_jax.methods.class_space import UNUSABLE, allocate_slots
 from idc_jax.methods.closure import close_links
-from idc_jax.methods.forecast import Tests
+from idc_jax.methods.forecast import Trials
 from idc_jax.models.base import Variables
 
 # Outputs that cluster questions have given a meaning stand for no class.
@@ -33,7 +33,7 @@ class CoverageSpreadState(NamedTuple):
       choice: int32 ``[n]``, the output by answer, ``NONE_OF_THESE``, ``SKIP`` or ``UNASKED``.
       rejected: bool ``[n, c]``, candidates of a "none of these".
       pairs: int32 ``[p, 3]``, pairs asked about, and what was said.
-      tests: predictions that answers have tested.
+      trials: predictions that answers have tested.
       history: float32 ``[r, 2]``, answers and expected accuracy after each round.
     """
 
@@ -45,7 +45,7 @@ class CoverageSpreadState(NamedTuple):
     choice: jax.Array
     rejected: jax.Array
     pairs: jax.Array
-    tests: Tests
+    trials: Trials
     history: jax.Array
 
 

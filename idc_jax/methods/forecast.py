@@ -1,6 +1,6 @@
 """How good the clustering is, and what further answers would bring, told without any labels.
 
-Every answer tests the prediction made before it. From these tests the confidences are
+Every answer tests the prediction made before it. From these trials the confidences are
 calibrated (Platt, "Probabilistic outputs for support vector machines", 1999, on the confidence
 alone), and the expected accuracy is their mean over all samples (Guillory et al., "Predicting
 with confidence on unseen distributions", 2021). Which sample is asked depends on its features
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# What a calibration is taken for before it has been tested, and with how many answers' weight.
+# What a calibration is taken for before it has been tried, and with how many answers' weight.
 _SLOPE, _OFFSET = 1.0, 0.0
 _PRECISION = 4.0
 # Accuracy gained when the answers grow e-fold, before a run has shown its own, and the weight of
@@ -24,7 +24,7 @@ _GAIN, _GAIN_WEIGHT = 0.05, 0.5
 _ROUNDS = 4
 
 
-class Tests(NamedTuple):
+class Trials(NamedTuple):
     """Predictions that answers have tested.
 
     Attributes:
@@ -36,42 +36,42 @@ class Tests(NamedTuple):
     right: jax.Array
 
 
-def no_tests(num_samples: int) -> Tests:
+def no_trials(num_samples: int) -> Trials:
     """Before any answer."""
-    return Tests(jnp.zeros(num_samples, jnp.float32), jnp.zeros(num_samples, bool))
+    return Trials(jnp.zeros(num_samples, jnp.float32), jnp.zeros(num_samples, bool))
 
 
-def tested(
-    tests: Tests, probabilities: jax.Array, indices: np.ndarray, choice: np.ndarray
-) -> Tests:
+def tried(
+    trials: Trials, probabilities: jax.Array, indices: np.ndarray, choice: np.ndarray
+) -> Trials:
     """Enter what ``choice`` ``[m]``, classes or less, says of predictions ``[n, c]``."""
     named = choice >= 0
     rows = indices[named]
     asked = np.asarray(probabilities)[rows]
-    confidence, right = np.array(tests.confidence), np.array(tests.right)
+    confidence, right = np.array(trials.confidence), np.array(trials.right)
     confidence[rows], right[rows] = asked.max(1), asked.argmax(1) == choice[named]
-    return Tests(jnp.asarray(confidence), jnp.asarray(right))
+    return Trials(jnp.asarray(confidence), jnp.asarray(right))
 
 
 @jax.jit
-def expected_accuracy(tests: Tests, probabilities: jax.Array) -> jax.Array:
+def expected_accuracy(trials: Trials, probabilities: jax.Array) -> jax.Array:
     """The share of samples whose likeliest class ``[n, c]`` is expected to be right.
 
     With one that errs now and then answering, it is the share that they would agree with.
     """
-    slope, offset = _calibrate(tests)
+    slope, offset = _calibrate(trials)
     return jnp.mean(jax.nn.sigmoid(slope * _log_odds(probabilities.max(1)) + offset))
 
 
-def _calibrate(tests: Tests) -> tuple[jax.Array, jax.Array]:
+def _calibrate(trials: Trials) -> tuple[jax.Array, jax.Array]:
     """Slope and offset of the log-odds, by Newton's method with a Gaussian prior."""
-    known = (tests.confidence > 0).astype(jnp.float32)
-    odds = jnp.stack([_log_odds(tests.confidence), jnp.ones_like(known)], axis=1)
+    known = (trials.confidence > 0).astype(jnp.float32)
+    odds = jnp.stack([_log_odds(trials.confidence), jnp.ones_like(known)], axis=1)
     prior = jnp.array([_SLOPE, _OFFSET])
 
     def step(_: jax.Array, line: jax.Array) -> jax.Array:
         chance = jax.nn.sigmoid(odds @ line)
-        slope = odds.T @ (known * (chance - tests.right)) + _PRECISION * (line - prior)
+        slope = odds.T @ (known * (chance - trials.right)) + _PRECISION * (line - prior)
         curve = (odds * (known * chance * (1 - chance))[:, None]).T @ odds
         return line - jnp.linalg.solve(curve + _PRECISION * jnp.eye(2), slope)
 

@@ -1,0 +1,209 @@
+"""Coverage spreading end to end on a toy, and its parts by hand or against a reference."""
+
+import flax.serialization
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from idc_jax.annotate.questions import DIFFERENT, NONE_OF_THESE, SAME, SKIP, Answers
+from idc_jax.errors import UserError
+from idc_jax.methods import coverage_spread
+from idc_jax.methods.committee import regression
+from idc_jax.methods.coverage_spread import CoverageSpreadOptions
+from idc_jax.methods.forecast import Trials, expected_accuracy, expected_gain, no_trials, tried
+from idc_jax.metrics import clustering_metrics
+from idc_jax.ops.graph import decorrelate_neighbors
+
+C = 3
+N = 40 * C
+BUDGET = 6
+OPTIONS = CoverageSpreadOptions(reaches=((5, 0.9),), hop_neighbors=5, steps=50)
+LABELS = np.repeat(np.arange(C), 40)
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    """Three well-parted blobs."""
+    rng = np.random.default_rng(0)
+    return jnp.asarray(6 * np.eye(8)[LABELS] + rng.normal(size=(N, 8)), jnp.float32)
+
+
+def build(inputs, clusters=C, **options):
+    return coverage_spread.build(
+        None,
+        None,
+        inputs,
+        num_clusters=clusters,
+        begin=lambda key: {},
+        options=OPTIONS._replace(**options),
+        log=lambda values: None,
+    )
+
+
+@pytest.fixture(scope="module")
+def begun(inputs):
+    method = build(inputs)
+    return method, method.init(jax.random.key(0))
+
+
+def answers(kind, indices, choice, candidates=None):
+    indices = np.asarray(indices, np.int32)
+    offered = np.zeros((len(indices), 0)) if candidates is None else candidates
+    return Answers(kind, 1, indices, np.asarray(offered, np.int32), np.asarray(choice, np.int32))
+
+
+def learned(begun, *rounds):
+    method, state = begun
+    for given in rounds:
+        state, _ = method.learn(jax.random.key(1), state, given)
+    return state
+
+
+def one_of_each(choice=range(C)):
+    return answers("label", [40 * k for k in range(C)], list(choice))
+
+
+def test_two_rounds_end_at_the_classes_and_ask_nothing_twice(begun):
+    method, state = begun
+    asked = []
+    for round_ in (1, 2):
+        state, questions = method.ask(jax.random.key(round_), state, round_, BUDGET)
+        assert questions.kind == "label"
+        assert questions.count == BUDGET
+        asked += questions.indices.tolist()
+        given = answers("label", questions.indices, LABELS[questions.indices])
+        state, info = method.learn(jax.random.key(9), state, given)
+    assert len(set(asked)) == 2 * BUDGET
+    probs = np.asarray(method.predict(state))
+    np.testing.assert_allclose(probs.sum(1), 1, rtol=1e-5)
+    assert clustering_metrics(probs.argmax(1), LABELS, C)["acc"] == 1
+    assert info["answered"] == 2 * BUDGET
+    assert info["classes_named"] == C
+    assert 0.5 < info["expected_accuracy"] <= 1
+    assert 0 <= info["expected_gain_of_50"] <= 0.5
+    again = method.restore(flax.serialization.to_state_dict(state))
+    assert jax.tree.structure(again) == jax.tree.structure(state)
+
+
+def test_a_round_of_skips_changes_nothing_and_is_not_repeated(begun):
+    method, state = begun
+    after, info = method.learn(
+        jax.random.key(0), state, answers("label", range(N - 4), [SKIP] * (N - 4))
+    )
+    assert info == {}
+    np.testing.assert_array_equal(method.predict(after), method.predict(state))
+    _, questions = method.ask(jax.random.key(0), after, 2, BUDGET)
+    assert set(questions.indices.tolist()) == set(range(N - 4, N))
+
+
+def test_a_wrong_answer_is_outvoted(begun):
+    right = answers("label", range(0, N, 4), LABELS[::4])
+    wrong = answers("label", [1], [2])
+    state = learned(begun, right, wrong)
+    predicted = np.asarray(state.probabilities).argmax(1)
+    assert (np.asarray(state.slots)[predicted] == LABELS)[np.arange(N) != 1].all()
+
+
+def test_more_classes_than_clusters_get_outputs(inputs):
+    method = build(inputs, clusters=2)
+    state = learned((method, method.init(jax.random.key(0))), one_of_each([7, 1, 4]))
+    assert state.probabilities.shape == (N, 3)
+    named = np.asarray(state.slots)[np.asarray(state.probabilities).argmax(1)]
+    np.testing.assert_array_equal(named, np.array([7, 1, 4])[LABELS])
+
+
+def test_none_of_these_rules_out_what_was_offered(begun):
+    method, state = begun
+    offered = np.argsort(-np.asarray(state.probabilities[:2]), axis=1)[:, :1]
+    given = answers("cluster", [0, 1], [NONE_OF_THESE, NONE_OF_THESE], offered)
+    state = learned(begun, given)
+    assert (np.asarray(state.probabilities[:2]).argmax(1) != offered[:, 0]).all()
+    chosen = answers("cluster", [2, 42, 82], [2, 0, 1], [[2], [0], [1]])
+    state = learned((method, state), chosen)
+    predicted = np.asarray(state.probabilities).argmax(1)[2:]
+    np.testing.assert_array_equal(predicted, np.array([2, 0, 1])[LABELS][2:])
+
+
+def test_pairs_carry_names_and_keep_apart(begun):
+    # 119 is in the last blob, yet somebody says that it belongs with sample 0.
+    same = answers("pair", [[0, 119], [5, 6]], [SAME, SAME])
+    state = learned(begun, one_of_each(), same)
+    probs = np.asarray(state.probabilities)
+    assert probs[119].argmax() == probs[0].argmax()
+    np.testing.assert_allclose(probs[5], probs[6], rtol=1e-6)
+    apart = answers("pair", [[0, 3]], [DIFFERENT])
+    before = learned(begun, one_of_each()).probabilities[3, 0]
+    assert learned(begun, one_of_each(), apart).probabilities[3, 0] < before
+
+
+def test_regression_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 5)).astype(np.float32)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    y = rng.integers(0, 3, 60)
+    wanted = LogisticRegression(C=2.0, tol=1e-8, max_iter=1000).fit(x[:40], y[:40])
+    weights = jnp.asarray(np.arange(60) < 40, jnp.float32)
+    named = jnp.array([True, True, True, False])
+    found = regression(jnp.asarray(x), jnp.asarray(x), jnp.asarray(y), weights, named, 2.0, 800)
+    np.testing.assert_allclose(found[:, :3], wanted.predict_proba(x), atol=2e-4)
+    assert (found[:, 3] == 0).all()
+
+
+def test_neighbours_differ_equally_in_all_directions():
+    x = np.random.default_rng(0).normal(size=(60, 4)) * [0.5, 1, 2, 4]
+    z = x - x.mean(0)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    distances2 = np.square(z[:, None] - z[None]).sum(-1)
+    np.fill_diagonal(distances2, np.inf)
+    found = np.argsort(distances2, axis=1)[:, :5]
+    differences = (z[:, None] - z[found]).reshape(-1, 4)
+    covariance = differences.T @ differences / len(differences)
+    covariance = 0.9 * covariance + 0.1 * np.trace(covariance) / 4 * np.eye(4)
+    z = z - z.mean(0)
+    # Lengths and angles under the inverse covariance, whichever way the axes point.
+    wanted = z @ np.linalg.inv(covariance) @ z.T
+    wanted /= np.sqrt(np.outer(np.diag(wanted), np.diag(wanted)))
+    got = decorrelate_neighbors(jax.random.key(0), jnp.asarray(x, jnp.float32), shrinkage=0.1)
+    np.testing.assert_allclose(got @ got.T, wanted, atol=1e-4)
+
+
+def test_the_expected_accuracy_follows_the_trials():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.4, 0.99, 3000).astype(np.float32)
+    probs = jnp.asarray(np.stack([confidence, 1 - confidence], 1))
+    # Right less often than it claims: a third of the log-odds.
+    odds = np.log(confidence / (1 - confidence)) / 3
+    right = rng.random(3000) < 1 / (1 + np.exp(-odds))
+    truth = np.where(right, np.asarray(probs).argmax(1), np.asarray(probs).argmin(1))
+    claimed = expected_accuracy(no_trials(3000), probs)
+    trials = tried(no_trials(3000), probs, np.arange(800), truth[:800])
+    assert isinstance(trials, Trials)
+    actual = np.mean(np.asarray(probs).argmax(1) == truth)
+    assert abs(expected_accuracy(trials, probs) - actual) < 0.03 < abs(claimed - actual)
+
+
+def test_the_expected_gain_follows_the_rounds():
+    answered = np.array([50.0, 100, 200, 400])
+    history = np.stack([answered, 0.3 + 0.08 * np.log(answered)], 1)
+    gain = expected_gain(history, 50)
+    assert 0.07 * np.log(450 / 400) < gain < 0.08 * np.log(450 / 400) + 1e-6
+    # No history yet, and nothing left to gain.
+    assert expected_gain(history[:1], 50) > 0
+    assert expected_gain(np.array([[10.0, 0.9999]]), 50) <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"picks": "best"}, "picks is 'best'"),
+        ({"space": "pixels"}, "space is 'pixels'"),
+        ({"reaches": (), "regression": 0.0}, "neither reaches nor regression"),
+        ({"reaches": ((0, 0.5),)}, r"has \(0, 0.5\)"),
+        ({"trust": 1.0}, "trust is 1.0"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(inputs, options, message):
+    with pytest.raises(UserError, match=message):
+        build(inputs, **options)
