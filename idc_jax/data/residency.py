@@ -176,7 +176,7 @@ def _read_ahead(inputs: np.ndarray, indices: np.ndarray, length: int) -> Iterato
 
     steps = grain.MapDataset.range(len(indices)).map(lambda step: inputs[indices[step]])
     read = steps.to_iter_dataset(
-        grain.ReadOptions(num_threads=_READERS, prefetch_buffer_size=length)
+        grain.ReadOptions(num_threads=_READERS, prefetch_buffer_size=max(length, _READERS))
     )
     yield from read.batch(length, drop_remainder=False)
 

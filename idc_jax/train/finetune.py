@@ -386,5 +386,9 @@ def _forward(
     """Logits ``[b, c]`` of a subset, and the variables with BatchNorm's averages moved."""
     outputs, moved = model.apply(variables, seen, True)
     # An empty subset must not move the averages.
-    kept = jax.tree.map(lambda new, old: jnp.where(jnp.any(valid), new, old), moved, variables)
-    return outputs.logits, kept
+    some = jnp.any(valid)
+    averages = {name: tree for name, tree in variables.items() if name != "params"}
+    kept = jax.tree.map(
+        lambda old, new: jnp.where(some, new, old), averages, {k: moved[k] for k in averages}
+    )
+    return outputs.logits, {**variables, **kept}

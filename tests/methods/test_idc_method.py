@@ -14,7 +14,7 @@ from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Answers, Questions
 from idc_jax.data import feature_views
 from idc_jax.data.views import view_batch
 from idc_jax.errors import UserError
-from idc_jax.methods import idc
+from idc_jax.methods import idc, idc_options
 from idc_jax.methods.base import Method
 from idc_jax.methods.cluster_questions import ask_clusters
 from idc_jax.selectors import Selection
@@ -62,21 +62,24 @@ def told(questions: Questions, truth: np.ndarray) -> Answers:
 
 
 @pytest.mark.parametrize(
-    "learning",
+    ("options", "learning"),
     [
-        {},
-        {"balanced": True, "pseudo_labels": "store"},
-        {"pseudo_labels": "graph", "negative": "mean"},
-        {"regularise_from": 0.5},
+        ({}, {}),
+        ({}, {"balanced": True, "pseudo_labels": "store"}),
+        ({}, {"pseudo_labels": "graph", "negative": "mean"}),
+        ({"centers": "spherical", "head_steps": 0}, {"regularise_from": 0.5}),
     ],
     ids=["paper", "code", "graph", "propos"],
 )
 @pytest.mark.parametrize("candidates", [2, 5])
 def test_answers_teach(
-    blobs: tuple[jax.Array, np.ndarray], learning: dict[str, Any], candidates: int
+    blobs: tuple[jax.Array, np.ndarray],
+    options: dict[str, Any],
+    learning: dict[str, Any],
+    candidates: int,
 ) -> None:
     data, labels = blobs
-    method = compose(data, {"num_candidates": candidates}, learning)
+    method = compose(data, {"num_candidates": candidates} | options, learning)
     state = method.init(jax.random.key(0))
     # A person whose groups are the clusters by other names: shift every id by one.
     start = np.asarray(method.predict(state)).argmax(1)
@@ -91,6 +94,29 @@ def test_answers_teach(
     assert before < 0.2
     # Two candidates of three often leave the right one out; "none of these" still helps.
     assert after > (0.85 if candidates == 5 else 0.4)
+
+
+def test_a_network_without_a_head_starts_from_clusters_of_directions(
+    blobs: tuple[jax.Array, np.ndarray],
+) -> None:
+    data, labels = blobs
+    state = compose(data, {"centers": "spherical", "head_steps": 0}, {}).init(jax.random.key(0))
+    # The head is random; what is predicted is the clusters, each of one blob.
+    table = np.zeros((C, C), int)
+    np.add.at(table, (np.asarray(state.probabilities).argmax(1), labels), 1)
+    assert (table.max(axis=1) == N // C).all()
+    assert (table.max(axis=0) == N // C).all()
+
+
+def test_a_new_head_learns_before_it_teaches() -> None:
+    paper, store = idc.IDCOptions(), FinetuneOptions(regularise_from=0.8)
+    options, learning = idc_options.for_new_head(paper, FinetuneOptions())
+    assert (options.centers, learning.regularise_from) == ("spherical", 0.5)
+    assert idc_options.for_new_head(paper, store)[1].regularise_from == 0.8
+    graph = FinetuneOptions(pseudo_labels="graph")
+    assert idc_options.for_new_head(paper, graph)[1] == graph
+    fitted = idc.IDCOptions(head_steps=10)
+    assert idc_options.for_new_head(fitted, store) == (fitted, store)
 
 
 def test_questions_are_new_capped_and_frozen(blobs: tuple[jax.Array, np.ndarray]) -> None:

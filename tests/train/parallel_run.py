@@ -9,6 +9,7 @@ Run with XLA_FLAGS=--xla_force_host_platform_device_count=N for N devices per pr
 import json
 import sys
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,7 @@ from idc_jax import models
 from idc_jax.data.residency import place
 from idc_jax.data.views import Views
 from idc_jax.models.heads import ClusterNet
-from idc_jax.models.resnet import ResNet
+from idc_jax.models.layers import Conv, batch_norm
 from idc_jax.train.finetune import UNASKED, Evidence, FinetuneOptions, finetune
 from idc_jax.train.fit import fit_targets
 from idc_jax.train.loop import run_network
@@ -37,10 +38,18 @@ def view(key, raw):
 VIEWS = Views(weak=view, strong=view, val=lambda key, raw: raw / 255)
 
 
+class Backbone(nn.Module):
+    """One convolution and one BatchNorm: what a network of images is made of."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = Conv(6, 3, 2)(x)
+        return jnp.mean(nn.relu(batch_norm(train, jnp.float32, "bn")(x)), axis=(1, 2))
+
+
 def network(seen):
-    """A ResNet of one block; ``seen`` hears how each batch lies on the devices."""
-    module = ClusterNet(ResNet((1,), 4, "small"), CLUSTERS, instance_dim=8, head="batch_norm")
-    model = models.as_model(module)
+    """A little network; ``seen`` hears how each batch lies on the devices."""
+    model = models.as_model(ClusterNet(Backbone(), CLUSTERS, instance_dim=8, head="linear"))
 
     def apply(variables, x, train):
         jax.debug.inspect_array_sharding(x, callback=lambda s: seen.append((s, x.shape, train)))

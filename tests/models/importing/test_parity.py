@@ -1,6 +1,7 @@
 """Networks of each published layout, saved by PyTorch and imported: outputs layer by layer."""
 
 import argparse
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,8 @@ torch = pytest.importorskip("torch", reason="parity with PyTorch needs it (pip i
 
 from idc_jax import models  # noqa: E402
 from idc_jax.models import attention as attention_lib  # noqa: E402
+from idc_jax.models.base import Outputs  # noqa: E402
+from idc_jax.models.heads import Head  # noqa: E402
 from idc_jax.models.importing import (  # noqa: E402
     export_safetensors,
     import_variables,
@@ -28,6 +31,20 @@ SIDE = 48
 
 def images(count=3, side=SIDE):
     return np.random.default_rng(0).normal(size=(count, side, side, 3)).astype(np.float32)
+
+
+@partial(jax.jit, static_argnums=0)
+def run_backbone(backbone, variables, x):
+    """The embedding and what each block gives; compiled once for equal backbones and shapes."""
+    return backbone.apply(variables, x, False, capture_intermediates=True, mutable="intermediates")
+
+
+def part(variables, name):
+    return {collection: tree[name] for collection, tree in variables.items() if name in tree}
+
+
+def embed(module, variables, x):
+    return run_backbone(module.backbone, part(variables, "backbone"), x)
 
 
 def run_torch(network, x):
@@ -102,17 +119,19 @@ def test_clustering_networks(tmp_path, name, blocks, layout, clusters, fc, sourc
             block.register_forward_hook(
                 lambda m, i, out, key=f"layer{stage}_{index}": layers.update({key: out})
             )
-    embedding, instance, logits = run_torch(network, x)
-    outputs, state = jax.jit(
-        lambda v, x: module.apply(v, x, False, capture_intermediates=True, mutable="intermediates")
-    )(variables, x)
-    backbone = state["intermediates"]["backbone"]
+    wanted, instance, logits = run_torch(network, x)
+    embedding, state = embed(module, variables, x)
     assert len(layers) == sum(blocks)
     for key, theirs in layers.items():
-        close(backbone[key]["__call__"][0], theirs.permute(0, 2, 3, 1))
-    close(outputs.embedding, embedding)
-    close(outputs.instance, instance)
-    close(outputs.logits, logits)
+        close(state["intermediates"][key]["__call__"][0], theirs.permute(0, 2, 3, 1))
+    close(embedding, wanted)
+    heads = {"instance_head": module.instance_dim, "cluster_head": module.num_clusters}
+    found = [
+        Head(width, module.head).apply(part(variables, name), embedding, False)
+        for name, width in heads.items()
+    ]
+    close(found[0] / jnp.linalg.norm(found[0], axis=1, keepdims=True), instance)
+    close(found[1], logits)
 
 
 def test_pcl_with_its_attention_and_dead_norm(tmp_path):
@@ -127,14 +146,25 @@ def test_pcl_with_its_attention_and_dead_norm(tmp_path):
         "resnet18", num_clusters=4, input_shape=(SIDE, SIDE, 3), stem="imagenet", head="plain"
     )
     model = attention_lib.with_attention(plain, num_clusters=4, head="plain")
-    x = images(5)
-    fresh = model.init(jax.random.key(0), jnp.asarray(x))
+    x = images()
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.asarray(x))
+    fresh = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
     variables, report = import_variables(tensors, layout, fresh)
     assert report.initialised == ()
     assert sorted(report.dropped) == [
         f"resnet.bn2.{leaf}" for leaf in ("bias", "running_mean", "running_var", "weight")
     ]
-    outputs, _ = model.apply(variables, jnp.asarray(x), jnp.ones(5, bool), False)
+    # The network in front of the attention gives what the compiled backbone gives.
+    module = models.build_module(
+        "resnet18", num_clusters=4, input_shape=(SIDE, SIDE, 3), stem="imagenet", head="plain"
+    )
+    embedding, _ = embed(module, variables, x)
+    in_front = attention_lib.with_attention(
+        plain._replace(apply=lambda v, x, train: (Outputs(embedding, x, x), v)),
+        num_clusters=4,
+        head="plain",
+    )
+    outputs, _ = in_front.apply(variables, jnp.asarray(x), jnp.ones(len(x), bool), False)
     for mine, theirs in zip(outputs, run_torch(network, x), strict=True):
         close(mine, theirs)
 
@@ -152,9 +182,8 @@ def test_propos_in_both_stems(tmp_path, stem, bare):
     assert (layout.source, layout.stem, layout.head) == ("ProPos", stem, None)
     assert {name.split("/")[1] for name in report.initialised} == {"instance_head", "cluster_head"}
     assert all(name.startswith(("encoder_q", "projector_k")) for name in report.dropped)
-    x = images(2, 32)
-    outputs = jax.jit(lambda v, x: module.apply(v, x, False))(variables, x)
-    close(outputs.embedding, run_torch(encoder, x))
+    x = images() if stem == "imagenet" else images(2, 16)
+    close(embed(module, variables, x)[0], run_torch(encoder, x))
 
 
 @pytest.mark.parametrize("names", ["torchvision", "timm"])
@@ -169,8 +198,7 @@ def test_convnext_tiny(tmp_path, names):
     assert names in layout.source
     assert len(report.dropped) == 2  # the classifier
     x = images(2, 64)
-    outputs = jax.jit(lambda v, x: module.apply(v, x, False))(variables, x)
-    close(outputs.embedding, run_torch(network, x))
+    close(embed(module, variables, x)[0], run_torch(network, x))
 
 
 def test_exported_weights_load_in_torch_and_give_the_same(tmp_path):
