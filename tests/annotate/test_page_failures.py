@@ -97,7 +97,8 @@ def test_a_post_whose_reply_was_lost_counts_once(start_run, visit):
 
     ann.page.route("**/api/answer", lose)
     ann.press("a", "b")
-    until(lambda: len(lost) == 2 and ann.page.inner_text("#saved") == "All saved", "all saved")
+    # What the page does is heard while it is asked.
+    until(lambda: ann.page.inner_text("#saved") == "All saved" and len(lost) == 2, "all saved")
     assert [row.position for row in run.rows()] == [0, 1]
 
 

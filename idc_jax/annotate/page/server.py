@@ -34,7 +34,8 @@ class Page(NamedTuple):
       url: where; with the token, if there is one.
       annotator: asks the people at the page.
       progress: ``(values)``: shows flat scalars of the training while a round is learned.
-        ``step`` and ``steps`` make a progress bar, a ``loss`` makes a curve.
+        ``step`` and ``steps``, or ``epoch`` and ``epochs``, make a progress bar, a ``loss`` makes
+        a curve.
       show_result: ``(result)``: shows what a round has bought. All keys are optional: ``round``;
         ``before`` and ``after``, dicts of metrics; ``galleries_before`` and ``galleries_after``,
         for each cluster a list of sample indices.
