@@ -80,17 +80,20 @@ def run_sweep(config: ConfigDict, texts: Sequence[str], workdir: Path) -> int:
     axes = parse_axes(texts, config)
     points = make_points(config, axes, workdir)
     check_points(points, workdir)
-    rows: list[Row] = []
+    # In the order of the points; those to come are left out.
+    rows = {number: _row(point) for number, point in enumerate(points) if _is_done(point)}
     shape = ""
-    for number, point in enumerate(points, start=1):
-        print(f"point {number} of {len(points)}: {point.folder.name}", flush=True)
-        if not _is_done(point):
-            shape = _make_room(shape, point.config)
-            _adopt_network(point, points)
-        rows.append(_row(point, _run(point)))
-        table = write_summary(workdir, axes, rows, draw=number == len(points))
+    for number, point in enumerate(points):
+        if number in rows:
+            continue
+        print(f"point {number + 1} of {len(points)}: {point.folder.name}", flush=True)
+        shape = _make_room(shape, point.config)
+        _adopt_network(point, points)
+        rows[number] = _row(point, _run(point))
+        write_summary(workdir, axes, _ordered(rows), draw=False)
+    table = write_summary(workdir, axes, _ordered(rows), draw=True)
     print(f"\n{table}\nsweep: {(workdir / 'sweep.csv').resolve()}")
-    failed = [row for row in rows if row.reason]
+    failed = [row for row in _ordered(rows) if row.reason]
     for row in failed:
         print(f"failed: {row.folder}: {row.reason}")
     return 1 if failed else 0
@@ -191,9 +194,7 @@ def _is_done(point: Point) -> bool:
 
 
 def _run(point: Point) -> str:
-    """Run ``point`` unless it is done; why it failed, or nothing."""
-    if _is_done(point):
-        return ""
+    """Run ``point``; why it failed, or nothing."""
     try:
         run_experiment(copy.deepcopy(point.config), point.folder)
     except UserError as error:
@@ -205,9 +206,13 @@ def _run(point: Point) -> str:
     return ""
 
 
-def _row(point: Point, reason: str) -> Row:
+def _row(point: Point, reason: str = "") -> Row:
     result = None if reason else json.loads((point.folder / "result.json").read_text())
     return Row(point.values, point.folder.name, reason, result)
+
+
+def _ordered(rows: Mapping[int, Row]) -> list[Row]:
+    return [rows[number] for number in sorted(rows)]
 
 
 def _network_key(config: ConfigDict, *, with_seed: bool) -> str:
@@ -262,7 +267,7 @@ def _make_room(shape: str, config: ConfigDict) -> str:
     wanted = _network_key(config, with_seed=False)
     if (shape and wanted != shape) or _maps_run_short():
         jax.clear_caches()
-        gc.collect()
+    gc.collect()  # what the last run had on the device
     return wanted
 
 

@@ -129,6 +129,7 @@ def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("--config=configs/digits.py", "--config.bugdet=50"), "bugdet"),
         (("--config=configs/digits.py", "--config.budget=0", "--workdir=DIR"), "budget is 0"),
         (("--config=configs/digits.py", "--config.budget=many"), "budget"),
+        (("--config=configs/digits.py", "--sweep=bugdet=1", "--workdir=DIR"), "mean budget?"),
         (("--config=configs/nowhere.py",), "nowhere.py"),
         ((), "--config"),
     ],
@@ -149,6 +150,7 @@ def test_help_and_options() -> None:
     shown = launch("--help")
     assert shown.returncode == 0
     assert "--config" in shown.stdout
+    assert "--sweep=NAME=A,B,C" in shown.stdout
     options = launch("--config=configs/digits.py", "--options")
     assert options.returncode == 0
     assert "budget: 50" in options.stdout

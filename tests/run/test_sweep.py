@@ -94,6 +94,7 @@ def test_it_goes_on_where_it_was_and_a_failure_stops_nothing(
     assert [row["status"] for row in read(workdir)] == ["done", "failed", "done"]
     del trouble["budget=6"]
     begun.clear()
+    (workdir / "sweep.csv").unlink()
     assert sweep.run_sweep(tiny, swept, workdir) == 1
     assert begun == ["budget=4", "budget=6"]
     assert "failed: budget=4: RuntimeError: out of luck" in capsys.readouterr().out
