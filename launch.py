@@ -104,11 +104,8 @@ def _config() -> ConfigDict:
 
 
 def _keep_compiled() -> None:
-    """Keep compiled programs between runs, unless the environment says where or whether.
-
-    Not on a CPU: reading one back was seen to abort the process.
-    """
-    if jax.default_backend() != "cpu" and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    """Keep compiled programs between runs, unless the environment says where or whether."""
+    if not {"JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE"} & os.environ.keys():
         jax.config.update("jax_compilation_cache_dir", str(default_cache_dir() / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
