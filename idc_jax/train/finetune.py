@@ -168,9 +168,14 @@ def finetune(
 
 def _start(program: _Program, variables: Variables, store: jax.Array) -> _Carry:
     """The first carry: copies, since every run of steps gives up the buffers it began with."""
-    variables, store = jax.device_put((variables, store), may_alias=False)
+    variables, store = _copied((variables, store))
     opt_state = make_optimizer(program.options).init(variables["params"])
     return replicate(_Carry(variables, opt_state, store), program.mesh)
+
+
+@jax.jit
+def _copied(tree: tuple[Variables, jax.Array]) -> tuple[Variables, jax.Array]:
+    return jax.tree.map(jnp.copy, tree)
 
 
 def _report(

@@ -28,11 +28,11 @@ from idc_jax.train.pretrain import PretrainOptions, pretrain
 CLUSTERS, COUNT = 3, 20
 # A batch of 10 does not divide among 4 devices.
 PRETRAIN = PretrainOptions(epochs=2, batch_size=10, neighbors=2, learning_rate=3e-3)
-FINETUNE = FinetuneOptions(epochs=1, batch_size=4, pseudo_labels="store", threshold=0.3)
+FINETUNE = FinetuneOptions(epochs=1, batch_size=4, pseudo_labels="threshold", threshold=0.3)
 
 
 def view(key, raw):
-    return raw / 255 + 0.1 * jax.random.normal(key, raw.shape)
+    return raw / 255 + 0.1 * jax.random.uniform(key, raw.shape)
 
 
 VIEWS = Views(weak=view, strong=view, val=lambda key, raw: raw / 255)

@@ -52,6 +52,7 @@ def same(found, wanted):
         np.testing.assert_allclose(*pair, **loose, err_msg=name)
 
 
+@pytest.mark.slow
 def test_four_devices_give_the_losses_of_one(alone):
     found = figures(start(4))
     assert found["devices"] == 4
@@ -60,6 +61,7 @@ def test_four_devices_give_the_losses_of_one(alone):
     same(found, alone)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(alone):
     with socket.socket() as free:
         free.bind(("localhost", 0))
