@@ -17,9 +17,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-from data import cluster_questions, load
+from data import ask_beside, cluster_questions, load
 
-from idc_jax.annotate import Store, collect
+from idc_jax.annotate import Store
 from idc_jax.annotate.page import serve
 
 
@@ -73,9 +73,7 @@ def main():
         with serve(
             store, dataset, num_clusters=10, port=0, votes=annotators, linger_seconds=0
         ) as page:
-            threading.Thread(
-                target=collect, args=(store, asked, page.annotator), daemon=True
-            ).start()
+            ask_beside(store, asked, page.annotator)
             process = context.Process(target=crowd, args=(page.url, annotators, count, queue))
             process.start()
             times, seconds = queue.get()

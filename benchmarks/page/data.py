@@ -1,12 +1,15 @@
 """70,000 small images: Fashion-MNIST where Debian's package has installed it, else noise."""
 
+import contextlib
 import gzip
+import threading
 from pathlib import Path
 
 import numpy as np
 
-from idc_jax.annotate import Questions
+from idc_jax.annotate import Questions, collect
 from idc_jax.data.base import Dataset
+from idc_jax.errors import UserError
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 COUNT, SIDE, NUM_CLASSES = 70_000, 28, 10
@@ -49,3 +52,13 @@ def cluster_questions(dataset, count, seed=0):
         members=np.asarray([found[1:] for found in members], np.int32),
         values=np.zeros(count, np.float32),
     )
+
+
+def ask_beside(store, asked, annotator):
+    """Ask in a thread, as an experiment would, until all is answered or the page is closed."""
+
+    def ask():
+        with contextlib.suppress(UserError):
+            collect(store, asked, annotator)
+
+    threading.Thread(target=ask, daemon=True).start()

@@ -9,16 +9,15 @@ from the time stamp of the key event to the end of the frame that shows the next
 import argparse
 import shutil
 import tempfile
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from data import cluster_questions, load
+from data import ask_beside, cluster_questions, load
 from playwright.sync_api import sync_playwright
 
-from idc_jax.annotate import Store, collect
+from idc_jax.annotate import Store
 from idc_jax.annotate.page import serve
 
 FLAGS = [
@@ -50,8 +49,7 @@ def measure(url, answers, pause):
         page.goto(url)
         page.fill("#name-input", "Ann")
         page.keyboard.press("Enter")
-        page.wait_for_selector(".question")
-        time.sleep(1)
+        page.wait_for_function("document.body.dataset.ahead >= 30")
         for number in range(answers):
             page.wait_for_selector(".question")
             page.keyboard.press("abcden"[number % 6])
@@ -71,9 +69,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "answers.db") as store:
         asked = store.freeze(cluster_questions(dataset, options.answers + 20))
         with serve(store, dataset, num_clusters=10, port=0, linger_seconds=0) as page:
-            threading.Thread(
-                target=collect, args=(store, asked, page.annotator), daemon=True
-            ).start()
+            ask_beside(store, asked, page.annotator)
             found = measure(page.url, options.answers, options.pause)
         rows = len(store.rows())
     quantiles = np.percentile(found, [50, 90, 99])

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from data import NUM_CLASSES, cluster_questions, load
+from data import NUM_CLASSES, ask_beside, cluster_questions, load
 from key_to_paint import chromium
 
 from idc_jax.annotate import Store, collect, label_questions, pair_questions
@@ -85,11 +85,6 @@ def served(dataset):
             yield store, page
 
 
-def beside(function, *args):
-    """Run the experiment's part beside the browser; it ends with the page."""
-    threading.Thread(target=function, args=args, daemon=True).start()
-
-
 def enter(browser, url, screen):
     page = browser.new_page(**SCREENS[screen])
     page.goto(url)
@@ -101,7 +96,7 @@ def enter(browser, url, screen):
 def photograph_question(browser, kind, dataset, folder, screen):
     with served(dataset) as (store, site):
         asked = store.freeze(questions(kind, dataset))
-        beside(collect, store, asked, site.annotator)
+        ask_beside(store, asked, site.annotator)
         page = enter(browser, site.url, screen)
         for position in range(ANSWERED):
             page.wait_for_selector(".question")
@@ -151,14 +146,16 @@ def photograph_rounds(browser, dataset, folder, screen):
             page.screenshot(path=f"{folder}/page_{name}{screen}.png")
 
         site.progress({"phase": "pretrain", "pretrain/epoch": 40, "pretrain/epochs": 150})
-        shoot("preparing", ".message .bar")
-        beside(experiment, store, site, dataset)
+        shoot("preparing", ".message .bar[aria-valuenow]")
+        threading.Thread(target=experiment, args=(store, site, dataset), daemon=True).start()
         answer_all(page)
         shoot("complete", "text=questions are answered")
         page.keyboard.press("Enter")
         page.wait_for_selector(".curve")
         time.sleep(2)
         shoot("learning", ".curve")
+        page.wait_for_selector(".metrics")
+        page.wait_for_load_state("networkidle")
         shoot("result", ".metrics")
         page.keyboard.press("Enter")
         answer_all(page)

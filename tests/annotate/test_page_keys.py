@@ -211,6 +211,9 @@ def test_on_a_telephone(start_run, visit, kind):
     ann = visit(run.url, has_touch=True, viewport={"width": 390, "height": 780})
     ann.see()
     assert ann.page.evaluate("document.documentElement.scrollWidth") <= 390
+    # All that can be chosen is there without scrolling.
+    tiles = ann.page.locator("main .tile, main .verdict button, main .actions button").all()
+    assert all(tile.bounding_box()["y"] + tile.bounding_box()["height"] <= 780 for tile in tiles)
     ann.page.tap("[data-action=none]" if kind == "label" else "[data-action=choose-1]")
     if kind == "label":
         ann.page.fill(".palette input", "boats")

@@ -5,8 +5,8 @@ import { duration } from "./standing.js";
 
 const NAMES = { acc: "Accuracy", nmi: "NMI", ari: "ARI", fmi: "Fowlkes–Mallows" };
 const THUMBNAILS = 12;
-// Told by the bar and the title.
-const TOLD = ["phase", "step", "steps", "epoch", "epochs"];
+// Told by the title, the bar and the curve.
+const TOLD = ["phase", "step", "steps", "epoch", "epochs", "loss"];
 
 export function message(title, ...children) {
   return element("section", { class: "message" }, element("h2", {}, title), ...children);
@@ -60,12 +60,13 @@ function curve(points) {
   svg.setAttribute("viewBox", "0 0 100 30");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `Loss from ${format(points[0])} to ${format(points.at(-1))}`);
+  const told = `loss, from ${format(points[0])} to ${format(points.at(-1))}`;
+  svg.setAttribute("aria-label", told);
   const line = document.createElementNS(space, "polyline");
   line.setAttribute("points", points.map((loss, i) =>
     `${(100 * i) / (points.length - 1)},${28 - (26 * (loss - low)) / (high - low || 1)}`).join(" "));
   svg.append(line);
-  return element("figure", { class: "curve" }, svg, element("figcaption", {}, "loss"));
+  return element("figure", { class: "curve" }, svg, element("figcaption", {}, told));
 }
 
 // Training (or the preparation before the first round) as it goes.
