@@ -23,7 +23,6 @@ def get_config(method: str = "idc") -> ConfigDict:
     config.data.source = "features"
     config.model.name = "mlp"
     if method == "idc":
-        config.init = "random"
         config.rounds = 5
     else:
         config.model.width = 256
@@ -31,7 +30,11 @@ def get_config(method: str = "idc") -> ConfigDict:
         config.pretrain.epochs = 6
         config.views.noise = 0.6
         config.views.dropout = 0.4
+    if method != "pcl":
+        config.init = "random"
+    config.dsac.space = "input"
     config.idc.space = "input"
+    config.graph_committee.space = "input"
     config.idc.hops = 3
     config.idc.head_steps = 300
     config.idc.candidates = "probability"

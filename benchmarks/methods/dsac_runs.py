@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", choices=tuple(_SETTINGS), required=True)
     parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
-    parser.add_argument("--only", default="", help="variants whose name begins with this")
+    parser.add_argument("--only", default="", help="variants whose name contains this")
     arguments = parser.parse_args()
     setting = _SETTINGS[arguments.data]()
     points = Points(f"dsac_{arguments.data}")
@@ -83,7 +83,7 @@ def main() -> None:
     for seed in arguments.seeds:
         points.run("logistic regression", seed, partial(logistic_rows, setting.dataset, seed))
         for name, recipe in variants(setting, few).items():
-            if name.startswith(arguments.only):
+            if arguments.only in name:
                 points.run(name, seed, partial(_measure, setting, inputs, start, recipe, seed))
 
 

@@ -70,8 +70,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--table", choices=tuple(_TABLES), required=True)
     parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
+    parser.add_argument("--only", default="", help="ablations whose name contains this")
     arguments = parser.parse_args()
-    _TABLES[arguments.table](tuple(arguments.seeds))
+    seeds = tuple(arguments.seeds)
+    if arguments.table == "ablation":
+        ablation(seeds, arguments.only)
+    else:
+        _TABLES[arguments.table](seeds)
 
 
 def orientations(seeds: tuple[int, ...]) -> None:
@@ -88,13 +93,13 @@ def orientations(seeds: tuple[int, ...]) -> None:
             points.run(f"{orientation}: constrained k-means", seed, baseline)
 
 
-def ablation(seeds: tuple[int, ...]) -> None:
+def ablation(seeds: tuple[int, ...], only: str) -> None:
     points = Points("pcl_ablation")
     fine = load_features("fine_labels", SAMPLES)
     start = _shared_start(fine)
     setting = _features(retarget(fine, "cifar100_4_personal"), 2000, 4, epochs=8)
     for seed in seeds:
-        for name, options in ABLATION.items():
+        for name, options in ((n, o) for n, o in ABLATION.items() if only in n):
             points.run(name, seed, partial(_measure, setting, start, seed, options))
         answers = (0, 500, 1000, 1500, 2000)
         baseline = partial(kmeans_rows, setting.dataset, 4, seed, answers)
@@ -191,7 +196,7 @@ def _classes(dataset: Dataset) -> int:
     return int(dataset.labels.max()) + 1
 
 
-_TABLES: dict[str, Callable[[tuple[int, ...]], None]] = {
+_TABLES: dict[str, Callable[..., None]] = {
     "orientations": orientations,
     "ablation": ablation,
     "digits": digits,

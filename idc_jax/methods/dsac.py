@@ -164,7 +164,8 @@ def _learn(
     trained = _embed(setting, state.variables)
     z = _compare(setting, trained)
     state = record(state, answers)
-    if options.pseudo_labels in ("cluster", "graph"):
+    steered = options.pseudo_labels in ("cluster", "graph")
+    if steered:
         state = _cluster(setting, steer_key, state, z)
     pseudo = pseudo_labels(state, answers, z, options)
     targets = make_targets(state, pseudo, z, trained, options)
@@ -180,8 +181,10 @@ def _learn(
         progress=setting.progress,
     )
     state = state._replace(variables=variables, round=state.round + 1)
-    z = _compare(setting, _embed(setting, variables))
-    state = _cluster(setting, cluster_key, state, z)
+    if options.space == "network" or not steered:
+        # The training has moved the samples, or the answers are new to the clusters.
+        z = _compare(setting, _embed(setting, variables))
+        state = _cluster(setting, cluster_key, state, z)
     return state, {**info, **_counts(state, targets)}
 
 
