@@ -18,7 +18,7 @@ from idc_jax.methods.spread import seed
 from idc_jax.ops.graph import edge_weights, propagate
 
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
-ROWS = 128
+_ROWS = 128
 _TINY = 1e-12
 
 
@@ -123,7 +123,7 @@ def _spread(
 def _answered(choice: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Indices of the samples with a class, padded, and their weights: 1, or 0 for padding."""
     rows = np.flatnonzero(np.asarray(choice) >= 0)
-    size = -(-len(rows) // ROWS) * ROWS
+    size = -(-len(rows) // _ROWS) * _ROWS
     padded = np.zeros(size, np.int32)
     padded[: len(rows)] = rows
     return jnp.asarray(padded), jnp.asarray(np.arange(size) < len(rows), jnp.float32)

@@ -1,4 +1,4 @@
-"""Coverage spreading end to end on a toy, and its parts by hand or against a reference."""
+"""The graph committee end to end on a toy, and its parts by hand or against a reference."""
 
 import flax.serialization
 import jax
@@ -9,17 +9,17 @@ from sklearn.linear_model import LogisticRegression
 
 from idc_jax.annotate.questions import DIFFERENT, NONE_OF_THESE, SAME, SKIP, Answers
 from idc_jax.errors import UserError
-from idc_jax.methods import coverage_spread
+from idc_jax.methods import graph_committee
 from idc_jax.methods.committee import regression
-from idc_jax.methods.coverage_spread import CoverageSpreadOptions
 from idc_jax.methods.forecast import Trials, expected_accuracy, expected_gain, no_trials, tried
+from idc_jax.methods.graph_committee import GraphCommitteeOptions
 from idc_jax.metrics import clustering_metrics
 from idc_jax.ops.graph import decorrelate_neighbors
 
 C = 3
 N = 40 * C
 BUDGET = 6
-OPTIONS = CoverageSpreadOptions(reaches=((5, 0.9),), hop_neighbors=5, steps=50)
+OPTIONS = GraphCommitteeOptions(reaches=((5, 0.9),), hop_neighbors=5, steps=50)
 LABELS = np.repeat(np.arange(C), 40)
 
 
@@ -31,7 +31,7 @@ def inputs():
 
 
 def build(inputs, clusters=C, **options):
-    return coverage_spread.build(
+    return graph_committee.build(
         None,
         None,
         inputs,

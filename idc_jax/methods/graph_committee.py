@@ -1,12 +1,11 @@
-"""Cover what is uncertain, spread what is answered: a clustering from few answers.
+"""A committee on the neighbour graph: a clustering from few answers about fixed features.
 
-Works on fixed features: somebody's embeddings, or those of a network that was pre-trained here.
-Neighbours are made to differ equally in all directions, features averaged over them. The first
-round asks "what is this?" about the medoids of as many clusters as there are questions; each
-later one herds: it takes the sample that best stands for all that is uncertain and not yet
-covered, again and again (Bae, Noh and Sutherland, "Uncertainty herding: one active learning
-method for all label budgets", with a bandwidth read off the answers). A committee of label
-spreading and regression learns from all answers, and each answer tests what was predicted
+Works on somebody's embeddings, or those of a network that was pre-trained here. Neighbours are
+made to differ equally in all directions, and features averaged over them. Each round asks "what
+is this?" about samples of which the committee is unsure, which stand in the midst of many, and
+which are far from all that was asked: IDC's value ("Interactive Deep Clustering via Value
+Mining"), with what the committee leaves open for the hardness. The committee, label spreading
+along the graph and regression, learns from all answers, and each answer tests what was predicted
 before it, which tells how good the clustering is and what more answers would bring.
 """
 
@@ -19,29 +18,32 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax import ops, selectors
+from idc_jax import ops, scores, selectors
 from idc_jax.annotate.questions import SKIP, Answers, Questions, label_questions
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError
 from idc_jax.methods.base import Begin, Log, Method
-from idc_jax.methods.committee import ROWS, CommitteeOptions, decide
-from idc_jax.methods.evidence import CoverageSpreadState, agreed, implied, record
+from idc_jax.methods.committee import CommitteeOptions, decide
+from idc_jax.methods.committee_state import GraphCommitteeState, agreed, implied, record
 from idc_jax.methods.forecast import Trials, expected_accuracy, expected_gain, no_trials, tried
 from idc_jax.models.base import Model, Variables
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
 from idc_jax.selectors import Selection
+from idc_jax.selectors.uncertainty import margin_values
 from idc_jax.train.finetune import UNASKED
 from idc_jax.train.loop import run_network
 
-__all__ = ["CoverageSpreadOptions", "CoverageSpreadState", "build", "restore"]
+__all__ = ["GraphCommitteeOptions", "GraphCommitteeState", "build", "restore"]
 
 Space = Literal["input", "network", "instance"]
+# Doubt of a sample of which the committee is sure.
+_LEAST_DOUBT = 1e-3
 # "What would more answers bring?" is told for so many.
 _FURTHER = 50
 
 
-class CoverageSpreadOptions(NamedTuple):
+class GraphCommitteeOptions(NamedTuple):
     """The method's options.
 
     Attributes:
@@ -50,9 +52,9 @@ class CoverageSpreadOptions(NamedTuple):
       decorrelate: make neighbours differ equally in all directions first.
       hops: average the features over their neighbours this often; 0 for not at all.
       hop_neighbors: neighbours per sample in that averaging.
-      picks: ``"coverage"``, or any name of :func:`idc_jax.selectors.names`.
-      bandwidth: of the herding, in median distances of a sample to the nearest answered one.
-      restarts: of the k-means before any answer, and of that for the first round's picks.
+      picks: ``"value"``, or any name of :func:`idc_jax.selectors.names`.
+      density_neighbors: K, neighbours in whose midst a sample is worth asking about.
+      restarts: of the k-means before any answer.
       reaches, iterations, regression, steps, trust: see
         :class:`~idc_jax.methods.committee.CommitteeOptions`.
     """
@@ -61,14 +63,28 @@ class CoverageSpreadOptions(NamedTuple):
     decorrelate: bool = True
     hops: int = 3
     hop_neighbors: int = 10
-    picks: str = "coverage"
-    bandwidth: float = 1.0
+    picks: str = "value"
+    density_neighbors: int = 20
     restarts: int = 3
     reaches: tuple[tuple[int, float], ...] = CommitteeOptions().reaches
     iterations: int = CommitteeOptions().iterations
     regression: float = CommitteeOptions().regression
     steps: int = CommitteeOptions().steps
     trust: float = CommitteeOptions().trust
+
+
+class Compared(NamedTuple):
+    """Where samples are compared.
+
+    Attributes:
+      features: float32 ``[n, d]``, averaged over neighbours, of unit length.
+      neighbors: the graph, ``[n, k]`` each.
+      density: float32 ``[n]``, IDC's representativeness of each sample among ``features``.
+    """
+
+    features: jax.Array
+    neighbors: ops.Neighbors
+    density: jax.Array
 
 
 class _Setting(NamedTuple):
@@ -79,7 +95,7 @@ class _Setting(NamedTuple):
     data: Samples
     num_clusters: int
     begin: Begin
-    options: CoverageSpreadOptions
+    options: GraphCommitteeOptions
 
 
 def build(
@@ -89,7 +105,7 @@ def build(
     *,
     num_clusters: int,
     begin: Begin,
-    options: CoverageSpreadOptions,
+    options: GraphCommitteeOptions,
     log: Log,
     progress: bool = True,
 ) -> Method:
@@ -121,40 +137,38 @@ def build(
     )
 
 
-def restore(tree: dict[str, Any]) -> CoverageSpreadState:
+def restore(tree: dict[str, Any]) -> GraphCommitteeState:
     """Build the state from its plain dict."""
     nested = {"neighbors": ops.Neighbors(**tree["neighbors"]), "trials": Trials(**tree["trials"])}
-    return CoverageSpreadState(**{"variables": {}, **tree, **nested})
+    return GraphCommitteeState(**{"variables": {}, **tree, **nested})
 
 
-def _init(setting: _Setting, key: jax.Array) -> CoverageSpreadState:
+def _init(setting: _Setting, key: jax.Array) -> GraphCommitteeState:
     begin_key, space_key, cluster_key = jax.random.split(key, 3)
     variables, x = _embed(setting, begin_key)
-    features, neighbors = compare(space_key, x, setting.options)
+    compared = compare(space_key, x, setting.options)
     c, restarts = setting.num_clusters, setting.options.restarts
-    return first_state(cluster_key, features, neighbors, c, restarts=restarts)._replace(
-        variables=variables
-    )
+    return first_state(cluster_key, compared, c, restarts)._replace(variables=variables)
 
 
 def first_state(
-    key: jax.Array, features: jax.Array, neighbors: ops.Neighbors, num_clusters: int, restarts: int
-) -> CoverageSpreadState:
+    key: jax.Array, compared: Compared, num_clusters: int, restarts: int
+) -> GraphCommitteeState:
     """The state before any answer: k-means of what :func:`compare` gave."""
+    features = compared.features
     n = features.shape[0]
     clusters = ops.kmeans(key, features, num_clusters, restarts=restarts)
     distances2 = ops.squared_distances(features, clusters.centers)
-    return CoverageSpreadState(
+    return GraphCommitteeState(
         variables={},
-        features=features,
-        neighbors=neighbors,
+        **compared._asdict(),
         probabilities=jax.nn.softmax(-distances2 / jnp.mean(jnp.min(distances2, axis=1))),
         slots=jnp.full(num_clusters, -1, jnp.int32),
         choice=jnp.full(n, UNASKED, jnp.int32),
         rejected=jnp.zeros((n, num_clusters), bool),
-        pairs=jnp.zeros((0, 3), jnp.int32),
+        pairs=jnp.full((1, 3), SKIP, jnp.int32).at[0, :2].set(0),
         trials=no_trials(n),
-        history=jnp.zeros((0, 2), jnp.float32),
+        history=jnp.zeros((1, 2), jnp.float32),
     )
 
 
@@ -167,10 +181,8 @@ def _embed(setting: _Setting, key: jax.Array) -> tuple[Variables, jax.Array]:
     return variables, outputs.instance if setting.options.space == "instance" else outputs.embedding
 
 
-def compare(
-    key: jax.Array, x: jax.Array, options: CoverageSpreadOptions
-) -> tuple[jax.Array, ops.Neighbors]:
-    """Features ``[n, d]`` averaged over neighbours, and the graph of the plain ones.
+def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Compared:
+    """Make of ``x`` ``[n, d]`` the space and the graph in which samples are compared.
 
     Args:
       key: draws the samples that decorrelation looks at.
@@ -183,8 +195,9 @@ def compare(
         z = ops.normalize(x - jnp.mean(x, axis=0))
     widest = max((k for k, _ in options.reaches), default=1)
     found = ops.knn(z, max(widest, options.hop_neighbors))
-    near = _nearest(found, options.hop_neighbors)
-    return ops.normalize(smooth(z, near, hops=options.hops)), _nearest(found, widest)
+    features = ops.normalize(smooth(z, _nearest(found, options.hop_neighbors), hops=options.hops))
+    density = scores.representativeness(features, options.density_neighbors)
+    return Compared(features, _nearest(found, widest), density)
 
 
 def _nearest(found: ops.Neighbors, count: int) -> ops.Neighbors:
@@ -192,8 +205,8 @@ def _nearest(found: ops.Neighbors, count: int) -> ops.Neighbors:
 
 
 def _ask(
-    setting: _Setting, key: jax.Array, state: CoverageSpreadState, round_: int, budget: int
-) -> tuple[CoverageSpreadState, Questions]:
+    setting: _Setting, key: jax.Array, state: GraphCommitteeState, round_: int, budget: int
+) -> tuple[GraphCommitteeState, Questions]:
     picks = _select(setting.options, key, state, budget)
     indices = np.asarray(picks.indices)
     asked = indices >= 0
@@ -201,28 +214,20 @@ def _ask(
 
 
 def _select(
-    options: CoverageSpreadOptions, key: jax.Array, state: CoverageSpreadState, budget: int
+    options: GraphCommitteeOptions, key: jax.Array, state: GraphCommitteeState, budget: int
 ) -> Selection:
-    answered, free = state.choice >= 0, state.choice == UNASKED
-    if options.picks != "coverage":
+    if options.picks != "value":
         return _named_selector(options.picks, key, state, budget)
-    if not bool(answered.any()):
-        return selectors.medoids(
-            key, state.features, budget, allowed=free, restarts=options.restarts
-        )
-    return selectors.u_herding(
-        state.features,
-        state.probabilities,
-        budget,
-        labelled=answered,
-        allowed=free,
-        bandwidth=options.bandwidth * _coverage_radius(state.features, answered),
-        adaptive=False,
-    )
+    free = state.choice == UNASKED
+    value = state.density
+    if len(state.history) > 1:
+        value += jnp.log(1.0 + margin_values(state.probabilities) + _LEAST_DOUBT)
+    budget = min(budget, state.features.shape[0])
+    return selectors.idc_from_scores(state.features, value, budget, labelled=~free, candidates=free)
 
 
 def _named_selector(
-    name: str, key: jax.Array, state: CoverageSpreadState, budget: int
+    name: str, key: jax.Array, state: GraphCommitteeState, budget: int
 ) -> Selection:
     present = jnp.argmax(state.probabilities, axis=1)
     members = jax.nn.one_hot(present, state.probabilities.shape[1])
@@ -237,22 +242,13 @@ def _named_selector(
     return selectors.get(name).select(key, inputs, budget)
 
 
-def _coverage_radius(features: jax.Array, answered: jax.Array) -> float:
-    """The median distance of a sample to the nearest answered one."""
-    rows = np.flatnonzero(np.asarray(answered))
-    # Repeats change no distance, and few sizes need few programs.
-    rows = np.resize(rows, -(-len(rows) // ROWS) * ROWS)
-    nearest2 = ops.knn(features[rows], 1, queries=features).distances2[:, 0]
-    return float(jnp.sqrt(jnp.maximum(jnp.median(nearest2), 1e-6)))
-
-
 def _learn(
-    setting: _Setting, key: jax.Array, state: CoverageSpreadState, answers: Answers
-) -> tuple[CoverageSpreadState, dict[str, float]]:
+    setting: _Setting, key: jax.Array, state: GraphCommitteeState, answers: Answers
+) -> tuple[GraphCommitteeState, dict[str, float]]:
     del key
     before = state.probabilities
     state, placed = record(state, answers)
-    if answers.kind != "pair" and len(state.history):
+    if answers.kind != "pair" and len(state.history) > 1:
         trials = tried(state.trials, before, answers.indices, placed)
         state = state._replace(trials=trials)
     if (answers.choice == SKIP).all():
@@ -273,7 +269,7 @@ def _learn(
     return _forecast(state)
 
 
-def _forecast(state: CoverageSpreadState) -> tuple[CoverageSpreadState, dict[str, float]]:
+def _forecast(state: GraphCommitteeState) -> tuple[GraphCommitteeState, dict[str, float]]:
     answered = int((state.choice >= 0).sum())
     info = {
         "answered": float(answered),
@@ -284,11 +280,11 @@ def _forecast(state: CoverageSpreadState) -> tuple[CoverageSpreadState, dict[str
     expected = float(expected_accuracy(state.trials, state.probabilities))
     history = np.concatenate([state.history, [[answered, expected]]]).astype(np.float32)
     info["expected_accuracy"] = expected
-    info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history, _FURTHER)
+    info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history[1:], _FURTHER)
     return state._replace(history=jnp.asarray(history)), info
 
 
-def _check(options: CoverageSpreadOptions, num_clusters: int, num_samples: int) -> None:
+def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) -> None:
     """Refuse options that mean nothing.
 
     Raises:
@@ -296,20 +292,20 @@ def _check(options: CoverageSpreadOptions, num_clusters: int, num_samples: int) 
     """
     if not 1 <= num_clusters <= num_samples:
         raise UserError(f"{num_clusters} clusters of {num_samples} samples are impossible")
-    known = ("coverage", *selectors.names())
+    known = ("value", *selectors.names())
     for name, kinds in (("space", get_args(Space)), ("picks", known)):
         value = getattr(options, name)
         if value not in kinds:
             raise UserError(
-                f"coverage_spread.{name} is {value!r}; one of {', '.join(kinds)} would do"
+                f"graph_committee.{name} is {value!r}; one of {', '.join(kinds)} would do"
             )
     if not options.reaches and not options.regression:
-        raise UserError("coverage_spread has neither reaches nor regression; one of them would do")
+        raise UserError("graph_committee has neither reaches nor regression; one of them would do")
     for k, alpha in options.reaches:
         if k < 1 or not 0 <= alpha < 1:
             raise UserError(
-                f"coverage_spread.reaches has ({k}, {alpha}); a pair of neighbours, 1 or more, "
+                f"graph_committee.reaches has ({k}, {alpha}); a pair of neighbours, 1 or more, "
                 "and a reach from 0 to below 1 would do"
             )
     if not 0 < options.trust < 1:
-        raise UserError(f"coverage_spread.trust is {options.trust}; between 0 and 1 would do")
+        raise UserError(f"graph_committee.trust is {options.trust}; between 0 and 1 would do")

@@ -19,7 +19,7 @@ from idc_jax.models.base import Variables
 _TAKEN = 1 << 30
 
 
-class CoverageSpreadState(NamedTuple):
+class GraphCommitteeState(NamedTuple):
     """What a checkpoint holds.
 
     The number of outputs c grows where people name more classes than clusters were wanted.
@@ -28,18 +28,22 @@ class CoverageSpreadState(NamedTuple):
       variables: the network's; none where the input is compared itself.
       features: float32 ``[n, d]``, averaged over neighbours, of unit length.
       neighbors: the graph, ``[n, k]`` each.
+      density: float32 ``[n]``, how closely each sample is surrounded.
       probabilities: float32 ``[n, c]``, the present prediction.
       slots: int32 ``[c]``, the class that each output stands for, -1 for none yet.
       choice: int32 ``[n]``, the output by answer, ``NONE_OF_THESE``, ``SKIP`` or ``UNASKED``.
       rejected: bool ``[n, c]``, candidates of a "none of these".
-      pairs: int32 ``[p, 3]``, pairs asked about, and what was said.
+      pairs: int32 ``[1 + p, 3]``, a skip (no checkpoint holds empty arrays), then the pairs
+        asked about, and what was said.
       trials: predictions that answers have tested.
-      history: float32 ``[r, 2]``, answers and expected accuracy after each round.
+      history: float32 ``[1 + r, 2]``, zeros, then answers and expected accuracy after each
+        round.
     """
 
     variables: Variables
     features: jax.Array
     neighbors: ops.Neighbors
+    density: jax.Array
     probabilities: jax.Array
     slots: jax.Array
     choice: jax.Array
@@ -49,7 +53,7 @@ class CoverageSpreadState(NamedTuple):
     history: jax.Array
 
 
-def record(state: CoverageSpreadState, answers: Answers) -> tuple[CoverageSpreadState, np.ndarray]:
+def record(state: GraphCommitteeState, answers: Answers) -> tuple[GraphCommitteeState, np.ndarray]:
     """Put one round's answers into the state.
 
     Returns:
@@ -93,9 +97,9 @@ def _missing(slots: np.ndarray, classes: np.ndarray) -> int:
     return max(0, len(new) - int((slots < 0).sum()))
 
 
-def implied(state: CoverageSpreadState) -> tuple[jax.Array, jax.Array, np.ndarray | None]:
+def implied(state: GraphCommitteeState) -> tuple[jax.Array, jax.Array, np.ndarray | None]:
     """Answers with what the pairs imply: classes ``[n]``, rejected ``[n, c]``, who is linked."""
-    if not len(state.pairs):
+    if len(state.pairs) == 1:
         return state.choice, state.rejected, None
     pairs = np.asarray(state.pairs)
     choice, rejected = np.array(state.choice), np.array(state.rejected)
