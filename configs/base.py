@@ -5,8 +5,8 @@ A config is named on the command line, with a method behind a colon if it is not
     python launch.py --config=configs/digits.py
     python launch.py --config=configs/digits.py:dsac --config.budget=100
 
-The groups ``idc``, ``finetune``, ``pretrain``, ``dsac``, ``dsac_training``, ``pcl`` and
-``pcl_training`` are explained where they are
+The groups ``idc``, ``finetune``, ``pretrain``, ``graph_committee``, ``dsac``,
+``dsac_training``, ``pcl`` and ``pcl_training`` are explained where they are
 used: in the classes named beside them below.
 """
 
@@ -14,19 +14,20 @@ from ml_collections import ConfigDict
 
 from idc_jax.methods.dsac import DsacOptions
 from idc_jax.methods.dsac_training import DsacTraining
+from idc_jax.methods.graph_committee import GraphCommitteeOptions
 from idc_jax.methods.idc import IDCOptions
 from idc_jax.methods.pcl import PclOptions
 from idc_jax.methods.pcl_training import PclTraining
 from idc_jax.train.finetune import FinetuneOptions
 from idc_jax.train.pretrain import PretrainOptions
 
-METHODS = ("idc", "dsac", "pcl")
+METHODS = ("idc", "dsac", "pcl", "graph_committee")
 
 
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the options that are the same for every data set."""
     config = ConfigDict()
-    # "idc", "dsac" or "pcl".
+    # "idc", "dsac", "pcl" or "graph_committee".
     config.method = method
     # Fixes the pre-training, the picks, the training and the simulated annotator.
     config.seed = 0
@@ -59,6 +60,8 @@ def get_config(method: str = "idc") -> ConfigDict:
     config.idc = ConfigDict(IDCOptions()._asdict())
     # idc_jax.train.finetune.FinetuneOptions
     config.finetune = ConfigDict(FinetuneOptions()._asdict())
+    # idc_jax.methods.graph_committee.GraphCommitteeOptions
+    config.graph_committee = ConfigDict(GraphCommitteeOptions()._asdict())
     # idc_jax.methods.dsac.DsacOptions and idc_jax.methods.dsac_training.DsacTraining
     config.dsac = ConfigDict(DsacOptions()._asdict())
     config.dsac_training = ConfigDict(DsacTraining()._asdict())
@@ -69,6 +72,9 @@ def get_config(method: str = "idc") -> ConfigDict:
         _for_dsac(config)
     elif method == "pcl":
         _for_pcl(config)
+    elif method == "graph_committee":
+        config.rounds = 10
+        config.graph_committee.space = "network"
     return config
 
 
@@ -99,9 +105,9 @@ def for_orientations(config: ConfigDict) -> None:
 def for_small_network(config: ConfigDict) -> None:
     """Let DSAC and PCL learn in minutes on a CPU: few epochs at a high learning rate."""
     config.dsac.groups = "growing"
-    config.dsac.pseudo_labels = "nearest"
-    config.dsac.pseudo_start = 100
-    config.dsac.pseudo_growth = 0
+    config.dsac.pseudo_labels = "graph"
+    # Everybody learns what has reached him along the graph.
+    config.dsac.pseudo_start = 1_000_000
     config.dsac.normalized_compactness = True
     config.dsac_training.epochs = 4
     config.dsac_training.batch_size = 512

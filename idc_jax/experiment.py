@@ -29,7 +29,7 @@ from idc_jax.data.target_maps import retarget
 from idc_jax.data.views import Views
 from idc_jax.embedded import embedded
 from idc_jax.errors import UserError
-from idc_jax.methods import dsac, idc, pcl
+from idc_jax.methods import dsac, graph_committee, idc, pcl
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.dsac_training import DsacTraining
 from idc_jax.methods.idc_options import for_new_head
@@ -318,12 +318,27 @@ def _pcl(parts: Parts) -> Method:
     )
 
 
+def _graph_committee(parts: Parts) -> Method:
+    return graph_committee.build(
+        parts.model,
+        parts.views,
+        parts.data,
+        options=graph_committee.GraphCommitteeOptions(**parts.config.graph_committee),
+        **_shared(parts),
+    )
+
+
 def _resident(samples: Samples) -> jax.Array:
     assert isinstance(samples, jax.Array)
     return samples
 
 
-_BUILDERS: dict[str, Callable[[Parts], Method]] = {"idc": _idc, "dsac": _dsac, "pcl": _pcl}
+_BUILDERS: dict[str, Callable[[Parts], Method]] = {
+    "graph_committee": _graph_committee,
+    "idc": _idc,
+    "dsac": _dsac,
+    "pcl": _pcl,
+}
 
 
 def write_outcome(

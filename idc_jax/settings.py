@@ -10,7 +10,7 @@ from idc_jax.data.sources import SOURCES
 from idc_jax.data.target_maps import TARGET_MAPS
 from idc_jax.errors import UserError
 
-METHODS = ("idc", "dsac", "pcl")
+METHODS = ("idc", "dsac", "pcl", "graph_committee")
 
 
 def check_settings(config: Any) -> None:
