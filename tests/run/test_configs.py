@@ -108,3 +108,7 @@ def test_every_config_runs(name: str, method: str, tmp_path: Path) -> None:
     assert found["method"] == method
     assert 0 < found["questions"]["asked"] <= 12
     assert 0 <= found["final"]["acc"] <= 1
+    logged = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
+    trained = [line for line in logged if line["phase"] in ("train", "finetune")]
+    assert all(line.get("epochs") or line.get("steps") for line in trained)
+    assert trained
