@@ -12,25 +12,21 @@ def blocked_product(x: np.ndarray, block: int = 2000) -> float:
     return sum(float((x[i : i + block] @ x.T)[0, 0]) for i in range(0, len(x), block))
 
 
-def read(x: np.ndarray, times: int) -> float:
+def read(x: jax.Array, times: int) -> float:
     """Read ``x`` so many times: the floor of a greedy loop that looks at all at each pick."""
     total = jax.jit(jnp.sum)
-    x = jnp.asarray(x)
     return sum(float(total(x)) for _ in range(times))
 
 
-def greedy_loop(z: np.ndarray, base: np.ndarray, budget: int, recompute: bool) -> list[int]:
-    """Algorithm 1 of IDC; ``recompute`` compares with all picks at each pick, as published."""
+def greedy_loop(z: np.ndarray, base: np.ndarray, budget: int) -> list[int]:
+    """Algorithm 1 of IDC, each pick compared once with all samples."""
     free, picks = np.ones(len(z), bool), []
     diverse = np.full(len(z), np.inf, np.float32)
     for i in range(budget):
-        if recompute and picks:
-            diverse = np.log(np.clip(1 - z @ z[picks].T, 1e-6, 2)).min(1)
         value = base + (diverse if i else 0.0)
         picks.append(int(np.where(free, value, -np.inf).argmax()))
         free[picks[-1]] = False
-        if not recompute:
-            diverse = np.minimum(diverse, np.log(np.clip(1 - z @ z[picks[-1]], 1e-6, 2)))
+        diverse = np.minimum(diverse, np.log(np.clip(1 - z @ z[picks[-1]], 1e-6, 2)))
     return picks
 
 
@@ -40,3 +36,13 @@ def exact_neighbors(x: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
     distances2 = (x64[rows] ** 2).sum(1)[:, None] + (x64**2).sum(1)[None] - 2 * x64[rows] @ x64.T
     distances2[np.arange(len(rows)), rows] = np.inf
     return np.argsort(distances2, axis=1, kind="stable")[:, :k]
+
+
+def recall(x: np.ndarray, found: np.ndarray, num_rows: int = 200) -> float:
+    """Share of the true neighbours of some random rows, in float64, among those ``found``."""
+    k = found.shape[1]
+    rows = np.random.default_rng(0).integers(0, len(x), num_rows)
+    true = exact_neighbors(x, rows, k)
+    return float(
+        np.mean([len(set(a) & set(b)) / k for a, b in zip(true, found[rows], strict=True)])
+    )

@@ -1,13 +1,17 @@
-"""Wall time, CPU time and peak memory of a call."""
+"""Wall time, CPU time, compilations and peak memory of a call."""
 
 from __future__ import annotations
 
 import resource
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
+
+_COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 class Timing(NamedTuple):
@@ -23,9 +27,49 @@ def timed(function: Callable[[], Any]) -> Timing:
     return Timing(time.perf_counter() - wall, time.process_time() - cpu, result)
 
 
-def warm(function: Callable[[], Any]) -> tuple[Timing, Timing]:
-    """The first call, which compiles, and the second."""
-    return timed(function), timed(function)
+def measured(function: Callable[[], Any], repeats: int = 3) -> tuple[dict[str, Any], Any]:
+    """Figures of a function that compiles at its first call, and its result.
+
+    ``wall`` and ``cpu`` are of the fastest of the calls after the first; ``programs`` and
+    ``compile`` count what the first call compiled and how long, ``warm_programs`` the others.
+    """
+    with compilations() as cold:
+        first = timed(function)
+    with compilations() as hot:
+        runs = [timed(function) for _ in range(repeats)]
+    best = min(runs, key=lambda run: run.wall)
+    figures = {
+        "wall": best.wall,
+        "cpu": best.cpu,
+        "first": first.wall,
+        "compile": sum(cold),
+        "programs": len(cold),
+        "warm_programs": len(hot),
+    }
+    return figures, best.result
+
+
+def once(function: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
+    """Figures of a function that compiles nothing, or whose compiling is to count."""
+    with compilations() as cold:
+        run = timed(function)
+    return {"wall": run.wall, "cpu": run.cpu, "compile": sum(cold)}, run.result
+
+
+@contextmanager
+def compilations() -> Iterator[list[float]]:
+    """Seconds of each program that XLA compiles meanwhile."""
+    seconds: list[float] = []
+
+    def listen(event: str, duration: float, **_: Any) -> None:
+        if event == _COMPILED:
+            seconds.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield seconds
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def peak_gib() -> float:
@@ -33,10 +77,22 @@ def peak_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def row(name: str, time_: Timing, floor: Timing | None = None, note: str = "") -> str:
-    """One line of a Markdown table."""
-    ratio = f"{time_.cpu / floor.cpu:.2f}" if floor else ""
-    return f"| {name} | {time_.wall:.2f} | {time_.cpu:.2f} | {ratio} | {note} |"
+def resident_gib() -> float:
+    """Memory that this process holds now."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        line = next(line for line in status if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 2**20
 
 
-HEADER = "| what | wall s | CPU s | CPU s over floor | |\n|---|---|---|---|---|"
+def give_up_after(seconds: float, message: dict[str, Any], say: Callable[[dict], None]) -> None:
+    """Say ``message`` and end the process, should it still run after so long."""
+
+    def end() -> None:
+        import os
+
+        say(message)
+        os._exit(0)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

@@ -17,6 +17,7 @@ def is_concrete(*arrays: jax.Array | None) -> bool:
     return not any(isinstance(a, jax.core.Tracer) for a in arrays)
 
 
+@jax.jit
 def normalize(x: jax.Array, eps: float = 1e-12) -> jax.Array:
     """Scale each row of ``x`` ``[n, d]`` to unit length: ``x / max(|x|, eps)``, in float32."""
     x = jnp.asarray(x).astype(jnp.float32)

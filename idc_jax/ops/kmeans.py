@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -123,7 +124,7 @@ def plus_plus(
     centers: jax.Array | None = None,
     given: jax.Array | None = None,
 ) -> jax.Array:
-    """Starting centres ``[c, d]`` by D² sampling.
+    """Starting centres ``[c, d]`` by D² sampling, each the best of ``2 + ⌊log c⌋`` draws.
 
     Args:
       key: PRNG key.
@@ -139,22 +140,28 @@ def plus_plus(
     else:
         known = jnp.where(given[None], arrays.squared_distances(x, centers), jnp.inf).min(axis=1)
 
+    num_draws = 2 + int(math.log(num_clusters))
+
     def step(i: jax.Array, state: tuple) -> tuple:
         centers, nearest2 = state
-        chosen = _sample_far(jax.random.fold_in(key, i), nearest2)
-        center = jnp.where(given[i], centers[i], x[chosen])
-        distances2 = jnp.sum(jnp.square(x - center), axis=1)
-        return centers.at[i].set(center), jnp.minimum(nearest2, distances2)
+        drawn = x[_sample_far(jax.random.fold_in(key, i), nearest2, num_draws)]
+        drawn = jnp.where(given[i], centers[i][None], drawn)
+        after = jnp.minimum(nearest2[:, None], arrays.squared_distances(x, drawn))
+        best = jnp.argmin(jnp.sum(after, axis=0))
+        return centers.at[i].set(drawn[best]), after[:, best]
 
     return jax.lax.fori_loop(0, num_clusters, step, (centers, known))[0]
 
 
-def _sample_far(key: jax.Array, nearest2: jax.Array) -> jax.Array:
-    """An index drawn with probability proportional to ``nearest2`` ``[n]``."""
+def _sample_far(key: jax.Array, nearest2: jax.Array, num_draws: int) -> jax.Array:
+    """Indices ``[num_draws]`` drawn with probability proportional to ``nearest2`` ``[n]``."""
     # Infinite before any centre exists, zero where all points coincide: uniform in both cases.
     usable = jnp.isfinite(nearest2).all() & (nearest2.max() > 0)
     weights = jnp.where(usable, jnp.maximum(nearest2, 0.0), 1.0)
-    return jax.random.categorical(key, jnp.log(weights))
+    # By the inverse of the distribution: one draw of numbers, not one for each point.
+    sums = jnp.cumsum(weights)
+    marks = sums[-1] * jax.random.uniform(key, (num_draws,))
+    return jnp.minimum(jnp.searchsorted(sums, marks, side="right"), weights.shape[0] - 1)
 
 
 def lloyd(

@@ -13,7 +13,7 @@ from idc_jax.errors import UserError
 from idc_jax.ops import arrays, blocks, ring, symmetric, topk
 
 # Neighbours found beyond those wanted, so that rounding in the product cannot lose one.
-_SPARE = 4
+SPARE = 4
 # Below this many points, whole rows of the distance matrix are cheap and compile faster.
 _SYMMETRIC_FROM = 2 * symmetric.TILE
 # Rows of the distance matrix held at a time: as many as fit 256 MB.
@@ -80,17 +80,19 @@ def knn(
 def _knn(x: jax.Array, queries: jax.Array, k: int, exclude_self: bool) -> Neighbors:
     # Distances do not change when the mean is taken off, and rounding errors shrink with it.
     mean = jnp.mean(x, axis=0)
-    wanted = min(k + _SPARE, x.shape[0] - int(exclude_self))
+    # Who is near has no gradient; how near does.
+    centred, shifted = (jax.lax.stop_gradient(a - mean) for a in (x, queries))
+    wanted = min(k + SPARE, x.shape[0] - int(exclude_self))
     by_stripes = functools.partial(_by_stripes, k=wanted, exclude_self=exclude_self)
     if exclude_self and x.shape[0] >= _SYMMETRIC_FROM and wanted < symmetric.TILE:
         indices = jax.lax.platform_dependent(
-            x - mean,
-            queries - mean,
+            centred,
+            shifted,
             cpu=lambda x, _: symmetric.nearest(x, wanted),
             default=by_stripes,
         )
     else:
-        indices = by_stripes(x - mean, queries - mean)
+        indices = by_stripes(centred, shifted)
     found = refine(x, queries, indices)
     return Neighbors(found.distances2[:, :k], found.indices[:, :k])
 
@@ -98,7 +100,7 @@ def _knn(x: jax.Array, queries: jax.Array, k: int, exclude_self: bool) -> Neighb
 @functools.partial(jax.jit, static_argnames=("k", "mesh", "axis"))
 def _knn_spread(x: jax.Array, k: int, mesh: Mesh, axis: str) -> Neighbors:
     """The same for rows spread over the devices of a mesh."""
-    wanted = min(k + _SPARE, x.shape[0] - 1)
+    wanted = min(k + SPARE, x.shape[0] - 1)
 
     def nearest(queries: jax.Array, points: jax.Array, same: jax.Array, k: int) -> tuple:
         mean = jnp.mean(points, axis=0)
@@ -129,10 +131,14 @@ def _by_stripes(
 
 
 def refine(x: jax.Array, queries: jax.Array, indices: jax.Array, block: int = 256) -> Neighbors:
-    """Distances recomputed as ``Σ (q − x)²``, free of cancellation, and sorted by them."""
+    """Distances recomputed as ``Σ (q − x)²``, free of cancellation, and sorted by them.
+
+    An index of ``n`` stands for nothing: it is infinitely far.
+    """
 
     def exact(points: jax.Array, found: jax.Array) -> jax.Array:
-        return jnp.sum(jnp.square(points[:, None] - x[found]), axis=-1)
+        distances2 = jnp.sum(jnp.square(points[:, None] - x[found]), axis=-1)
+        return jnp.where(found < x.shape[0], distances2, jnp.inf)
 
     distances2 = blocks.map_rows(exact, (queries, indices), block)
     # Two keys: equal distances are ordered by index.

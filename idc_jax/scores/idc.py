@@ -17,6 +17,7 @@ _FLOOR = 1e-6
 _SUM_FLOOR = 1e-12
 
 
+@jax.jit
 def hardness(z: jax.Array, centers: jax.Array) -> jax.Array:
     """How close a sample is to a second cluster: ``h = log(1 − s₁ + s₂)``.
 
@@ -69,9 +70,13 @@ def representativeness(
         neighbors = knn(arrays.normalize(z), others)
     if neighbors.distances2.shape[1] < others:
         raise UserError(f"{neighbors.distances2.shape[1]} neighbours given; {others} would do")
-    total = jnp.sum(neighbors.distances2[:, :others], axis=1)
     scale = 1.0 / (others + 1) if reference else 1.0
-    return -jnp.log(jnp.maximum(total * scale, _SUM_FLOOR))
+    return _negative_log_sum(neighbors.distances2[:, :others], scale)
+
+
+@jax.jit
+def _negative_log_sum(distances2: jax.Array, scale: float) -> jax.Array:
+    return -jnp.log(jnp.maximum(jnp.sum(distances2, axis=1) * scale, _SUM_FLOOR))
 
 
 def log_dissimilarity(cosines: jax.Array) -> jax.Array:

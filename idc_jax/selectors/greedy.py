@@ -3,8 +3,10 @@
 Each pick lowers the values of the others, ``v ← base + min(d, D(·, pick))``, and never raises
 one. A value that is not yet lowered by the last picks is therefore an upper bound, and picks can
 be made from a small pool of the best, kept up to date among themselves, for as long as the
-pool's best beats every bound outside it. Only then are all samples brought up to date, with one
-matrix product for all the pending picks. The picks are those of the plain loop.
+pool's best beats every bound outside it. Only then are the others brought up to date, with one
+matrix product for all the pending picks. Of many samples, only a field of the best is brought up
+to date, for as long as its best beats every bound outside the field; then another field is taken.
+The picks are those of the plain loop.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from idc_jax.selectors.base import Selection
 
 # Samples that are kept up to date pick by pick.
 _POOL = 1024
-# Picks after which all samples are brought up to date at the latest.
+# Samples that are kept up to date from pool to pool.
+_FIELD = 16384
+# Picks after which the samples are brought up to date at the latest.
 _PENDING = 64
 # Samples brought up to date at a time.
 _BLOCK = 4096
@@ -30,9 +34,15 @@ _BLOCK = 4096
 Dissimilarity = Callable[[jax.Array, jax.Array], jax.Array]
 
 
+class _Samples(NamedTuple):
+    x: jax.Array  # [m, d]
+    base: jax.Array  # [m]
+    ids: jax.Array  # [m], which of all samples these are, ascending
+
+
 class _State(NamedTuple):
-    distance: jax.Array  # [n], to the picks that were pending before the last update
-    free: jax.Array  # bool [n]
+    distance: jax.Array  # [m], to the picks that were pending before the last update
+    free: jax.Array  # bool [m]
     selection: Selection
     made: jax.Array  # picks made
 
@@ -57,19 +67,109 @@ def farthest(
       dissimilarity: ``D``, of two sets of rows.
       first: what stands for the minimum while S is empty.
     """
+    n = x.shape[0]
+    samples = _Samples(x, base, jnp.arange(n))
+    wanted = jnp.minimum(budget, jnp.sum(candidates))
     distance = to_labelled(x, labelled, dissimilarity)
     start = _State(distance, candidates, masks.nothing(budget), jnp.int32(0))
-    wanted = jnp.minimum(budget, jnp.sum(candidates))
+    if budget == 0:
+        return start.selection
+    # With nothing selected, values may yet rise: a single pick, then an update of all.
+    start = jax.lax.cond(
+        jnp.isinf(distance[0]) & (wanted > 0),
+        lambda: _first_pick(samples, start, first, dissimilarity),
+        lambda: start,
+    )
 
-    def round_(state: _State) -> _State:
-        empty = jnp.isinf(state.distance[0])
-        value = base + jnp.where(empty, first, state.distance)
-        value = jnp.where(state.free, value, -jnp.inf)
-        # With nothing selected, values may yet rise: a single pick, then an update.
-        limit = jnp.where(empty, 1, jnp.minimum(_PENDING, wanted - state.made))
-        return _pick_from_pool(x, base, value, state, limit, dissimilarity)
+    def alone(state: _State) -> _State:
+        return _pool_round(samples, _values(samples, state), state, wanted, dissimilarity)
 
-    return jax.lax.while_loop(lambda s: s.made < wanted, round_, start).selection
+    def by_fields(state: tuple[_State, jax.Array]) -> tuple[_State, jax.Array]:
+        return _field_round(samples, *state, wanted, dissimilarity)
+
+    if n <= _FIELD:
+        return jax.lax.while_loop(lambda s: s.made < wanted, alone, start).selection
+    seen = jnp.broadcast_to(start.made, (n,))
+    return jax.lax.while_loop(lambda s: s[0].made < wanted, by_fields, (start, seen))[0].selection
+
+
+def _values(samples: _Samples, state: _State) -> jax.Array:
+    return jnp.where(state.free, samples.base + state.distance, -jnp.inf)
+
+
+def _first_pick(
+    samples: _Samples, state: _State, first: jax.Array | float, dissimilarity: Dissimilarity
+) -> _State:
+    value = jnp.where(state.free, samples.base + first, -jnp.inf)
+    place = jnp.argmax(value)
+    selection = masks.record(state.selection, state.made, place, value[place], jnp.bool_(True))
+    chosen = samples.x[place][None]
+    distance = _lower(samples.x, state.distance, chosen, jnp.ones((1,), bool), dissimilarity)
+    return _State(distance, state.free.at[place].set(False), selection, state.made + 1)
+
+
+def _field_round(
+    samples: _Samples,
+    state: _State,
+    seen: jax.Array,
+    wanted: jax.Array,
+    dissimilarity: Dissimilarity,
+) -> tuple[_State, jax.Array]:
+    """Bring a field of the best up to date and pick from it while it beats all others.
+
+    ``seen`` ``[n]`` tells how many picks each distance accounts for; values of those that have
+    not seen all picks are upper bounds.
+    """
+    members, outside = _best(_values(samples, state), _FIELD)
+    field = _Samples(*(a[members] for a in samples))
+    distance = _to_picks(
+        field.x,
+        state.distance[members],
+        samples.x,
+        state.selection.indices,
+        jnp.min(seen[members]),
+        state.made,
+        dissimilarity,
+    )
+    inner = state._replace(distance=distance, free=state.free[members])
+
+    def going(loop: tuple[_State, jax.Array]) -> jax.Array:
+        return (loop[0].made > loop[1]) & (loop[0].made < wanted)
+
+    def round_(loop: tuple[_State, jax.Array]) -> tuple[_State, jax.Array]:
+        value = _values(field, loop[0])
+        after = _pool_round(field, value, loop[0], wanted, dissimilarity, outside)
+        return after, loop[0].made
+
+    inner, _ = jax.lax.while_loop(going, round_, (inner, jnp.int32(-1)))
+    after = _State(
+        state.distance.at[members].set(inner.distance),
+        state.free.at[members].set(inner.free),
+        inner.selection,
+        inner.made,
+    )
+    return after, seen.at[members].set(inner.made)
+
+
+def _to_picks(
+    points: jax.Array,
+    distance: jax.Array,
+    x: jax.Array,
+    picks: jax.Array,
+    start: jax.Array,
+    stop: jax.Array,
+    dissimilarity: Dissimilarity,
+) -> jax.Array:
+    """``distance`` of ``points`` lowered by the rows ``picks[start:stop]`` of ``x``."""
+    picks = jnp.pad(picks, (0, _PENDING))
+
+    def step(state: tuple) -> tuple:
+        distance, start = state
+        rows = jax.lax.dynamic_slice_in_dim(picks, start, _PENDING)
+        used = start + jnp.arange(_PENDING) < stop
+        return _lower(points, distance, x[rows], used, dissimilarity), start + _PENDING
+
+    return jax.lax.while_loop(lambda s: s[1] < stop, step, (distance, start))[0]
 
 
 def to_labelled(x: jax.Array, labelled: jax.Array, dissimilarity: Dissimilarity) -> jax.Array:
@@ -107,53 +207,50 @@ def _lower(
     return blocks.map_rows(nearer, (x, distance), _BLOCK)
 
 
-def _pick_from_pool(
-    x: jax.Array,
-    base: jax.Array,
+def _pool_round(
+    samples: _Samples,
     value: jax.Array,
     state: _State,
     limit: jax.Array,
     dissimilarity: Dissimilarity,
+    outside: jax.Array | None = None,
 ) -> _State:
-    """Make up to ``limit`` picks from up-to-date ``value`` ``[n]``, then update all distances."""
-    size = min(_POOL, x.shape[0])
-    pool, bound = _best(value, size)
-    points, pending = x[pool], jnp.full((_PENDING,), -1, jnp.int32)
+    """Make picks, ``limit`` in all, from up-to-date ``value`` ``[m]``, then update all ``m``.
+
+    ``outside`` bounds what is not among the samples, if there is anything.
+    """
+    pool, bound = _best(value, min(_POOL, value.shape[0]))
+    points, base = samples.x[pool], samples.base[pool]
+    alone = -jnp.inf if outside is None else outside
+    bound = jnp.maximum(bound, alone)
+    limit = jnp.minimum(limit - state.made, _PENDING)
 
     def safe(loop: tuple) -> jax.Array:
         values, _, made, _ = loop
         best = jnp.max(values)
-        # The first pick is exact whatever lies outside; an equal outside may have a lower index.
-        return (made < limit) & ((made == 0) | (best > bound)) & (best > -jnp.inf)
+        # The first pick is the best of the samples; an equal outside may have a lower index.
+        sure = (made == 0) & ((best > alone) | (outside is None))
+        return (made < limit) & (sure | (best > bound)) & (best > -jnp.inf)
 
     def pick(loop: tuple) -> tuple:
         values, pending, made, selection = loop
         place = jnp.argmax(values)
+        chosen = samples.ids[pool[place]]
         selection = masks.record(
-            selection, state.made + made, pool[place], values[place], jnp.bool_(True)
+            selection, state.made + made, chosen, values[place], jnp.bool_(True)
         )
         pending = pending.at[made].set(pool[place])
-        lowered = base[pool] + dissimilarity(points, points[place][None])[:, 0]
-        # Before the first pick the distance is infinite, and the values of the pool are not.
-        values = jnp.where(made + 1 < limit, jnp.minimum(values, lowered), values)
-        return values.at[place].set(-jnp.inf), pending, made + 1, selection
+        lowered = base + dissimilarity(points, points[place][None])[:, 0]
+        values = jnp.minimum(values, lowered).at[place].set(-jnp.inf)
+        return values, pending, made + 1, selection
 
+    pending = jnp.full((_PENDING,), -1, jnp.int32)
     start = (value[pool], pending, jnp.int32(0), state.selection)
     _, pending, made, selection = jax.lax.while_loop(safe, pick, start)
-    return _apply(x, state, pending, made, selection, dissimilarity)
-
-
-def _apply(
-    x: jax.Array,
-    state: _State,
-    pending: jax.Array,
-    made: jax.Array,
-    selection: Selection,
-    dissimilarity: Dissimilarity,
-) -> _State:
     used = pending >= 0
-    distance = _lower(x, state.distance, x[jnp.maximum(pending, 0)], used, dissimilarity)
-    places = jnp.where(used, pending, x.shape[0])
+    chosen = samples.x[jnp.maximum(pending, 0)]
+    distance = _lower(samples.x, state.distance, chosen, used, dissimilarity)
+    places = jnp.where(used, pending, value.shape[0])
     free = state.free.at[places].set(False, mode="drop")
     return _State(distance, free, selection, state.made + made)
 

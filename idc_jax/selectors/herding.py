@@ -165,9 +165,6 @@ def probcover(
     ones = jnp.ones((z.shape[0],), jnp.float32)
     return _cover("ball", z, ones, radius, budget, labelled, allowed, num_targets)
 
-    """The largest cluster id that int32 holds."""
-    return 2**31 - 1
-
 
 @functools.partial(jax.jit, static_argnames=("num_queries",))
 def pure_radius(

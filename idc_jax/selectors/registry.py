@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
+from idc_jax.selectors import masks
 from idc_jax.selectors.badge import badge
 from idc_jax.selectors.base import Selection, Selector, SelectorInputs
 from idc_jax.selectors.dsac import dsac
@@ -115,6 +116,14 @@ _SELECTORS = {
 }
 
 
+def _nothing(selector: Selector) -> Selection:
+    """No picks, without a program compiled for them."""
+    empty = masks.nothing(0)
+    if selector.asks == "pairs":
+        return empty._replace(indices=jnp.zeros((0, 2), jnp.int32))
+    return empty
+
+
 def names() -> tuple[str, ...]:
     """The names that :func:`get` knows."""
     return tuple(_SELECTORS)
@@ -141,6 +150,8 @@ def get(name: str, **options: Any) -> Selector:
         missing = [field for field in selector.needs if getattr(inputs, field) is None]
         if missing:
             raise UserError(f"selector {name!r} needs {', '.join(missing)} as well")
+        if budget == 0:
+            return _nothing(selector)
         return selector.select(key, inputs, budget, **options)
 
     return selector._replace(select=select)

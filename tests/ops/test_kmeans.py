@@ -29,10 +29,11 @@ def test_two_pairs_by_hand():
 
 
 def test_inertia_is_no_worse_than_sklearn():
-    x, _ = blobs()
-    ours = ops.kmeans(jax.random.key(KEY), x, 6)
-    theirs = KMeans(6, n_init=10, random_state=0).fit(x).inertia_
-    assert float(ours.inertia) <= theirs * 1.02
+    # Without any structure, so that starts matter.
+    x = np.random.default_rng(1).standard_normal((240, 5)).astype(np.float32)
+    ours = ops.kmeans(jax.random.key(KEY), x, 4)
+    theirs = KMeans(4, n_init=10, random_state=0).fit(x).inertia_
+    assert float(ours.inertia) <= theirs * 1.01
     own = np.asarray(ours.centers)[np.asarray(ours.assignments)]
     assert float(ours.inertia) == pytest.approx(((x - own) ** 2).sum(), rel=1e-4)
 
@@ -74,11 +75,11 @@ def test_no_cluster_stays_empty():
 
 
 def test_as_many_clusters_as_points():
-    assert float(ops.kmeans(jax.random.key(0), jnp.arange(6.0)[:, None], 6).inertia) < 1e-6
+    assert float(ops.kmeans(jax.random.key(0), jnp.arange(4.0)[:, None], 4).inertia) < 1e-6
 
 
 def test_constant_points():
-    assert float(ops.kmeans(jax.random.key(0), jnp.ones((9, 2)), 3).inertia) == 0.0
+    assert float(ops.kmeans(jax.random.key(0), jnp.ones((4, 1)), 2).inertia) == 0.0
 
 
 def test_number_of_clusters_is_checked():
@@ -90,16 +91,11 @@ def test_labelled_points_stay_and_name_their_clusters():
     x, truth = blobs()
     labels = np.where(np.arange(len(x)) < 40, truth, -1)
     labels[truth == 3] = -1  # a class that no label names
+    labels[0] = (truth[0] + 1) % 3  # a wrong label is obeyed
     found = ops.semi_supervised_kmeans(jax.random.key(0), x, 4, labels)
     known = labels >= 0
     np.testing.assert_array_equal(np.asarray(found.assignments)[known], labels[known])
     assert (np.asarray(found.assignments) == truth).mean() > 0.98
-
-
-def test_wrong_label_is_obeyed():
-    x = jnp.array([[0.0], [0.1], [9.0], [9.1]])
-    found = ops.semi_supervised_kmeans(jax.random.key(0), x, 2, jnp.array([0, 1, 1, -1]))
-    assert found.assignments.tolist() == [0, 1, 1, 1]
 
 
 def test_no_labels_is_kmeans():

@@ -1,7 +1,7 @@
-"""Prints the picks of every selector, on whatever devices there are, as one line of JSON.
+"""Prints the picks of some selectors, on whatever devices there are, as one line of JSON.
 
-``device_run.py [coordinator num_processes process_id]``. Embeddings are sharded by rows over all
-devices of all processes.
+``device_run.py NAME,NAME... [coordinator num_processes process_id]``. Embeddings are sharded by
+rows over all devices of all processes.
 """
 
 import json
@@ -13,9 +13,7 @@ import selector_inputs as cases
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from idc_jax import ops, selectors
-
-N, BUDGET = 64, 12
+from idc_jax import ops
 
 
 def sharded(array: np.ndarray) -> jax.Array:
@@ -24,14 +22,14 @@ def sharded(array: np.ndarray) -> jax.Array:
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
-def main(arguments: list[str]) -> None:
+def main(names: str, *arguments: str) -> None:
     if arguments:
         address, num_processes, process_id = arguments
         jax.distributed.initialize(address, int(num_processes), int(process_id))
-    inputs = cases.make(N)
+    inputs = cases.make(cases.N)
     x = sharded(np.asarray(inputs.embeddings))
     inputs = inputs._replace(embeddings=x)
-    found = {name: cases.picks(name, inputs, BUDGET).tolist() for name in selectors.names()}
+    found = {name: cases.picks(name, inputs, cases.BUDGET).tolist() for name in names.split(",")}
     neighbors = ops.knn(x, 5)
     every = NamedSharding(neighbors.indices.sharding.mesh, P())
     replicate = jax.jit(lambda a: a, out_shardings=every)
@@ -41,4 +39,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -5,6 +5,9 @@ import numpy as np
 
 from idc_jax import selectors
 
+# One shape for as many tests as possible: compiling is most of what they cost.
+N, BUDGET = 48, 10
+
 # Selectors whose picks depend on nothing but the data.
 DETERMINISTIC = (
     "idc",

@@ -12,9 +12,14 @@ import selector_inputs as cases
 from idc_jax import selectors
 from idc_jax.errors import UserError
 
-N = 48
+N, BUDGET = cases.N, cases.BUDGET
 every = pytest.mark.parametrize("name", cases.SAMPLES)
 fixed = pytest.mark.parametrize("name", cases.DETERMINISTIC)
+# Those that look at neighbours, or at clusters.
+local = pytest.mark.parametrize("name", ["idc", "dsac", "typiclust", "probcover"])
+clustered = pytest.mark.parametrize(
+    "name", ["idc", "dsac", "margin", "entropy", "probcover", "u_herding", "badge"]
+)
 
 
 @functools.cache
@@ -24,7 +29,7 @@ def base() -> selectors.SelectorInputs:
 
 @functools.cache
 def picked(name: str) -> selectors.Selection:
-    return selectors.get(name).select(cases.key(), base(), 10)
+    return selectors.get(name).select(cases.key(), base(), BUDGET)
 
 
 @every
@@ -39,7 +44,7 @@ def test_picks_are_unique_and_typed(name):
 
 @every
 def test_same_key_same_picks(name):
-    again = selectors.get(name).select(cases.key(), base(), 10)
+    again = selectors.get(name).select(cases.key(), base(), BUDGET)
     np.testing.assert_array_equal(again.indices, picked(name).indices)
 
 
@@ -47,7 +52,7 @@ def test_same_key_same_picks(name):
 def test_same_under_jit(name):
     # TypiClust fixes its number of clusters when traced; nothing is labelled here, so it agrees.
     select = jax.jit(selectors.get(name).select, static_argnums=2)
-    np.testing.assert_array_equal(select(cases.key(), base(), 10).indices, picked(name).indices)
+    np.testing.assert_array_equal(select(cases.key(), base(), BUDGET).indices, picked(name).indices)
 
 
 @every
@@ -56,7 +61,7 @@ def test_only_allowed_and_not_labelled(name):
     inputs = base()._replace(
         allowed=jnp.asarray(index % 2 == 0), labelled=jnp.asarray(index % 8 == 0)
     )
-    chosen = cases.picks(name, inputs, 10)
+    chosen = cases.picks(name, inputs, BUDGET)
     assert (chosen % 2 == 0).all()
     assert (chosen % 8 != 0).all()
 
@@ -64,21 +69,19 @@ def test_only_allowed_and_not_labelled(name):
 @every
 def test_too_few_allowed_leaves_blanks(name):
     inputs = base()._replace(allowed=jnp.arange(N) < 3)
-    result = selectors.get(name).select(cases.key(), inputs, 10)
+    result = selectors.get(name).select(cases.key(), inputs, BUDGET)
     assert sorted(result.indices.tolist()) == [-1] * 7 + [0, 1, 2]
     np.testing.assert_array_equal(np.isneginf(result.values), np.asarray(result.indices) < 0)
 
 
 @every
-@pytest.mark.parametrize("budget", [0, N])
-def test_extreme_budgets(name, budget):
-    chosen = cases.picks(name, base(), budget)
-    assert chosen.shape == (budget,)
-    assert len(set(chosen.tolist())) == budget
+def test_budget_of_nothing(name):
+    assert cases.picks(name, base(), 0).shape == (0,)
 
 
 @every
-def test_budget_above_n_picks_all_and_warns(name):
+def test_budget_of_all_and_above(name):
+    assert sorted(cases.picks(name, base(), N).tolist()) == list(range(N))
     with pytest.warns(UserWarning, match="exceeds"):
         chosen = cases.picks(name, base(), N + 5)
     assert sorted(chosen.tolist()) == list(range(N))
@@ -89,10 +92,10 @@ def test_order_of_rows_does_not_matter(name):
     order = np.random.default_rng(1).permutation(N)
     per_row = ("embeddings", "probabilities", "assignments")
     shuffled = base()._replace(**{field: getattr(base(), field)[order] for field in per_row})
-    chosen = order[cases.picks(name, shuffled, 10)]
+    chosen = order[cases.picks(name, shuffled, BUDGET)]
     if name in ("probcover", "facility_location"):
         # Counts tie, and so do two samples that are each other's nearest; their values agree.
-        values = selectors.get(name).select(cases.key(), shuffled, 10).values
+        values = selectors.get(name).select(cases.key(), shuffled, BUDGET).values
         np.testing.assert_allclose(values[:5], picked(name).values[:5], rtol=1e-5)
     else:
         np.testing.assert_array_equal(chosen, picked(name).indices)
@@ -101,7 +104,7 @@ def test_order_of_rows_does_not_matter(name):
 @every
 def test_duplicates(name):
     inputs = base()._replace(embeddings=jnp.tile(base().embeddings[:6], (8, 1)))
-    assert len(set(cases.picks(name, inputs, 10).tolist())) == 10
+    assert len(set(cases.picks(name, inputs, BUDGET).tolist())) == 10
 
 
 @every
@@ -111,22 +114,22 @@ def test_constant_features(name):
         centers=jnp.ones((4, 6)),
         probabilities=jnp.full((N, 4), 0.25),
     )
-    result = selectors.get(name).select(cases.key(), inputs, 10)
+    result = selectors.get(name).select(cases.key(), inputs, BUDGET)
     assert len(set(result.indices.tolist())) == 10
     assert not np.isnan(np.asarray(result.values)).any()
 
 
-@every
+@clustered
 def test_single_cluster(name):
     inputs = base()._replace(
         centers=base().centers[:1],
         assignments=jnp.zeros((N,), jnp.int32),
         probabilities=jnp.ones((N, 1)),
     )
-    assert len(set(cases.picks(name, inputs, 10).tolist())) == 10
+    assert len(set(cases.picks(name, inputs, BUDGET).tolist())) == 10
 
 
-@every
+@local
 def test_fewer_samples_than_neighbours(name):
     assert sorted(cases.picks(name, cases.make(3), 3).tolist()) == [0, 1, 2]
 
@@ -141,7 +144,7 @@ def test_one_sample(name):
 def test_half_precision_is_taken_as_float32(name, dtype):
     half = base()._replace(embeddings=base().embeddings.astype(dtype))
     full = half._replace(embeddings=half.embeddings.astype(jnp.float32))
-    np.testing.assert_array_equal(cases.picks(name, half, 10), cases.picks(name, full, 10))
+    np.testing.assert_array_equal(cases.picks(name, half, BUDGET), cases.picks(name, full, BUDGET))
 
 
 @pytest.mark.parametrize(
@@ -168,9 +171,9 @@ def test_masks_of_another_length_are_refused(name):
 
 @every
 def test_warm_call_compiles_nothing(name, caplog):
-    cases.picks(name, base(), 10)
+    cases.picks(name, base(), BUDGET)
     with jax.log_compiles(), caplog.at_level(logging.DEBUG, "jax"):
-        cases.picks(name, base(), 10)
+        cases.picks(name, base(), BUDGET)
     assert not [message for message in caplog.messages if "Compiling" in message]
 
 

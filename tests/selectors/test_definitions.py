@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from idc_jax import selectors
 from idc_jax.selectors import coverage, greedy
 
-N, BUDGET = 40, 9
 # One shape throughout, so that each selector is compiled once; the data varies.
+N, BUDGET = cases.N, cases.BUDGET
 inventive = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 seeds = st.integers(0, 10_000)
 
@@ -182,7 +182,7 @@ def test_dsac(seed):
     compact = 1 / pairs[:, 1:7].sum(1)
     distances2 = ((x - np.asarray(inputs.centers)[a]) ** 2).sum(1)
     found, representative = selectors.dsac(
-        inputs.embeddings, inputs.centers, a, 8, labelled=labelled, allowed=allowed
+        inputs.embeddings, inputs.centers, a, BUDGET, labelled=labelled, allowed=allowed
     )
     free = allowed & ~labelled
     chosen = np.asarray(found.indices)[np.asarray(representative)]
@@ -192,13 +192,13 @@ def test_dsac(seed):
             near = members[np.argsort(distances2[members], kind="stable")[:6]]
             assert near[compact[near].argmax()] in chosen
     picked = np.asarray(found.indices)
-    assert len(set(picked[picked >= 0])) == min(8, free.sum())
+    assert len(set(picked[picked >= 0])) == min(BUDGET, free.sum())
     assert free[picked[picked >= 0]].all()
 
 
 def test_dsac_shares_the_budget():
-    inputs = cases.make(60)
-    for budget, representatives in ((3, 3), (4, 4), (10, 4)):
+    inputs = cases.make(N)
+    for budget, representatives in ((3, 3), (BUDGET, 4)):
         found, roles = selectors.dsac(inputs.embeddings, inputs.centers, inputs.assignments, budget)
         assert int(roles.sum()) == representatives
         assert roles.tolist() == sorted(roles.tolist(), reverse=True)
@@ -218,10 +218,12 @@ def test_badge_first_pick_and_spread():
         assert float(found.values[m]) == pytest.approx(nearest2, rel=1e-3)
 
 
-def test_lazy_greedy_survives_small_pools(monkeypatch):
-    monkeypatch.setattr(greedy, "_POOL", 5)
-    monkeypatch.setattr(greedy, "_PENDING", 3)
-    inputs = cases.make(61)
+@pytest.mark.parametrize("field", [17, 100])
+def test_lazy_greedy_survives_small_pools(monkeypatch, field):
+    for name, value in (("_POOL", 5), ("_PENDING", 3), ("_FIELD", field)):
+        monkeypatch.setattr(greedy, name, value)
+    # A size for each, so that each is compiled.
+    inputs = cases.make(field + 44)
     x = np.asarray(inputs.embeddings, np.float64)
     found = selectors.k_center(inputs.embeddings, 30).indices.tolist()
     nearest2 = ((x - x[found[0]]) ** 2).sum(1)
@@ -231,18 +233,18 @@ def test_lazy_greedy_survives_small_pools(monkeypatch):
 
 
 def test_lazy_coverage_survives_small_pools(monkeypatch):
-    inputs = cases.make(62)
-    expected = selectors.max_herding(inputs.embeddings, 31).values
+    inputs = cases.make(N)
+    expected = selectors.max_herding(inputs.embeddings, BUDGET).values
     for name, value in (("_POOL", 4), ("_BATCH", 2), ("_TILE", 16)):
         monkeypatch.setattr(coverage, name, value)
-    found = selectors.max_herding(inputs.embeddings, 31, bandwidth=1.0, num_targets=100)
+    found = selectors.max_herding(inputs.embeddings, BUDGET, num_targets=2 * N)
     np.testing.assert_allclose(found.values, expected, rtol=1e-4)
 
 
 def test_coverage_on_a_sample_of_targets_comes_close():
-    inputs = cases.make(200)
-    exact = selectors.max_herding(inputs.embeddings, 5, num_targets=None)
-    sampled = selectors.max_herding(inputs.embeddings, 5, num_targets=100)
+    inputs = cases.make(N)
+    exact = selectors.max_herding(inputs.embeddings, BUDGET)
+    sampled = selectors.max_herding(inputs.embeddings, BUDGET, num_targets=N // 2)
     assert float(sampled.values.sum()) == pytest.approx(float(exact.values.sum()), rel=0.2)
 
 

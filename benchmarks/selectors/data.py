@@ -1,0 +1,53 @@
+"""Features to select from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+CLASSES, RANK = 20, 32
+# Rows made at a time, so that making the data needs no more memory than holding it.
+_BLOCK = 50_000
+_REAL = Path(
+    os.environ.get(
+        "IDC_FEATURES",
+        Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar20_features.npz",
+    )
+)
+
+
+def features(n: int, d: int, seed: int = 0) -> np.ndarray:
+    """Clustered features of low intrinsic dimension with some noise, unit length."""
+    rng = np.random.default_rng(seed)
+    means = rng.standard_normal((CLASSES, d), np.float32)
+    within = rng.standard_normal((RANK, d), np.float32)
+    x = np.empty((n, d), np.float32)
+    for start in range(0, n, _BLOCK):
+        part = x[start : start + _BLOCK]
+        part[:] = means[rng.integers(0, CLASSES, len(part))]
+        part += 0.15 * rng.standard_normal((len(part), RANK), np.float32) @ within
+        part += 0.1 * rng.standard_normal(part.shape, np.float32)
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    return x
+
+
+def real_features(n: int) -> np.ndarray:
+    """The first ``n`` features of the file that ``IDC_FEATURES`` names, unit length."""
+    if not _REAL.exists():
+        raise ModuleNotFoundError(f"no features at {_REAL}; IDC_FEATURES=FILE.npz would do")
+    x = np.load(_REAL)["features"][:n].astype(np.float32)
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def hardness(x: np.ndarray) -> np.ndarray:
+    """IDC's hardness with the first rows as centres: the same ``base`` for all greedy loops."""
+    cosines = np.sort(x @ x[:CLASSES].T, axis=1)
+    return np.log(np.maximum(1 - cosines[:, -1] + cosines[:, -2], 1e-6))
+
+
+def probabilities(x: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """Soft assignments ``[n, c]`` to some centres."""
+    logits = np.exp(10.0 * x @ centers.T)
+    return logits / logits.sum(1, keepdims=True)

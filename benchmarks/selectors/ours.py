@@ -1,0 +1,118 @@
+"""The selectors and what they stand on, one measurement a function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.selectors import data, plain
+from benchmarks.selectors.timing import measured, once
+from idc_jax import ops, selectors
+
+Figures = dict[str, Any]
+
+
+def greedy(x: np.ndarray, budget: int) -> Figures:
+    z, base, none = jnp.asarray(x), jnp.asarray(data.hardness(x)), jnp.zeros(len(x), bool)
+    figures, found = measured(
+        lambda: selectors.idc_from_scores(z, base, budget, labelled=none, candidates=~none), 5
+    )
+    return figures | {"picks": found.indices.tolist()}
+
+
+def greedy_floor(x: np.ndarray, budget: int) -> Figures:
+    z = jnp.asarray(x)
+    plain.read(z, 1)
+    return once(lambda: plain.read(z, budget))[0]
+
+
+def greedy_numpy(x: np.ndarray, budget: int) -> Figures:
+    base = data.hardness(x)
+    figures, picks = once(lambda: plain.greedy_loop(x, base, budget))
+    return figures | {"picks": picks}
+
+
+def knn(x: np.ndarray, budget: int) -> Figures:
+    del budget
+    z = jnp.asarray(x)
+    figures, found = measured(lambda: ops.knn(z, 20), 1)
+    return figures | {"recall": plain.recall(x, np.asarray(found.indices))}
+
+
+def knn_floor(x: np.ndarray, budget: int) -> Figures:
+    del budget
+    return once(lambda: plain.blocked_product(x))[0]
+
+
+def approximate(x: np.ndarray, budget: int) -> Figures:
+    del budget
+    z = jnp.asarray(x)
+    figures, found = measured(lambda: ops.approximate_knn(z, 20, recall=0.95), 1)
+    return figures | {"recall": plain.recall(x, np.asarray(found.indices))}
+
+
+def kmeans(x: np.ndarray, budget: int) -> Figures:
+    del budget
+    z = jnp.asarray(x)
+    figures, found = measured(lambda: ops.kmeans(jax.random.key(0), z, data.CLASSES), 1)
+    return figures | {"inertia": float(found.inertia)}
+
+
+def whole(x: np.ndarray, budget: int) -> Figures:
+    """IDC from embeddings to picks, exact: k-means, neighbours, scores, greedy."""
+    z = jnp.asarray(x)
+
+    def select() -> selectors.Selection:
+        clusters = ops.kmeans(jax.random.key(0), z, data.CLASSES, restarts=1)
+        return selectors.idc(z, clusters.centers, budget)
+
+    return measured(select, 1)[0]
+
+
+def scale(x: np.ndarray, budget: int) -> Figures:
+    """IDC from embeddings to picks with approximate neighbours, compiling included."""
+    z = jnp.asarray(x)
+    clusters, centers = once(
+        lambda: ops.kmeans(jax.random.key(0), z, data.CLASSES, restarts=3).centers
+    )
+    near, neighbors = once(lambda: ops.approximate_knn(z, 20, recall=0.95))
+    picks, _ = once(lambda: selectors.idc(z, centers, budget, neighbors=neighbors))
+    parts = {"kmeans": clusters, "neighbors": near, "scores and picks": picks}
+    total = {key: sum(part[key] for part in parts.values()) for key in ("wall", "cpu", "compile")}
+    walls = {name: part["wall"] for name, part in parts.items()}
+    return total | {"parts": walls, "recall": float(ops.recall(jax.random.key(1), z, neighbors))}
+
+
+def partitioned(x: np.ndarray, budget: int) -> Figures:
+    """What picking in two rounds loses, by number of parts."""
+    z, base, none = jnp.asarray(x), jnp.asarray(data.hardness(x)), jnp.zeros(len(x), bool)
+    figures, exact = once(
+        lambda: selectors.idc_from_scores(z, base, budget, labelled=none, candidates=~none)
+    )
+    rows = []
+    for parts in (4, 16, 64):
+        _, found = once(lambda parts=parts: selectors.idc_partitioned(z, base, budget, parts))
+        shared = len(set(exact.indices.tolist()) & set(found.indices.tolist()))
+        rows.append({"parts": parts, "value": float(found.values.mean()), "shared": shared})
+    sample = jax.random.permutation(jax.random.key(0), len(x))[:budget]
+    pairs = jnp.log(jnp.clip(1 - z[sample] @ z[sample].T, 1e-6, 2))
+    earlier = jnp.tril(jnp.ones((budget, budget), bool), -1)
+    nearest = jnp.where(earlier, pairs, jnp.inf).min(1).at[0].set(0.0)
+    random = float(jnp.mean(base[sample] + nearest))
+    return figures | {"value": float(exact.values.mean()), "random": random, "rounds": rows}
+
+
+def baseline(name: str, x: np.ndarray, budget: int, **options: Any) -> Figures:
+    """One selector, its second call; what it needs besides embeddings is made before."""
+    z = jnp.asarray(x)
+    centers = z[: data.CLASSES]
+    chances = data.probabilities(x, x[: data.CLASSES])
+    inputs = selectors.SelectorInputs(
+        z, jnp.asarray(chances), centers, jnp.asarray(chances.argmax(1))
+    )
+    select = selectors.get(name, **options).select
+    figures, found = measured(lambda: select(jax.random.key(0), inputs, budget), 1)
+    return figures | {"picks": found.indices.tolist()}
