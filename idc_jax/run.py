@@ -59,7 +59,7 @@ class Outcome(NamedTuple):
       rounds: the questions and answers of every round.
       history: one entry per round from 0, with its questions, metrics and health.
       seconds: by phase.
-      initial: probabilities ``[n, c]`` before any answer.
+      initial: probabilities ``[n, c]`` before any answer, c as in ``final``.
       final: the last probabilities.
       embeddings: the last embeddings ``[n, d]``.
     """
@@ -124,14 +124,21 @@ def run(
             _save(checkpoints, round_, progress, log)
         write_jsonl(workdir / "answers.jsonl", answer_records(store))
     checkpoints.close()
+    final = np.asarray(method.predict(progress.state))
     return Outcome(
         rounds=rounds,
         history=progress.history,
         seconds=progress.seconds,
-        initial=progress.initial,
-        final=np.asarray(method.predict(progress.state)),
+        initial=_widened(progress.initial, final.shape[1]),
+        final=final,
         embeddings=np.asarray(method.embed(progress.state)),
     )
+
+
+def _widened(probabilities: np.ndarray, clusters: int) -> np.ndarray:
+    """``probabilities`` ``[n, c]`` with empty clusters for groups that were named later."""
+    missing = max(0, clusters - probabilities.shape[1])
+    return np.pad(probabilities, ((0, 0), (0, missing)))
 
 
 def question_total(rounds: list[tuple[Questions, Answers]]) -> dict[str, int]:
