@@ -41,7 +41,7 @@ _FIXED = {
 _AFTER_PRETRAINING = frozenset(
     (
         *("budget", "rounds", "selector", "annotator", "report", "progress", "workdir"),
-        *("idc", "finetune", "dsac", "dsac_training", "pcl", "pcl_training"),
+        *("idc", "finetune", "graph_committee", "dsac", "dsac_training", "pcl", "pcl_training"),
     )
 )
 _PRETRAINED = Path("checkpoints") / "pretrain"

@@ -49,7 +49,7 @@ def measure(url, answers, pause):
         page.goto(url)
         page.fill("#name-input", "Ann")
         page.keyboard.press("Enter")
-        page.wait_for_function("document.body.dataset.ahead >= 30")
+        page.wait_for_function("() => document.body.dataset.ahead >= 30")
         for number in range(answers):
             page.wait_for_selector(".question")
             page.keyboard.press("abcden"[number % 6])
