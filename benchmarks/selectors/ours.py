@@ -105,6 +105,24 @@ def partitioned(x: np.ndarray, budget: int) -> Figures:
     return figures | {"value": float(exact.values.mean()), "random": random, "rounds": rows}
 
 
+def targets(name: str, x: np.ndarray, budget: int) -> Figures:
+    """What measuring coverage on 8,192 samples loses: of all that exact picks cover, the share."""
+    z, select = jnp.asarray(x), getattr(selectors, name)
+    kernels = {
+        "facility_location": lambda c: 0.5 + 0.5 * c,
+        "max_herding": lambda c: np.exp(2 * c - 2),
+    }
+
+    def covered(picks: list[int]) -> float:
+        return float(kernels[name](x @ x[picks].T).max(1).sum())
+
+    figures, sampled = once(lambda: select(z, budget).indices.tolist())
+    _, exact = once(lambda: select(z, budget, num_targets=None).indices.tolist())
+    chance = np.random.default_rng(0).permutation(len(x))[:budget].tolist()
+    values = {"sampled": covered(sampled), "exact": covered(exact), "random": covered(chance)}
+    return figures | values | {"shared": len(set(sampled) & set(exact))}
+
+
 def baseline(name: str, x: np.ndarray, budget: int, **options: Any) -> Figures:
     """One selector, its second call; what it needs besides embeddings is made before."""
     z = jnp.asarray(x)

@@ -48,6 +48,7 @@ for _name in ("MaxHerding", "TypiClust", "CoreSet"):
 for _name in selectors.names():
     CASES[f"baseline/{_name}"] = (None, functools.partial(ours.baseline, _name))
 for _name in ("facility_location", "max_herding"):
+    CASES[f"targets/{_name}"] = (None, functools.partial(ours.targets, _name))
     _measure = functools.partial(ours.baseline, _name, num_targets=None)
     CASES[f"baseline/{_name}, all targets"] = (None, _measure)
 

@@ -37,7 +37,12 @@ def write(file: Path, folder: Path, picture: Path) -> None:
     records = read(file)
     if not records:
         return
-    rows = [_row(record, records) for record in records if record["case"] != "partitioned/idc_jax"]
+    tables_of_their_own = ("partitioned/", "targets/")
+    rows = [
+        _row(record, records)
+        for record in records
+        if not record["case"].startswith(tables_of_their_own)
+    ]
     text = [f"Measured on {records[-1]['machine']}.\n"]
     groups: dict[tuple, list[Record]] = {}
     for row in rows:
@@ -47,7 +52,7 @@ def write(file: Path, folder: Path, picture: Path) -> None:
         groups.setdefault((part, *size), []).append(row)
     for key, group in groups.items():
         text += _table(key, group)
-    text += _two_rounds(records)
+    text += _two_rounds(records) + _targets(records)
     (folder / "table.md").write_text("\n".join(text), encoding="utf-8")
     slim = [{k: v for k, v in row.items() if k != "picks"} for row in rows]
     (folder / "table.json").write_text(json.dumps(slim, indent=1) + "\n", encoding="utf-8")
@@ -131,6 +136,24 @@ def _two_rounds(records: list[Record]) -> list[str]:
                 f"| {record['n']:,} | {row['parts']} | {exact:.4f} | {random:.4f} | "
                 f"{row['value']:.4f} | {100 * loss:.2f} % | {row['shared']} |"
             )
+    return [*lines, ""] if found else []
+
+
+def _targets(records: list[Record]) -> list[str]:
+    lines = [
+        "### Coverage measured on 8,192 samples against all of them\n",
+        "What the picks cover of all samples, on average.\n",
+        "| | samples | picks | random | 8,192 | all | same picks |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    found = [record for record in records if record["case"].startswith("targets/")]
+    for record in found:
+        name, n = record["case"].split("/")[1], record["n"]
+        random, sampled, exact = (record[key] / n for key in ("random", "sampled", "exact"))
+        lines.append(
+            f"| {name} | {n:,} | {record['budget']} | {random:.5f} | {sampled:.5f} | "
+            f"{exact:.5f} | {record['shared']} |"
+        )
     return [*lines, ""] if found else []
 
 

@@ -8,7 +8,7 @@ Each measurement runs in a process of its own, one after the other, and is appen
 ``results/points.jsonl``; what is there already is not measured again (``--again`` does). Peers
 that are not installed are passed over with one line each. Everything takes about half an hour on
 two cores; the parts take, in minutes: greedy 4, knn 4, kmeans 3, baselines 4, peers 8, scale 5,
-partitioned 2.
+partitioned 2, targets 2.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def parts(n: int, d: int, budget: int) -> dict[str, list[Point]]:
         + [Point(name, 60_000, 256, 0, "real") for name in real],
         "kmeans": several("kmeans", "idc_jax", "sklearn", "faiss"),
         "baselines": several("whole", "idc_jax") + several("baseline", *names),
+        "targets": [Point(f"targets/{name}", 30_000, d, budget) for name in herding],
         "peers": [Point(name, *small, limit=100.0) for name in peers],
         "scale": [
             Point("scale/idc_jax", size, 128, budget)
@@ -106,7 +107,9 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=60_000)
     parser.add_argument("--d", type=int, default=512)
     parser.add_argument("--budget", type=int, default=500)
-    parser.add_argument("--parts", default="greedy,knn,kmeans,baselines,peers,scale,partitioned")
+    parser.add_argument(
+        "--parts", default="greedy,knn,kmeans,baselines,targets,peers,scale,partitioned"
+    )
     parser.add_argument("--cases", default="", help="only cases whose name holds one of these")
     parser.add_argument("--again", action="store_true", help="measure also what is there already")
     flags = parser.parse_args()

@@ -24,6 +24,7 @@ def typiclust(
     labelled: jax.Array | None = None,
     allowed: jax.Array | None = None,
     num_neighbors: int = 20,
+    num_clusters: int | None = None,
     max_clusters: int = 500,
     max_iterations: int = 25,
 ) -> Selection:
@@ -38,10 +39,11 @@ def typiclust(
       key: PRNG key.
       embeddings: ``[n, d]``; only their directions count.
       budget: picks wanted; capped at ``n``.
-      labelled: bool ``[n]``, their clusters are served last, never picked. Under ``jit`` the
-        number of clusters cannot depend on it and is that of the picks alone.
+      labelled: bool ``[n]``, their clusters are served last, never picked.
       allowed: bool ``[n]``, who may be picked.
       num_neighbors: neighbours that typicality looks at.
+      num_clusters: clusters, in place of labelled samples and picks together; to be given under
+        ``jit``, where labelled samples cannot be counted and picks alone would be.
       max_clusters: clusters at most.
       max_iterations: steps of k-means.
 
@@ -54,8 +56,10 @@ def typiclust(
     z = arrays.normalize(arrays.check_matrix(embeddings, "embeddings"))
     budget = masks.check_budget(budget, z.shape[0])
     labelled, candidates = masks.masks(z.shape[0], labelled, allowed)
-    before = int(jnp.sum(labelled)) if arrays.is_concrete(labelled) else 0
-    num_clusters = max(1, min(before + budget, max_clusters, z.shape[0]))
+    if num_clusters is None:
+        before = int(jnp.sum(labelled)) if arrays.is_concrete(labelled) else 0
+        num_clusters = before + budget
+    num_clusters = max(1, min(num_clusters, max_clusters, z.shape[0]))
     clusters = ops.kmeans(key, z, num_clusters, restarts=1, max_iterations=max_iterations)
     typical = typicality(z, clusters.assignments, num_neighbors)
     return _by_turns(typical, clusters.assignments, labelled, candidates, num_clusters, budget)
