@@ -19,14 +19,21 @@ def build(name, shape, head, **options):
     return model._replace(apply=jax.jit(model.apply, static_argnums=2))
 
 
+def filled(leaf):
+    """Random numbers of a size that keeps the outputs of a deep network finite."""
+    draw = np.random.default_rng(leaf.size).uniform(0.5, 1.5, leaf.shape)
+    if len(leaf.shape) > 1:
+        draw = (draw - 1) * np.sqrt(12 / np.prod(leaf.shape[:-1]))
+    return jnp.asarray(draw, leaf.dtype)
+
+
 @pytest.mark.parametrize(("name", "shape", "head"), CASES)
 def test_shapes_lengths_and_collections(name, shape, head):
     model = build(name, shape, head)
     x = jax.random.normal(jax.random.key(0), (6, *shape))
     # Compiling the initialisation of a deep network takes longer than all else.
     shapes = jax.eval_shape(model.init, jax.random.key(1), x)
-    rng = np.random.default_rng(0)
-    variables = jax.tree.map(lambda a: jnp.asarray(rng.uniform(0.1, 1, a.shape), a.dtype), shapes)
+    variables = jax.tree.map(filled, shapes)
     assert set(variables["params"]) == {"backbone", "instance_head", "cluster_head"}
     outputs, same = model.apply(variables, x, False)
     jax.tree.map(np.testing.assert_array_equal, same, variables)

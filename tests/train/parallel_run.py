@@ -1,4 +1,4 @@
-"""Pre-train, fit and fine-tune a little network, and print the losses.
+"""Pre-train and fine-tune a little network, and print the losses.
 
     python parallel_run.py                          # on all local devices
     python parallel_run.py ADDRESS PROCESS COUNT    # as one of COUNT processes
@@ -20,14 +20,13 @@ from idc_jax.data.views import Views
 from idc_jax.models.heads import ClusterNet
 from idc_jax.models.layers import Conv, batch_norm
 from idc_jax.train.finetune import UNASKED, Evidence, FinetuneOptions, finetune
-from idc_jax.train.fit import fit_targets
 from idc_jax.train.loop import run_network
 from idc_jax.train.parallel import everywhere, make_mesh
 from idc_jax.train.pretrain import PretrainOptions, pretrain
 
 CLUSTERS, COUNT = 3, 20
 # A batch of 10 does not divide among 4 devices.
-PRETRAIN = PretrainOptions(epochs=2, batch_size=10, neighbors=2, learning_rate=3e-3)
+PRETRAIN = PretrainOptions(epochs=2, batch_size=10, learning_rate=3e-3)
 FINETUNE = FinetuneOptions(epochs=1, batch_size=4, pseudo_labels="threshold", threshold=0.3)
 
 
@@ -59,28 +58,23 @@ def network(seen):
 
 
 def train(samples):
-    """Losses and outputs of all the training there is, and how batches lay on the devices."""
+    """Losses and outputs of both trainings, and how batches lay on the devices."""
     seen, logs = [], []
     model = network(seen)
     arguments = {"log": logs.append, "progress": False}
     state = pretrain(jax.random.key(0), model, VIEWS, samples, PRETRAIN, **arguments)
-    targets = jax.nn.one_hot(jnp.arange(COUNT) % CLUSTERS, CLUSTERS)
-    options = {"steps": 3, "batch_size": 6, "learning_rate": 1e-2, "head_only": False}
-    fitted, losses = fit_targets(
-        jax.random.key(1), model, VIEWS.weak, state.variables, samples, targets, **options
-    )
+    variables = state.variables
     choice = jnp.full(COUNT, UNASKED).at[:8].set(jnp.arange(8) % CLUSTERS).at[:2].set(-1)
     rejected = jnp.zeros((COUNT, CLUSTERS), bool).at[:2, 0].set(True)
     evidence = Evidence(choice, rejected, jnp.zeros((0, CLUSTERS)))
     store = jnp.full(COUNT, -1, jnp.int32)
     tuned, _, info = finetune(
-        jax.random.key(2), model, VIEWS, samples, fitted, evidence, store, FINETUNE, **arguments
+        jax.random.key(2), model, VIEWS, samples, variables, evidence, store, FINETUNE, **arguments
     )
     outputs = run_network(model, tuned, VIEWS.val, samples, block=8)
     assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves((state, tuned, outputs)))
     figures = {
         "pretrain": [line["pretrain/loss"] for line in logs if "pretrain/loss" in line],
-        "fit": np.asarray(losses).tolist(),
         "finetune": info,
         "logits": np.asarray(outputs.logits).ravel().tolist(),
     }
