@@ -277,7 +277,7 @@ def _forecast(state: GraphCommitteeState) -> tuple[GraphCommitteeState, dict[str
     }
     if not answered:
         return state, info
-    expected = float(expected_accuracy(state.trials, state.probabilities))
+    expected = float(expected_accuracy(state.trials, state.probabilities, state.density))
     history = np.concatenate([state.history, [[answered, expected]]]).astype(np.float32)
     info["expected_accuracy"] = expected
     info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history[1:], _FURTHER)

@@ -173,15 +173,16 @@ def test_the_expected_accuracy_follows_the_trials():
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.4, 0.99, 3000).astype(np.float32)
     probs = jnp.asarray(np.stack([confidence, 1 - confidence], 1))
+    density = jnp.asarray(rng.normal(size=3000), jnp.float32)
     # Right less often than it claims: a third of the log-odds.
     odds = np.log(confidence / (1 - confidence)) / 3
     right = rng.random(3000) < 1 / (1 + np.exp(-odds))
     truth = np.where(right, np.asarray(probs).argmax(1), np.asarray(probs).argmin(1))
-    claimed = expected_accuracy(no_trials(3000), probs)
-    trials = tried(no_trials(3000), probs, np.arange(800), truth[:800])
+    claimed = expected_accuracy(no_trials(3000), probs, density)
+    trials = tried(no_trials(3000), probs, np.arange(2000), truth[:2000])
     assert isinstance(trials, Trials)
     actual = np.mean(np.asarray(probs).argmax(1) == truth)
-    assert abs(expected_accuracy(trials, probs) - actual) < 0.03 < abs(claimed - actual)
+    assert abs(expected_accuracy(trials, probs, density) - actual) < 0.03 < abs(claimed - actual)
 
 
 def test_the_expected_gain_follows_the_rounds():
