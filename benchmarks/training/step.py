@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -181,6 +182,7 @@ def compare(args: argparse.Namespace, with_views: bool, flops: float, top: float
         start = time.perf_counter()
         first[name] = run()
         compiling[name] = time.perf_counter() - start
+        print(f"{name}: first round {compiling[name]:.1f} s", file=sys.stderr, flush=True)
     for _ in range(args.rounds):
         for name, run in rounds.items():
             best[name] = min(best.get(name, np.inf), _seconds(run))
@@ -210,7 +212,8 @@ def main() -> None:
     print(", ".join(f"{name} GEMM {top / 1e9:.0f} GFLOP/s" for name, top in tops.items()))
     print(f"{flops / 1e9:.3f} GFLOP per image in two views, batch {args.batch}\n")
     print(
-        "| | views | images/s | of the peak | first round | first loss |\n|---|---|---|---|---|---|"
+        "| | views | images/s | of the peak | first round | loss at the start |\n"
+        "|---|---|---|---|---|---|"
     )
     for with_views in args.views.split(","):
         compare(args, with_views == "yes", flops, max(tops.values()))
