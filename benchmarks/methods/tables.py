@@ -7,7 +7,6 @@ python benchmarks/methods/tables.py --write    # put them into the document
 from __future__ import annotations
 
 import argparse
-import re
 from typing import NamedTuple
 
 import numpy as np
@@ -61,8 +60,11 @@ def main() -> None:
         return
     text = DOCUMENT.read_text()
     for name, wanted in TABLES.items():
-        mark = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)", re.DOTALL)
-        text = mark.sub(f"{render(wanted)}\n", text)
+        begin = f"<!-- {name} -->\n"
+        if begin in text:
+            before, after = text.split(begin)
+            _, rest = after.split("<!-- end -->", 1)
+            text = f"{before}{begin}{render(wanted)}\n<!-- end -->{rest}"
     DOCUMENT.write_text(text)
 
 
