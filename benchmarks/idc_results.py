@@ -64,7 +64,7 @@ TASKS = {
 
 
 def configure(task: str, path: str, setting: dict, seed: int) -> ConfigDict:
-    config = TASKS[task][0].get_config()
+    config = TASKS[task][0].get_config("idc")
     config.seed, config.progress, config.report.map = seed, False, False
     config.data.path = path
     if task == "features":

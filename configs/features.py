@@ -2,11 +2,11 @@
 
     python launch.py --config=configs/features.py --config.data.path=FILE.npz \
         --config.num_clusters=20 --config.budget=500
+    python launch.py --config=configs/features.py:idc --config.data.path=FILE.npz
 
-On 60,000 features of CIFAR-20's images (256 numbers each) that takes three minutes on 2 CPU
-cores and reaches an accuracy of 0.60, where k-means reaches 0.38; offering ten clusters instead
-of five (``--config.idc.num_candidates=10``) reaches 0.61. The paper's own recipe, with
-``--config.rounds=1 --config.idc.hops=0 --config.idc.candidates=cosine
+On 60,000 features of CIFAR-20's images (256 numbers each) 500 answers take the graph committee to
+an accuracy of 0.63 (100 answers: 0.58), and IDC to 0.60. The paper's own
+recipe of IDC, with ``--config.rounds=1 --config.idc.hops=0 --config.idc.candidates=cosine
 --config.finetune.pseudo_labels=threshold --config.finetune.learning_rate=1e-4
 --config.finetune.min_steps=0``, reaches 0.48.
 """
@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 
-def get_config(method: str = "idc") -> ConfigDict:
+def get_config(method: str = "graph_committee") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
     base.for_small_network(config)

@@ -49,6 +49,6 @@ def whole(features_file: Path, home: Path) -> Path:
 
 
 def _tiny(features_file: Path, home: Path) -> ConfigDict:
-    config = shrink(features.get_config(), home)
+    config = shrink(features.get_config("idc"), home)
     config.data.path = str(features_file)
     return config

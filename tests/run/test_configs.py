@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(
     p.stem for p in (ROOT / "configs").glob("*.py") if p.stem not in ("__init__", "base")
 )
-METHODS = ("idc", "dsac", "pcl")
+METHODS = ("idc", "dsac", "pcl", "graph_committee")
 # What stands in for data that a test machine does not have is made here, in its real format;
 # TensorFlow Datasets are read from a prepared folder in tests/data, and here replaced by images.
 FOLDERS = ("image_folder", "imagenet10", "imagenet10_2", "imagenet_dogs")
@@ -91,7 +91,8 @@ def _write_folder(folder: Path, classes: tuple[str, ...], rng: np.random.Generat
     ("name", "method"),
     # Each config once, and every method on images and on features.
     [(name, "idc") for name in CONFIGS]
-    + [(name, method) for name in ("digits", "features") for method in ("dsac", "pcl")],
+    + [(name, method) for name in ("digits", "features") for method in ("dsac", "pcl")]
+    + [("features", "graph_committee")],
 )
 def test_every_config_runs(name: str, method: str, tmp_path: Path) -> None:
     config = load(name, method)
