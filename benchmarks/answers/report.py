@@ -149,6 +149,8 @@ def draw(rows: list[Row], tasks: list[str]) -> None:
             found = {
                 key[2]: values for key, values in scores.items() if key[:2] == (learner, selector)
             }
+            if not found:
+                continue
             budgets = sorted(found)
             means = [np.mean(list(found[budget].values())) for budget in budgets]
             axis.plot(
@@ -162,6 +164,9 @@ def draw(rows: list[Row], tasks: list[str]) -> None:
                 label=title(learner, selector).strip("*"),
             )
         axis.set(title=task, xscale="log", xlabel="answers", ylabel="ACC")
+        axis.set_xticks([budget * classes for budget in BUDGETS], minor=False)
+        axis.xaxis.set_major_formatter("{x:.0f}")
+        axis.minorticks_off()
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     axes.flat[0].legend(fontsize=7, frameon=False)
