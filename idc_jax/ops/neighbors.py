@@ -15,7 +15,7 @@ from idc_jax.ops import arrays, blocks, ring, symmetric, topk
 # Neighbours found beyond those wanted, so that rounding in the product cannot lose one.
 SPARE = 4
 # Below this many points, whole rows of the distance matrix are cheap and compile faster.
-_SYMMETRIC_FROM = 4 * symmetric.TILE
+_SYMMETRIC_FROM = 2 * symmetric.TILE
 # Rows of the distance matrix held at a time: as many as fit 256 MB.
 _STRIPE_ENTRIES = 2**26
 _MIN_STRIPE, _MAX_STRIPE = 16, 1024

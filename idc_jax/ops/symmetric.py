@@ -15,8 +15,8 @@ import numpy as np
 from idc_jax.ops import arrays, blocks, running_best, topk
 from idc_jax.ops.running_best import Best
 
-# Sides of a tile: large enough for the matrix product, small enough (4 MB) for the cache.
-TILE = 1024
+# Sides of a tile: large enough for the matrix product, small enough (16 MB) for the cache.
+TILE = 2048
 # Points of one cell of the order, on average.
 _CELL = 1024
 
