@@ -47,6 +47,17 @@ def load_features(label_key: str, limit: int | None = None) -> Dataset:
     return dataset._replace(inputs=16 * dataset.inputs / norms)
 
 
+def labels_of(dataset: Dataset) -> np.ndarray:
+    """The labels, which all data here have."""
+    assert dataset.labels is not None
+    return dataset.labels
+
+
+def classes_of(dataset: Dataset) -> int:
+    """How many classes there are."""
+    return int(labels_of(dataset).max()) + 1
+
+
 def feature_network(num_clusters: int, head: HeadLayout) -> Model:
     """A small multilayer perceptron on the features."""
     return models.build(

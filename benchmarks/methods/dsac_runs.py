@@ -28,7 +28,9 @@ from common import (
     SEEDS,
     Points,
     Row,
+    classes_of,
     feature_network,
+    labels_of,
     load_features,
     run_rounds,
     scored,
@@ -96,7 +98,7 @@ def variants(setting: Setting, few: bool) -> dict[str, Recipe]:
         if few:
             continue
         chosen[f"{name}: only difficult"] = _with(recipe, picks="difficult")
-        if _classes(setting.dataset) < BUDGET // ROUNDS:
+        if classes_of(setting.dataset) < BUDGET // ROUNDS:
             # Where a round has no more labels than clusters, DSAC asks about representatives alone.
             chosen[f"{name}: only representative"] = _with(recipe, picks="representative")
         chosen[f"{name}: without pseudo-labels"] = _with(recipe, pseudo_labels="none")
@@ -109,7 +111,7 @@ def build(setting: Setting, inputs: jax.Array, start: Variables, recipe: Recipe)
         setting.model,
         setting.views,
         inputs,
-        num_clusters=_classes(setting.dataset),
+        num_clusters=classes_of(setting.dataset),
         begin=lambda _: start,
         options=dsac.DsacOptions(restarts=2, normalized_compactness=True, **recipe.options),
         training=recipe.training,
@@ -123,11 +125,11 @@ def logistic_rows(dataset: Dataset, seed: int) -> list[Row]:
     x = dataset.inputs.reshape(dataset.size, -1).astype(np.float32)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     order = np.random.default_rng(seed).permutation(dataset.size)
-    rows = []
+    labels, rows = labels_of(dataset), []
     for count in range(BUDGET // ROUNDS, BUDGET + 1, BUDGET // ROUNDS):
         chosen = order[:count]
-        fitted = LogisticRegression(C=10.0, max_iter=500).fit(x[chosen], dataset.labels[chosen])
-        rows.append(scored(fitted.predict(x), dataset.labels, _classes(dataset), count))
+        fitted = LogisticRegression(C=10.0, max_iter=500).fit(x[chosen], labels[chosen])
+        rows.append(scored(fitted.predict(x), labels, classes_of(dataset), count))
     return rows
 
 
@@ -139,8 +141,8 @@ def _measure(
     seed: int,
 ) -> list[Row]:
     method = build(setting, inputs, start(seed, recipe.pretrained), recipe)
-    labels = setting.dataset.labels
-    return run_rounds(method, labels, _classes(setting.dataset), BUDGET, ROUNDS, seed)
+    labels = labels_of(setting.dataset)
+    return run_rounds(method, labels, classes_of(setting.dataset), BUDGET, ROUNDS, seed)
 
 
 def _start(setting: Setting, inputs: jax.Array, seed: int, pretrained: bool) -> Variables:
@@ -192,7 +194,7 @@ def _images(
     shape = dataset.inputs.shape[1:]
     model = models.build(
         name,
-        num_clusters=_classes(dataset),
+        num_clusters=classes_of(dataset),
         input_shape=shape,
         head="linear",
         embedding_dim=64,
@@ -233,10 +235,6 @@ def _simclr(epochs: int, batch_size: int) -> PretrainOptions:
         cluster_weight=0,
         entropy_weight=0,
     )
-
-
-def _classes(dataset: Dataset) -> int:
-    return int(dataset.labels.max()) + 1
 
 
 _SETTINGS: dict[str, Callable[[], Setting]] = {

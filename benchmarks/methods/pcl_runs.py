@@ -24,7 +24,9 @@ from common import (
     SEEDS,
     Points,
     Row,
+    classes_of,
     feature_network,
+    labels_of,
     load_features,
     run_rounds,
     scored,
@@ -126,7 +128,7 @@ def build(setting: Setting, start: Variables, **options: Any) -> Method:
         setting.views,
         jnp.asarray(setting.dataset.inputs),
         setting.dataset.train,
-        num_clusters=_classes(setting.dataset),
+        num_clusters=classes_of(setting.dataset),
         head="plain",
         total_budget=setting.budget,
         begin=lambda _: start,
@@ -146,12 +148,13 @@ def kmeans_rows(dataset: Dataset, clusters: int, seed: int, answers: tuple[int, 
     places = np.stack([rng.permutation(128)[:2] for _ in blocks])
     pairs = order[blocks[:, None], places]
     pairs = pairs[(pairs >= 0).all(1)]
-    same = dataset.labels[pairs[:, 0]] == dataset.labels[pairs[:, 1]]
+    labels = labels_of(dataset)
+    same = labels[pairs[:, 0]] == labels[pairs[:, 1]]
     rows = []
     for count in answers:
         closure = close_links(dataset.size, pairs[:count], same[:count])
         predicted = constrained_kmeans(x, closure, clusters, seed=seed)
-        rows.append(scored(predicted, dataset.labels, clusters, count))
+        rows.append(scored(predicted, labels, clusters, count))
     return rows
 
 
@@ -159,7 +162,7 @@ def _measure(
     setting: Setting, start: Callable[[int], Variables], seed: int, options: dict[str, Any]
 ) -> list[Row]:
     method = build(setting, start(seed), **options)
-    labels, clusters = setting.dataset.labels, _classes(setting.dataset)
+    labels, clusters = labels_of(setting.dataset), classes_of(setting.dataset)
     return run_rounds(method, labels, clusters, setting.budget, setting.rounds, seed)
 
 
@@ -190,10 +193,6 @@ def _pretrained(setting: Setting, options: PretrainOptions) -> Callable[[int], V
         return trained(seed, setting.model, setting.views, inputs, options)
 
     return start
-
-
-def _classes(dataset: Dataset) -> int:
-    return int(dataset.labels.max()) + 1
 
 
 _TABLES: dict[str, Callable[..., None]] = {

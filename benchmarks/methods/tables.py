@@ -72,8 +72,8 @@ def render(wanted: Table) -> str:
     """The table in Markdown: a line a variant, mean ± standard deviation over its seeds."""
     runs: dict[str, list[dict[int, float]]] = {}
     for point in read_points(wanted.points):
-        found = {round(row["questions"]): row[wanted.metric] for row in point["rows"]}
-        runs.setdefault(point["variant"], []).append(found)
+        by_count = {round(row["questions"]): row[wanted.metric] for row in point["rows"]}
+        runs.setdefault(point["variant"], []).append(by_count)
     heads = [wanted.title, *(f"{count:,}" for count in wanted.questions), "seeds"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name, found in runs.items():
