@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
         importlib.import_module(needs)
     x = data.features(int(n), int(d)) if kind == "synthetic" else data.real_features(int(n))
     before = {"data_gib": resident_gib()}
-    give_up_after(float(limit), before | {"over": float(limit), "peak_gib": peak_gib()}, say)
+    give_up_after(float(limit), before, say)
     figures = measure(x, int(budget))
     say(figures | before | {"peak_gib": peak_gib()})
 

@@ -84,13 +84,15 @@ def resident_gib() -> float:
     return int(line.split()[1]) / 2**20
 
 
-def give_up_after(seconds: float, message: dict[str, Any], say: Callable[[dict], None]) -> None:
+def give_up_after(
+    seconds: float, message: dict[str, Any], say: Callable[[dict[str, Any]], None]
+) -> None:
     """Say ``message`` and end the process, should it still run after so long."""
 
     def end() -> None:
         import os
 
-        say(message)
+        say(message | {"over": seconds, "peak_gib": peak_gib()})
         os._exit(0)
 
     timer = threading.Timer(seconds, end)
