@@ -75,7 +75,9 @@ def _row(record: Record, records: list[Record]) -> Record:
         row["over_floor"] = record["wall"] / floor["wall"]
     ours = next((other for other in alike if other["case"].endswith("/idc_jax")), None)
     if ours and part == "greedy" and "picks" in record:
-        row["same_picks"] = record["picks"] == ours["picks"]
+        pairs = list(zip(record["picks"], ours["picks"], strict=True))
+        row["alike"] = len(set(record["picks"]) & set(ours["picks"]))
+        row["in_place"] = sum(a == b for a, b in pairs)
     return row
 
 
@@ -111,8 +113,8 @@ def _note(row: Record) -> str:
         notes.append(f"{row['probes']} of {row['cells']} cells")
     if "inertia" in row:
         notes.append(f"inertia {row['inertia']:.1f}")
-    if "same_picks" in row:
-        notes.append("the same picks" if row["same_picks"] else "OTHER PICKS")
+    if "alike" in row:
+        notes.append(f"{row['alike']} of {row['budget']} picks as ours, {row['in_place']} in place")
     if row.get("programs"):
         notes.append(f"compiling {row['compile']:.1f} s, warm {row['warm_programs']} programs")
     if "parts" in row:
