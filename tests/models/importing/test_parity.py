@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="parity with PyTorch needs it (pip install .[dev])")
+torch = pytest.importorskip("torch", reason="parity with PyTorch needs it (pip install .[parity])")
 
 from idc_jax import models  # noqa: E402
 from idc_jax.models import attention as attention_lib  # noqa: E402
