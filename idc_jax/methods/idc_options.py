@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, get_args
 
 from idc_jax import selectors
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_at_least, check_one_of
 from idc_jax.train.finetune_options import FinetuneOptions
 
 Space = Literal["network", "instance", "input"]
@@ -89,19 +89,11 @@ def check_idc_options(
     """
     if num_clusters > num_samples:
         raise UserError(f"num_clusters is {num_clusters}, but there are {num_samples} samples")
-    if selector not in selectors.names():
-        raise UserError(f"selector is {selector!r}; one of {', '.join(selectors.names())} would do")
-    for name, known in (
-        ("centers", get_args(Centers)),
-        ("candidates", ("cosine", "probability")),
-        ("space", get_args(Space)),
-    ):
-        if getattr(options, name) not in known:
-            raise UserError(
-                f"idc.{name} is {getattr(options, name)!r}; one of {', '.join(known)} would do"
-            )
+    check_one_of("selector", selector, selectors.names())
+    check_one_of("idc.centers", options.centers, get_args(Centers))
+    check_one_of("idc.candidates", options.candidates, ("cosine", "probability"))
+    check_one_of("idc.space", options.space, get_args(Space))
     for name in ("num_candidates", "num_neighbors", "hop_neighbors", "graph_neighbors", "restarts"):
-        if getattr(options, name) < 1:
-            raise UserError(f"idc.{name} is {getattr(options, name)}; 1 or more would do")
+        check_at_least(f"idc.{name}", getattr(options, name), 1)
     if not 0 <= options.spread < 1:
         raise UserError(f"idc.spread is {options.spread}; from 0 to below 1 would do")

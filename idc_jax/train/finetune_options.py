@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_at_least, check_one_of
 
 
 class FinetuneOptions(NamedTuple):
@@ -56,16 +56,11 @@ def check_options(options: FinetuneOptions) -> None:
       UserError: naming the option, what it is and what would do.
     """
     for name in ("epochs", "batch_size"):
-        if getattr(options, name) < 1:
-            raise UserError(f"finetune.{name} is {getattr(options, name)}; 1 or more would do")
+        check_at_least(f"finetune.{name}", getattr(options, name), 1)
     if not options.learning_rate > 0:
         raise UserError(f"finetune.learning_rate is {options.learning_rate}; it must be above 0")
-    choices = {"negative": ("sampled", "mean"), "pseudo_labels": ("threshold", "store", "graph")}
-    for name, known in choices.items():
-        if getattr(options, name) not in known:
-            raise UserError(
-                f"finetune.{name} is {getattr(options, name)!r}; one of {', '.join(known)} would do"
-            )
+    check_one_of("finetune.negative", options.negative, ("sampled", "mean"))
+    check_one_of("finetune.pseudo_labels", options.pseudo_labels, ("threshold", "store", "graph"))
 
 
 def schedule(num_answers: int, options: FinetuneOptions) -> tuple[int, int]:

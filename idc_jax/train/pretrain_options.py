@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_at_least
 
 
 class PretrainOptions(NamedTuple):
@@ -69,8 +69,7 @@ def check_options(options: PretrainOptions, num_samples: int) -> None:
     if num_samples < 2:
         raise UserError(f"pre-training needs at least 2 samples; there are {num_samples}")
     for name in ("epochs", "batch_size", "neighbor_every"):
-        if getattr(options, name) < 1:
-            raise UserError(f"pretrain.{name} is {getattr(options, name)}; 1 or more would do")
+        check_at_least(f"pretrain.{name}", getattr(options, name), 1)
     for name in ("learning_rate", "instance_temperature", "cluster_temperature"):
         if not getattr(options, name) > 0:
             raise UserError(f"pretrain.{name} is {getattr(options, name)}; it has to be above 0")
