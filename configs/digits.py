@@ -14,21 +14,13 @@ from configs import base
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
-    base.for_small_network(config)
+    base.for_dense_network(config)
     config.num_clusters = 10
     if method == "idc":
         config.budget = 50
     elif method == "pcl":
         config.budget = 1000
     config.data.source = "digits"
-    # On 8 x 8 pixels two dense layers learn as much as convolutions, in a fraction of the time.
-    config.model.name = "mlp"
-    config.views.weak = "warp"
-    config.views.strong = "weak"
     config.pretrain.epochs = 150
-    config.pretrain.learning_rate = 2e-3
-    config.pretrain.agreement_weight = 1.0
-    config.idc.space = "instance"
     config.idc.head_steps = 200
-    config.finetune.pseudo_labels = "graph"
     return config

@@ -14,21 +14,14 @@ from configs import base
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
-    base.for_small_network(config)
+    base.for_dense_network(config)
     config.num_clusters = 10
     if method == "idc":
         config.rounds = 5
     config.data.source = "idx"
     config.data.name = "fashion_mnist"
-    config.model.name = "mlp"
-    config.views.weak = "warp"
-    config.views.strong = "weak"
     config.pretrain.epochs = 10
     config.pretrain.batch_size = 512
-    config.pretrain.learning_rate = 2e-3
-    config.pretrain.agreement_weight = 1.0
-    config.idc.space = "instance"
     config.idc.head_steps = 300
     config.idc.candidates = "probability"
-    config.finetune.pseudo_labels = "graph"
     return config
