@@ -113,7 +113,7 @@ def _spread(
     even = named / jnp.sum(named)
     total = jnp.zeros_like(probabilities)
     for k, alpha in reaches:
-        near = ops.Neighbors(neighbors.distances2[:, :k], neighbors.indices[:, :k])
+        near = ops.nearest(neighbors, k)
         heard = propagate(seeds, near, edge_weights(near), alpha=alpha, iterations=iterations)
         reached = heard.sum(1, keepdims=True)
         total += jnp.where(reached > _TINY, heard / jnp.maximum(reached, _TINY), even)

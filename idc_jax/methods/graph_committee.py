@@ -22,7 +22,7 @@ from idc_jax import ops, scores, selectors
 from idc_jax.annotate.questions import SKIP, Answers, Questions, label_questions
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_one_of
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.committee import CommitteeOptions, decide
 from idc_jax.methods.committee_state import GraphCommitteeState, agreed, implied, record
@@ -195,13 +195,11 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
         z = ops.normalize(x - jnp.mean(x, axis=0))
     widest = max((k for k, _ in options.reaches), default=1)
     found = ops.knn(z, max(widest, options.hop_neighbors))
-    features = ops.normalize(smooth(z, _nearest(found, options.hop_neighbors), hops=options.hops))
+    features = ops.normalize(
+        smooth(z, ops.nearest(found, options.hop_neighbors), hops=options.hops)
+    )
     density = scores.representativeness(features, options.density_neighbors)
-    return Compared(features, _nearest(found, widest), density)
-
-
-def _nearest(found: ops.Neighbors, count: int) -> ops.Neighbors:
-    return ops.Neighbors(found.distances2[:, :count], found.indices[:, :count])
+    return Compared(features, ops.nearest(found, widest), density)
 
 
 def _ask(
@@ -292,13 +290,8 @@ def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) 
     """
     if not 1 <= num_clusters <= num_samples:
         raise UserError(f"{num_clusters} clusters of {num_samples} samples are impossible")
-    known = ("value", *selectors.names())
-    for name, kinds in (("space", get_args(Space)), ("picks", known)):
-        value = getattr(options, name)
-        if value not in kinds:
-            raise UserError(
-                f"graph_committee.{name} is {value!r}; one of {', '.join(kinds)} would do"
-            )
+    check_one_of("graph_committee.space", options.space, get_args(Space))
+    check_one_of("graph_committee.picks", options.picks, ("value", *selectors.names()))
     if not options.reaches and not options.regression:
         raise UserError("graph_committee has neither reaches nor regression; one of them would do")
     for k, alpha in options.reaches:

@@ -196,10 +196,10 @@ def _compare(setting: _Setting, outputs: Outputs) -> tuple[jax.Array, ops.Neighb
     options = setting.options
     plain = _plain_embeddings(setting, outputs)
     found = ops.knn(plain, max(options.graph_neighbors, options.num_neighbors))
-    graph = _nearest(found, options.graph_neighbors)
+    graph = ops.nearest(found, options.graph_neighbors)
     if not options.hops:
-        return plain, graph, _nearest(found, options.num_neighbors)
-    z = ops.normalize(smooth(plain, _nearest(found, options.hop_neighbors), hops=options.hops))
+        return plain, graph, ops.nearest(found, options.num_neighbors)
+    z = ops.normalize(smooth(plain, ops.nearest(found, options.hop_neighbors), hops=options.hops))
     return z, graph, ops.knn(z, options.num_neighbors)
 
 
@@ -300,10 +300,6 @@ def restore(tree: dict[str, Any]) -> IDCState:
     """Build the state from its plain dict."""
     graphs = {name: ops.Neighbors(**tree[name]) for name in ("neighbors", "near")}
     return IDCState(**{**tree, **graphs})
-
-
-def _nearest(found: ops.Neighbors, count: int) -> ops.Neighbors:
-    return ops.Neighbors(found.distances2[:, :count], found.indices[:, :count])
 
 
 def _centers(

@@ -4,7 +4,7 @@ from idc_jax.ops.approximate import approximate_knn, recall
 from idc_jax.ops.arrays import check_finite, inner, normalize, squared_distances
 from idc_jax.ops.contingency import contingency
 from idc_jax.ops.kmeans import KMeans, kmeans
-from idc_jax.ops.neighbors import Neighbors, knn
+from idc_jax.ops.neighbors import Neighbors, knn, nearest
 from idc_jax.ops.semi_supervised import semi_supervised_kmeans
 from idc_jax.ops.spherical import spherical_kmeans
 
@@ -17,6 +17,7 @@ __all__ = [
     "inner",
     "kmeans",
     "knn",
+    "nearest",
     "normalize",
     "recall",
     "semi_supervised_kmeans",

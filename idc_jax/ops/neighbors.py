@@ -36,6 +36,11 @@ class Neighbors(NamedTuple):
     indices: jax.Array
 
 
+def nearest(found: Neighbors, count: int) -> Neighbors:
+    """The ``count`` nearest of those ``found``, ``[n, count]`` each."""
+    return Neighbors(found.distances2[:, :count], found.indices[:, :count])
+
+
 def knn(
     x: jax.Array,
     k: int,
