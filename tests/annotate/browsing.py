@@ -35,6 +35,7 @@ FLAGS = [
 HOW = "the page was not tried in a browser: install Chromium and `pip install playwright`"
 # For one thing to happen on a machine that is busy with ten others.
 WAIT_SECONDS = 120
+TAKES_KEYS = "#screen:not([aria-busy]) .question"  # not one that has been answered
 BOUNCE_SECONDS = 0.03  # what comes faster from one key is taken for a bounce
 
 
@@ -173,10 +174,15 @@ class Person:
         self.errors = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: self._note(message))
-        if self._context:
-            page.goto(url)
-        page.fill("#name-input", name)
-        page.keyboard.press("Enter")
+        if url:
+            self.come(url if self._context else None, name)
+
+    def come(self, url, name="Ann"):
+        """Go to the page, unless it is open, and say who one is."""
+        if url:
+            self.page.goto(url)
+        self.page.fill("#name-input", name)
+        self.page.keyboard.press("Enter")
 
     def _note(self, message):
         # A server that is down is part of some tests; anything else on the console is not.
@@ -186,7 +192,7 @@ class Person:
     def go_offline(self, away):
         self._context.set_offline(away)
 
-    def see(self, selector=".question"):
+    def see(self, selector=TAKES_KEYS):
         return self.page.wait_for_selector(selector)
 
     def has_ahead(self, count):

@@ -102,6 +102,25 @@ def test_a_post_whose_reply_was_lost_counts_once(start_run, visit):
     assert [row.position for row in run.rows()] == [0, 1]
 
 
+def test_an_undo_whose_reply_is_late_counts_once(start_run, visit):
+    run = start_run()
+    ann = visit(run.url)
+    ann.press("a", "b")
+    run.wait_for(2)
+    late = []
+    ann.page.route("**/api/undo", lambda route: late.append((route, route.fetch())))
+    ann.press("u")
+    until(lambda: ann.page.title() and late, "the undo on its way back")
+    for _ in range(2):  # the first may have left before the undo came
+        with ann.page.expect_response("**/api/state*"):
+            pass
+    assert ann.page.inner_text("#standing").startswith("1 of 40 ")
+    ((route, reply),) = late
+    route.fulfill(response=reply)
+    ann.reads("#saved", "All saved")
+    assert ann.page.inner_text("#standing").startswith("1 of 40 ")
+
+
 @pytest.fixture
 def own_chromium(tmp_path):
     """Starts a Chromium of its own at an address, to be killed."""

@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from browsing import until
 
 from idc_jax.annotate import DIFFERENT, NONE_OF_THESE, SAME, SKIP
 
@@ -70,6 +71,24 @@ def test_modifiers_and_held_keys_are_no_answers(start_run, visit):
     rows = run.wait_for(2)
     assert [row.position for row in rows] == [0, 1]
     assert rows[1].choice == run.questions().candidates[1][2]
+
+
+def test_no_key_is_taken_for_a_question_that_is_not_there_yet(start_run, visit):
+    run = start_run()
+    slow = run.read(lambda store: until(lambda: store.questions(1), "questions")).indices[1]
+    ann, held = visit(None), []
+    ann.page.route(f"**/pictures/*/large/{slow}", lambda route: held.append(route))
+    ann.come(run.url)
+    ann.press("a")
+    ann.page.wait_for_selector("#screen[aria-busy=true]")
+    ann.page.keyboard.press("b")
+    run.wait_for(1)
+    for route in held:
+        route.continue_()
+    ann.press("c")
+    rows = run.wait_for(2)
+    asked = run.questions()
+    assert [row.choice for row in rows] == [asked.candidates[0][0], asked.candidates[1][2]]
 
 
 def test_thirty_keys_in_a_second(start_run, visit):

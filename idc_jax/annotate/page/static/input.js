@@ -41,3 +41,13 @@ export function listen({ tiles, isBlocked, act }) {
     act(target.dataset.action, event, target);
   });
 }
+
+// How long from the key to the painted question: read it with performance.getEntriesByName.
+export function measurePaint(event) {
+  requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () =>
+      performance.measure("idc:key-to-paint", { start: event.timeStamp, end: performance.now() });
+    channel.port2.postMessage(0);
+  });
+}

@@ -3,11 +3,11 @@
 import { changeKeyOf, closeZoom, help, isOpen, notice, resetKeys, takesKey, zoom }
   from "./dialogs.js";
 import { drawPalette, element, tilesOf } from "./draw.js";
-import { listen } from "./input.js";
+import { listen, measurePaint } from "./input.js";
 import { Queue } from "./queue.js";
 import { drawCountdown, screenNow } from "./screens.js";
 import { makeId, Outbox, read } from "./server.js";
-import { addRecent, drawRecents, drawSaved, drawStanding } from "./standing.js";
+import { addRecent, addUnsent, drawRecents, drawSaved, drawStanding } from "./standing.js";
 
 const MOST_UNSENT = 40; // no further questions while so many answers wait for the server
 const POLL_MS = 1000;
@@ -83,7 +83,7 @@ function answer(action, event) {
   count(+1);
   page.current = null;
   show();
-  measurePaint(event);
+  if (event && page.current) measurePaint(event);
   addRecent(page.recent.at(-1));
   outbox.push("answer", body);
   fetchAhead();
@@ -130,17 +130,6 @@ function refused(kind, body, reason) {
   if (body.group) page.madeGroups.delete(body.group.key);
   drawRecents(page.recent);
   poll();
-}
-
-// How long from the key to the painted question: read it with performance.getEntriesByName.
-function measurePaint(event) {
-  if (!event || !page.current) return;
-  requestAnimationFrame(() => {
-    const channel = new MessageChannel();
-    channel.port1.onmessage = () =>
-      performance.measure("idc:key-to-paint", { start: event.timeStamp, end: performance.now() });
-    channel.port2.postMessage(0);
-  });
 }
 
 // -- groups of label questions ---------------------------------------------------------------
@@ -202,6 +191,8 @@ function show() {
     const next = page.queue.first;
     if (next?.isReady) return showQuestion(page.queue.takeFirst());
     if (next) {
+      // The question before it may still stand there, but takes no more keys: that has to be seen.
+      $("screen").ariaBusy = "true";
       next.ready.then(show);
       return;
     }
@@ -220,7 +211,7 @@ function showQuestion(drawn) {
   page.naming = false;
   page.view = "question";
   page.shownAt = performance.now();
-  $("screen").replaceChildren(drawn.node);
+  setScreen(drawn.node);
   drawGroups();
   if (page.focused) drawn.node.querySelector(`[data-action="${page.focused}"]`)?.focus();
   page.focused = null;
@@ -238,7 +229,12 @@ function showMessage(key, build) {
   noteFocus();
   page.view = key;
   page.naming = false;
-  $("screen").replaceChildren(build());
+  setScreen(build());
+}
+
+function setScreen(node) {
+  $("screen").replaceChildren(node);
+  $("screen").ariaBusy = null;
 }
 
 function unseenResult() {
@@ -343,6 +339,7 @@ async function load() {
 
 async function poll() {
   let state;
+  const before = outbox.version;
   try {
     state = await read("api/state", { annotator: page.name });
   } catch {
@@ -351,19 +348,12 @@ async function poll() {
     return;
   }
   outbox.online = true;
-  await take(state);
+  await take(state, before === outbox.version && !outbox.entries().length);
 }
 
-async function take(state) {
+async function take(state, isSettled) {
   const opened = state.phase === "asking" && (!asking() || state.round !== page.state.round);
-  const unsent = outbox.entries();
-  const pending = (kind) => unsent.filter((entry) => entry.kind === kind).length;
-  const ahead = pending("answer") - pending("undo");
-  if (state.phase === "asking") {
-    state.given += ahead;
-    state.mine += ahead;
-    if (ahead) state.complete = false;
-  }
+  if (state.phase === "asking") addUnsent(state, outbox, opened || isSettled ? null : page.state);
   noteLearning(state);
   page.state = state;
   if (opened) await open();

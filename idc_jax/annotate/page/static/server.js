@@ -24,6 +24,7 @@ export class Outbox {
   #onRefused;
   #last = 0;
   online = true;
+  version = 0; // another one whenever something came in or was settled
 
   constructor(run, { onChange, onRefused }) {
     this.#prefix = `idc:${run}:out:`;
@@ -42,6 +43,7 @@ export class Outbox {
     this.#last = Math.max(Date.now(), this.#last + 1);
     const key = `${this.#prefix}${String(this.#last).padStart(15, "0")}:${makeId()}`;
     localStorage.setItem(key, JSON.stringify({ kind, body }));
+    this.version += 1;
     this.#onChange();
     this.send();
   }
@@ -87,6 +89,7 @@ export class Outbox {
       this.#onRefused(kind, body, error);
     }
     localStorage.removeItem(key);
+    this.version += 1;
     this.#settle(true);
     return true;
   }

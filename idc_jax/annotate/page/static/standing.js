@@ -5,6 +5,17 @@ import { drawRecent } from "./draw.js";
 const MOST_RECENT = 14;
 const $ = (id) => document.getElementById(id);
 
+// What waits in the outbox is counted too. `shown` is given while answers were under way: the
+// server may or may not have counted them, so that what stands here is surer than what it said.
+export function addUnsent(state, outbox, shown) {
+  const worth = { answer: 1, undo: -1 };
+  const unsent = outbox.entries().filter(({ kind }) => kind in worth);
+  const ahead = unsent.reduce((sum, { kind }) => sum + worth[kind], 0);
+  if (unsent.length) state.complete = false;
+  state.given = shown ? shown.given : state.given + ahead;
+  state.mine = shown ? shown.mine : state.mine + ahead;
+}
+
 // `seconds` are those that the last answers took.
 export function drawStanding({ given, needed, round, phase }, seconds) {
   const left = Math.max(0, needed - given);
