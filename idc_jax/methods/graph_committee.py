@@ -1,12 +1,13 @@
 """A committee on the neighbour graph: a clustering from few answers about fixed features.
 
 Works on somebody's embeddings, or those of a network that was pre-trained here. Neighbours are
-made to differ equally in all directions, and features averaged over them. Each round asks "what
-is this?" about samples of which the committee is unsure, which stand in the midst of many, and
-which are far from all that was asked: IDC's value ("Interactive Deep Clustering via Value
-Mining"), with what the committee leaves open for the hardness. The committee, label spreading
-along the graph and regression, learns from all answers, and each answer tests what was predicted
-before it, which tells how good the clustering is and what more answers would bring.
+made to differ equally in all directions, and features averaged over them. The first round asks
+"what is this?" about one sample in each of as many clusters as there are questions; every later
+round about samples of which the committee is unsure, which stand in the midst of many, and which
+are far from all that was asked: IDC's value ("Interactive Deep Clustering via Value Mining"), with
+what the committee leaves open for the hardness. The committee, label spreading along the graph and
+regression, learns from all answers, and each answer tests what was predicted before it, which
+tells how good the clustering is and what more answers would bring.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.committee import CommitteeOptions, decide
 from idc_jax.methods.committee_state import GraphCommitteeState, agreed, implied, record
 from idc_jax.methods.forecast import Trials, expected_accuracy, expected_gain, no_trials, tried
+from idc_jax.methods.opening import first_picks
 from idc_jax.models.base import Model, Variables
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
 from idc_jax.selectors import Selection
@@ -54,7 +56,7 @@ class GraphCommitteeOptions(NamedTuple):
       hop_neighbors: neighbours per sample in that averaging.
       picks: ``"value"``, or any name of :func:`idc_jax.selectors.names`.
       density_neighbors: K, neighbours in whose midst a sample is worth asking about.
-      restarts: of the k-means before any answer.
+      restarts: of the k-means before any answer, and of that for the first picks.
       reaches, iterations, regression, steps, trust: see
         :class:`~idc_jax.methods.committee.CommitteeOptions`.
     """
@@ -217,10 +219,12 @@ def _select(
     if options.picks != "value":
         return _named_selector(options.picks, key, state, budget)
     free = state.choice == UNASKED
-    value = state.density
-    if len(state.history) > 1:
-        value += jnp.log(1.0 + margin_values(state.probabilities) + _LEAST_DOUBT)
     budget = min(budget, state.features.shape[0])
+    if len(state.history) == 1:
+        return first_picks(
+            key, state.features, state.density, free, budget, restarts=options.restarts
+        )
+    value = state.density + jnp.log(1.0 + margin_values(state.probabilities) + _LEAST_DOUBT)
     return selectors.idc_from_scores(state.features, value, budget, labelled=~free, candidates=free)
 
 

@@ -1,5 +1,7 @@
 """The graph committee end to end on a toy, and its parts by hand or against a reference."""
 
+from functools import partial
+
 import flax.serialization
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from idc_jax.methods import graph_committee
 from idc_jax.methods.committee import regression
 from idc_jax.methods.forecast import Trials, expected_accuracy, expected_gain, no_trials, tried
 from idc_jax.methods.graph_committee import GraphCommitteeOptions
+from idc_jax.methods.opening import first_picks
 from idc_jax.metrics import clustering_metrics
 from idc_jax.ops.graph import decorrelate_neighbors
 
@@ -85,6 +88,28 @@ def test_two_rounds_end_at_the_classes_and_ask_nothing_twice(begun):
     assert 0 <= info["expected_gain_of_50"] <= 0.5
     again = method.restore(flax.serialization.to_state_dict(state))
     assert jax.tree.structure(again) == jax.tree.structure(state)
+
+
+def test_the_first_round_asks_one_of_each_cluster_and_fills_up(inputs):
+    density, everyone = jnp.zeros(N), jnp.ones(N, bool)
+    ask = partial(first_picks, jax.random.key(0), inputs, density, restarts=2)
+    picks = ask(candidates=everyone, budget=C)
+    assert sorted(LABELS[picks.indices]) == [0, 1, 2]
+    for label, sample in zip(LABELS[picks.indices], picks.indices, strict=True):
+        members = np.asarray(inputs)[label == LABELS]
+        distances = np.linalg.norm(members - members.mean(0), axis=1)
+        assert sample == 40 * label + distances.argmin()
+    # A sample in the midst of many is worth a way from the centre.
+    dense = first_picks(jax.random.key(0), inputs, density.at[17].set(9.0), everyone, C, restarts=2)
+    assert 17 in dense.indices
+    # Two of the three clusters have nobody to ask about.
+    allowed = everyone & (LABELS == 1)
+    picks = ask(candidates=allowed, budget=C)
+    assert len(set(picks.indices.tolist())) == C
+    assert set(LABELS[picks.indices]) == {1}
+    short = ask(candidates=everyone & (jnp.arange(N) < 2), budget=C)
+    assert sorted(short.indices.tolist()) == [-1, 0, 1]
+    assert len(ask(candidates=everyone, budget=0).indices) == 0
 
 
 def test_a_round_of_skips_changes_nothing_and_is_not_repeated(begun):

@@ -1,0 +1,140 @@
+"""One learner with one selector on one data set, from the first answer to the last budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.answers.tasks import Task
+from idc_jax import ops
+from idc_jax.annotate.questions import Answers, Questions, label_questions
+from idc_jax.methods import graph_committee
+from idc_jax.methods.base import Method
+from idc_jax.methods.graph_committee import GraphCommitteeOptions, GraphCommitteeState
+from idc_jax.metrics import clustering_metrics
+
+# Answers per class at which accuracy is told.
+BUDGETS = (1, 2, 5, 10, 25)
+# Answers per class after each round of those that ask in rounds.
+ROUNDS = (1, 2, 3, 5, 7, 10, 15, 20, 25)
+PLAIN: dict[str, Any] = {"decorrelate": False}
+LEARNERS: dict[str, dict[str, Any]] = {
+    "regression": {**PLAIN, "reaches": ()},
+    "spreading": {**PLAIN, "reaches": ((15, 0.95),), "regression": 0.0},
+    "graph_committee": {},
+    "without decorrelation": {**PLAIN},
+    "without regression": {"regression": 0.0},
+    "without spreading": {"reaches": ()},
+    "one reach": {"reaches": ((15, 0.95),)},
+    "answers taken as law": {"trust": 0.9999},
+}
+ABLATIONS = tuple(LEARNERS)[3:]
+# These look at predictions, so they ask in rounds; the others spend their budget at once.
+IN_ROUNDS = ("value", "margin", "u_herding")
+# One after the other: the picks of a smaller budget are the first of a larger one.
+GREEDY = ("random", "k_center", "probcover", "max_herding", "idc")
+SELECTORS = (*IN_ROUNDS, *GREEDY, "medoids", "typiclust", "dsac")
+
+Row = dict[str, Any]
+
+
+class Stage:
+    """What all courses on one data set share: spaces, graphs, starts and picks.
+
+    Args:
+      task: the data set.
+      seed: of its starts and picks.
+    """
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self.task, self.seed = task, seed
+        self._begin, self._ask, self._learn = jax.random.split(jax.random.key(seed), 3)
+        self.start = cache(self._start)
+        self.picks = cache(self._picks)
+
+    def _start(self, decorrelate: bool) -> GraphCommitteeState:
+        options = GraphCommitteeOptions(decorrelate=decorrelate)
+        begin, cluster = jax.random.split(self._begin)
+        compared = graph_committee.compare(begin, jnp.asarray(self.task.inputs), options)
+        return graph_committee.first_state(cluster, compared, self.task.clusters, restarts=3)
+
+    def _picks(self, decorrelate: bool, selector: str, answers: int) -> tuple[Questions, float]:
+        """What a selector asks that spends its whole budget at once, and its seconds."""
+        begun = time.perf_counter()
+        method = self.method({"decorrelate": decorrelate}, selector)
+        questions = method.ask(self._ask, self.start(decorrelate), 1, answers)[1]
+        return questions, time.perf_counter() - begun
+
+    def method(self, learner: dict[str, Any], selector: str) -> Method:
+        """The method that learns as ``learner`` says and asks by ``selector``."""
+        return graph_committee.build(
+            None,  # type: ignore[arg-type]  # features need no network, and no views of it
+            None,  # type: ignore[arg-type]
+            jnp.asarray(self.task.inputs),
+            num_clusters=self.task.clusters,
+            begin=lambda key: {},
+            options=GraphCommitteeOptions(**{**learner, "picks": selector}),
+            log=lambda values: None,
+        )
+
+    def answer(self, questions: Questions) -> Answers:
+        """Labels, a share of them wrong; a sample's answer depends on it and the seed alone."""
+        said = []
+        for sample in questions.indices.tolist():
+            rng = np.random.default_rng([self.seed, sample])
+            label, errs = int(self.task.labels[sample]), rng.random() < self.task.error_rate
+            others = np.delete(np.arange(self.task.classes), label)
+            said.append(int(rng.choice(others)) if errs else label)
+        choice = np.asarray(said, np.int32)
+        return Answers("label", questions.round, questions.indices, questions.candidates, choice)
+
+    def accuracy(self, state: GraphCommitteeState) -> dict[str, float]:
+        """How well the prediction agrees with the labels."""
+        probs = state.probabilities
+        predicted = np.asarray(probs).argmax(1)
+        found = clustering_metrics(predicted, self.task.labels, probs.shape[1])
+        return {name: found[name] for name in ("acc", "nmi", "ari")}
+
+    def course(self, learner: str, selector: str) -> Iterator[tuple[int, Row]]:
+        """Play; yields each budget, in answers per class, with what was reached."""
+        options = LEARNERS[learner]
+        decorrelate = options.get("decorrelate", True)
+        method, state = self.method(options, selector), self.start(decorrelate)
+        wanted = max((k for k, _ in options.get("reaches", ((15, 0.0),))), default=1)
+        state = state._replace(neighbors=ops.nearest(state.neighbors, wanted))
+        if selector in IN_ROUNDS:
+            yield from self._in_rounds(method, state)
+        else:
+            yield from self._at_once(method, state, decorrelate, selector)
+
+    def _in_rounds(self, method: Method, state: GraphCommitteeState) -> Iterator[tuple[int, Row]]:
+        rounds: list[Row] = []
+        begun = time.perf_counter()
+        for round_, (before, after) in enumerate(zip((0, *ROUNDS), ROUNDS, strict=False), start=1):
+            budget = (after - before) * self.task.classes
+            ask, learn = jax.random.split(jax.random.fold_in(self._ask, round_))
+            state, questions = method.ask(ask, state, round_, budget)
+            state, info = method.learn(learn, state, self.answer(questions))
+            rounds.append({**info, **self.accuracy(state)})
+            if after in BUDGETS:
+                told = {"rounds": list(rounds), "seconds": time.perf_counter() - begun}
+                yield after, {**rounds[-1], **told}
+
+    def _at_once(
+        self, method: Method, first: GraphCommitteeState, decorrelate: bool, selector: str
+    ) -> Iterator[tuple[int, Row]]:
+        for budget in BUDGETS:
+            wanted = budget * self.task.classes
+            largest = BUDGETS[-1] * self.task.classes if selector in GREEDY else wanted
+            picked, seconds = self.picks(decorrelate, selector, largest)
+            asked = label_questions(1, picked.indices[:wanted], picked.values[:wanted])
+            begun = time.perf_counter()
+            state, info = method.learn(self._learn, first, self.answer(asked))
+            row = {**info, **self.accuracy(state)}
+            yield budget, {**row, "seconds": time.perf_counter() - begun + seconds}
