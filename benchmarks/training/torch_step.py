@@ -9,6 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 BLOCKS = (1, 1, 1)
+# So small that the network stays what it is, and losses can be compared.
+LEARNING_RATE = 1e-7
 
 
 class Block(nn.Module):
@@ -147,7 +149,9 @@ class Trainer:
         self.network.to(memory_format=self.format)
         self.half = half
         self.call = torch.compile(self.network) if compiled else self.network
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), 1e-3, weight_decay=1e-4)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), LEARNING_RATE, weight_decay=1e-4
+        )
 
     def step(self, shown: torch.Tensor) -> torch.Tensor:
         shown = shown.contiguous(memory_format=self.format)

@@ -1,6 +1,5 @@
 """Layers that every network here shares: explicit padding, one BatchNorm, one Dense."""
 
-import math
 from typing import Literal
 
 import flax.linen as nn
@@ -8,13 +7,21 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-ConvMethod = Literal["auto", "xla", "matmul"]
-Padding = Literal["torch", "tensorflow"]
+from idc_jax.models.convolutions import (
+    Padding,
+    canonical_conv,
+    matmul_conv,
+    shifted_depthwise,
+    xla_conv,
+)
+
+ConvMethod = Literal["auto", "xla", "matmul", "canonical"]
 
 # torch.nn.BatchNorm's momentum of 0.1 is the share of the new value; Flax's is that of the old.
 BATCH_NORM_MOMENTUM = 0.9
 BATCH_NORM_EPSILON = 1e-5
-# The largest depthwise kernel that is taken apart into shifts unasked.
+# The largest depthwise kernel that is taken apart into shifts unasked: many of them make a program
+# that takes minutes to compile.
 MOST_SHIFTED = 5
 
 
@@ -32,67 +39,6 @@ def batch_norm(
     )
 
 
-def padding_of(side: int, size: int, stride: int, padding: Padding) -> tuple[int, int]:
-    """Zeros before and after one axis of ``side`` pixels.
-
-    ``"torch"`` pads both ends by ``size // 2``; ``"tensorflow"`` pads so that the output has
-    ``ceil(side / stride)`` pixels, and the end by one more where the total is odd.
-    """
-    if padding == "torch":
-        return size // 2, size // 2
-    total = max((math.ceil(side / stride) - 1) * stride + size - side, 0)
-    return total // 2, total - total // 2
-
-
-def shifts(x: jax.Array, size: int, stride: int, padding: Padding) -> list[jax.Array]:
-    """What each of a kernel's ``size²`` weights sees of ``[b, h, w, c]``, row by row."""
-    rows, cols = (padding_of(side, size, stride, padding) for side in x.shape[1:3])
-    x = jnp.pad(x, ((0, 0), rows, cols, (0, 0)))
-    high, wide = ((side - size) // stride * stride + 1 for side in x.shape[1:3])
-    return [
-        x[:, i : i + high : stride, j : j + wide : stride] for i in range(size) for j in range(size)
-    ]
-
-
-def matmul_conv(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
-    """Convolution as one matrix product over gathered patches.
-
-    Inside a loop (a scanned epoch) XLA's CPU backend falls back to a plain nested-loop
-    convolution, over ten times slower; matrix products keep their fast kernels there.
-
-    Args:
-      x: ``[b, h, w, i]``.
-      kernel: ``[k, k, i, o]``.
-      stride: the same in both directions.
-      padding: see :func:`padding_of`.
-
-    Returns:
-      ``[b, h', w', o]``.
-    """
-    patches = jnp.concatenate(shifts(x, kernel.shape[0], stride, padding), axis=-1)
-    return patches @ kernel.reshape(-1, kernel.shape[-1])
-
-
-def shifted_depthwise(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
-    """Depthwise convolution as a sum of shifted products, for the reason of `matmul_conv`.
-
-    Args:
-      x: ``[b, h, w, c]``.
-      kernel: ``[k, k, 1, c]``.
-      stride: the same in both directions.
-      padding: see :func:`padding_of`.
-
-    Returns:
-      ``[b, h', w', c]``.
-    """
-    weights = kernel.reshape(-1, kernel.shape[-1])
-    seen = shifts(x, kernel.shape[0], stride, padding)
-    total = seen[0] * weights[0]
-    for part, weight in zip(seen[1:], weights[1:], strict=True):
-        total = total + part * weight
-    return total
-
-
 class Conv(nn.Module):
     """Square convolution with explicit padding.
 
@@ -103,9 +49,8 @@ class Conv(nn.Module):
       features: output channels.
       size: the kernel's side.
       stride: the same in both directions.
-      method: ``"xla"``, ``"matmul"`` (:func:`matmul_conv`, :func:`shifted_depthwise`), or
-        ``"auto"``: matmul on CPUs unless a depthwise kernel is larger than ``MOST_SHIFTED``, XLA
-        elsewhere.
+      method: ``"xla"``, ``"matmul"`` or ``"canonical"`` (see :mod:`idc_jax.models.convolutions`;
+        they differ by rounding), or ``"auto"``: XLA's own, on CPUs :func:`fastest_on_cpu`.
       dtype: the type computed in; parameters are kept in float32.
       padding: see :func:`padding_of`.
       depthwise: each channel by itself; ``features`` are the input's channels.
@@ -135,25 +80,32 @@ class Conv(nn.Module):
         return out
 
     def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
-        if self._by_matmul():
-            compute = shifted_depthwise if self.depthwise else matmul_conv
-            return compute(x, kernel, self.stride, self.padding)
-        sides = x.shape[1:3]
-        return jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            (self.stride, self.stride),
-            [padding_of(side, self.size, self.stride, self.padding) for side in sides],
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=x.shape[-1] if self.depthwise else 1,
-        )
+        method = self._method(min(x.shape[1:3]))
+        if self.depthwise:
+            if method == "matmul":
+                return shifted_depthwise(x, kernel, self.stride, self.padding)
+            return xla_conv(x, kernel, self.stride, self.padding, groups=x.shape[-1])
+        compute = {"xla": xla_conv, "matmul": matmul_conv, "canonical": canonical_conv}[method]
+        return compute(x, kernel, self.stride, self.padding)
 
-    def _by_matmul(self) -> bool:
+    def _method(self, side: int) -> ConvMethod:
         if self.method != "auto":
-            return self.method == "matmul"
-        # Many shifts make a program that takes minutes to compile.
-        few = not self.depthwise or self.size <= MOST_SHIFTED
-        return few and jax.default_backend() == "cpu"
+            return self.method
+        if jax.default_backend() != "cpu":
+            return "xla"
+        if self.depthwise:
+            return "matmul" if self.size <= MOST_SHIFTED else "xla"
+        return fastest_on_cpu(side, self.size, self.stride)
+
+
+def fastest_on_cpu(side: int, size: int, stride: int) -> ConvMethod:
+    """How a convolution of images of ``side`` pixels trains fastest on CPUs.
+
+    Patches hold ``(size / stride)²`` copies of the image: where these are few, as for 1x1 kernels
+    and strided 3x3 ones, one matrix product over them wins. So it does where most of a patch is
+    padding.
+    """
+    return "canonical" if size > 2 * stride and side > size else "matmul"
 
 
 class PatchConv(nn.Module):

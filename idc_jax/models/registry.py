@@ -117,7 +117,7 @@ def build_module(
       head: the heads' layout, see :class:`idc_jax.models.heads.Head`.
       instance_dim: the instance head's width.
       mean, std: per-channel normalisation of the input; empty for none.
-      conv: how convolutions are computed: ``"auto"``, ``"xla"`` or ``"matmul"``.
+      conv: how convolutions are computed, see :class:`idc_jax.models.layers.Conv`.
       dtype: the type computed in; parameters, statistics and outputs are float32.
 
     Raises:

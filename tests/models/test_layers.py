@@ -7,23 +7,6 @@ from idc_jax import models
 from idc_jax.models.layers import Conv
 
 
-@pytest.mark.parametrize(("size", "stride", "side"), [(3, 1, 5), (3, 2, 5), (7, 2, 8), (1, 2, 7)])
-def test_matmul_convolution_is_the_convolution(size, stride, side):
-    x = jax.random.normal(jax.random.key(0), (2, side, side, 3))
-    slow = Conv(4, size, stride, "xla")
-    fast = Conv(4, size, stride, "matmul")
-    variables = slow.init(jax.random.key(1), x)
-
-    def loss(module, variables, x):
-        return jnp.sum(jnp.sin(module.apply(variables, x)))
-
-    np.testing.assert_allclose(fast.apply(variables, x), slow.apply(variables, x), atol=1e-5)
-    for argument in (1, 2):
-        want = jax.grad(loss, argument)(slow, variables, x)
-        got = jax.grad(loss, argument)(fast, variables, x)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), got, want)
-
-
 @pytest.mark.parametrize(("size", "stride", "side"), [(3, 2, 6), (5, 2, 7), (7, 1, 5)])
 @pytest.mark.parametrize("padding", ["torch", "tensorflow"])
 def test_shifted_depthwise_is_the_convolution(size, stride, side, padding):
