@@ -1,84 +1,106 @@
-"""The tables and the figure of accuracy against answers."""
+"""The tables of accuracy against answers, put into the documents."""
 
 from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from benchmarks.answers.run import ABLATIONS, BUDGETS, RESULTS, SELECTORS
+from benchmarks.answers import figure
+from benchmarks.answers.course import ABLATIONS, BUDGETS, SELECTORS
+from benchmarks.answers.published import METHODS, WHOLE
 from benchmarks.answers.tasks import ROOT, TASKS
 
 OURS = ("graph_committee", "value")
 # Settings were chosen on seeds from here on.
 DEVELOPMENT = 100
 BASELINES = ("regression", "spreading")
-# What the figure draws: (learner, selector) -> colour, style.
-DRAWN = {
-    OURS: ("#c1272d", "-"),
-    ("regression", "medoids"): ("#1f4e79", "-"),
-    ("spreading", "medoids"): ("#1f4e79", "--"),
-    ("spreading", "idc"): ("#5b8c3a", "--"),
-    ("regression", "u_herding"): ("#d98e04", "-"),
-    ("regression", "margin"): ("#7a5195", "-"),
-    ("regression", "random"): ("#888888", "-"),
+DOCUMENT, GRID = ROOT / "docs" / "answers.md", ROOT / "docs" / "answers_grid.md"
+MEAN_OVER = ("digits", "fashion", "cifar20_part", "cifar100_4_default", "cifar100_4_personal")
+# A clean data set, and the one that differs from it in one thing.
+HARDER = {
+    "digits_wrong": "digits",
+    "cifar20_wrong": "cifar20_part",
+    "cifar20_half": "cifar20_part",
+    "cifar20_double": "cifar20_part",
 }
 
 Row = dict[str, Any]
-# (learner, selector, answers per class) -> accuracy by seed.
-Scores = dict[tuple[str, str, int], dict[int, float]]
+Setting = tuple[str, str]
+# (learner, selector) -> answers per class -> seed -> accuracy.
+Scores = dict[Setting, dict[int, dict[int, float]]]
 
 
 def write(rows: list[Row]) -> None:
-    """Write ``results/tables.md`` and ``docs/images/answers.png``; development seeds stay out."""
+    """Fill the documents' tables, and draw the figure; development seeds stay out."""
     rows = [row for row in rows if row["seed"] < DEVELOPMENT]
-    tasks = [task for task in TASKS if any(row["task"] == task for row in rows)]
-    parts = [section(task, [row for row in rows if row["task"] == task]) for task in tasks]
-    text = "\n\n".join([*parts, calibration(rows)]) + "\n"
-    (RESULTS / "tables.md").write_text(text)
-    draw(rows, tasks)
-    print(text)
+    scores = {task: by_setting(row for row in rows if row["task"] == task) for task in TASKS}
+    scores = {task: found for task, found in scores.items() if found}
+    tables = {
+        "against": against(scores),
+        "mean": mean_table(scores),
+        "parts": parts(scores),
+        "harder": harder(scores),
+        "calibration": calibration(rows),
+    }
+    DOCUMENT.write_text(filled(DOCUMENT.read_text(), tables))
+    whole = "\n\n".join(section(task, found) for task, found in scores.items())
+    GRID.write_text(filled(GRID.read_text(), {"grid": whole}))
+    figure.draw(scores, {task: TASKS[task](0).classes for task in scores})
 
 
-def section(task: str, rows: list[Row]) -> str:
-    """All that was measured on one task, a column for each budget."""
-    scores = by_setting(rows)
-    budgets = [budget for budget in BUDGETS if any(key[2] == budget for key in scores)]
-    head = f"| {task} | " + " | ".join(f"{budget} per class" for budget in budgets) + " |"
-    lines = [head, "|---" * (len(budgets) + 1) + "|"]
-    for learner, selector in settings(scores):
-        cells = (spread(scores.get((learner, selector, budget), {})) for budget in budgets)
-        lines.append(f"| {title(learner, selector)} | " + " | ".join(cells) + " |")
-    against = (difference(scores, budget) for budget in budgets)
-    lines.append("| *against the strongest baseline* | " + " | ".join(against) + " |")
-    return "\n".join(lines)
+def filled(text: str, tables: dict[str, str]) -> str:
+    """``text`` with each table between its marks.
+
+    Raises:
+      ValueError: a table without marks.
+    """
+    for name, table in tables.items():
+        before, after = text.split(f"<!-- {name} -->\n", 1)
+        _, rest = after.split("<!-- end -->", 1)
+        text = f"{before}<!-- {name} -->\n{table}\n<!-- end -->{rest}"
+    return text
 
 
 def by_setting(rows: Iterable[Row]) -> Scores:
     """Accuracy by seed of every setting."""
-    scores: Scores = defaultdict(dict)
+    scores: Scores = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        scores[row["learner"], row["selector"], row["per_class"]][row["seed"]] = row["acc"]
+        scores[row["learner"], row["selector"]][row["per_class"]][row["seed"]] = row["acc"]
     return scores
 
 
-def settings(scores: Scores) -> list[tuple[str, str]]:
-    """Learners and selectors that were run, ours first, ablations last."""
-    there = {key[:2] for key in scores}
-    learners = ("graph_committee", *BASELINES, *ABLATIONS)
-    return [(a, b) for a in learners for b in SELECTORS if (a, b) in there]
+def settings(scores: Scores) -> Iterator[Setting]:
+    """What was run: ours first, then other picks, baselines, published methods, ablations."""
+    for learner in ("graph_committee", *BASELINES):
+        yield from ((learner, selector) for selector in SELECTORS if (learner, selector) in scores)
+    yield from ((name, WHOLE) for name in METHODS if (name, WHOLE) in scores)
+    yield from ((name, "value") for name in ABLATIONS if (name, "value") in scores)
 
 
-def title(learner: str, selector: str) -> str:
+def title(setting: Setting) -> str:
     """A line's name."""
-    if (learner, selector) == OURS:
+    learner, selector = setting
+    if setting == OURS:
         return "**graph_committee**"
     if learner in ABLATIONS:
         return f"graph_committee, {learner}"
-    return f"{learner}, {selector}"
+    return learner if selector == WHOLE else f"{learner}, {selector}"
+
+
+def table(heads: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    """Markdown."""
+    heads = list(heads)
+    rows = [heads, ["---"] * len(heads), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def per_class(name: str) -> list[str]:
+    """The heads of a table by budget."""
+    return [name, *(f"{budget} per class" for budget in BUDGETS)]
 
 
 def spread(found: dict[int, float]) -> str:
@@ -86,89 +108,123 @@ def spread(found: dict[int, float]) -> str:
     values = list(found.values())
     if not values:
         return "–"
-    more = f" ± {np.std(values):.3f}" if len(values) > 1 else ""
+    more = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{more}"
 
 
-def difference(scores: Scores, budget: int) -> str:
-    """Ours minus the baseline of the highest mean, seed by seed, ± its standard error."""
-    ours = scores.get((*OURS, budget), {})
-    rivals = {key: found for key, found in scores.items() if key[2] == budget}
-    rivals = {key: found for key, found in rivals.items() if key[0] in BASELINES}
-    if not ours or not rivals:
+def gap(ours: dict[int, float], other: dict[int, float]) -> str:
+    """``ours − other`` over the seeds of both: mean ± standard error."""
+    gaps = np.array([ours[seed] - other[seed] for seed in sorted(ours.keys() & other.keys())])
+    if not gaps.size:
         return "–"
-    best = max(rivals, key=lambda key: float(np.mean(list(rivals[key].values()))))
-    shared = sorted(ours.keys() & rivals[best].keys())
-    if not shared:
-        return "–"
-    gaps = np.array([ours[seed] - rivals[best][seed] for seed in shared])
-    error = f" ± {np.std(gaps, ddof=1) / np.sqrt(len(gaps)):.3f}" if len(gaps) > 1 else ""
-    return f"{np.mean(gaps):+.3f}{error} ({best[0]}, {best[1]})"
+    error = f" ± {np.std(gaps, ddof=1) / np.sqrt(gaps.size):.3f}" if gaps.size > 1 else ""
+    return f"{gaps.mean():+.3f}{error}"
+
+
+def strongest(scores: Scores, budget: int) -> Setting | None:
+    """The baseline of the highest mean."""
+    rivals = [key for key in scores if key[0] in BASELINES and scores[key][budget]]
+    mean = {key: float(np.mean(list(scores[key][budget].values()))) for key in rivals}
+    return max(rivals, key=mean.__getitem__, default=None)
+
+
+def against(scores: dict[str, Scores]) -> str:
+    """Ours on every data set, and below it the difference from the strongest baseline there."""
+    lines = []
+    for task, found in scores.items():
+        seeds = max((len(by_seed) for by_seed in found[OURS].values()), default=0)
+        lines.append([f"{task} ({seeds})", *(spread(found[OURS][budget]) for budget in BUDGETS)])
+        cells = []
+        for budget in BUDGETS:
+            best = strongest(found, budget)
+            told = f"{gap(found[OURS][budget], found[best][budget])} {title(best)}" if best else "–"
+            cells.append(told)
+        lines.append(["", *cells])
+    return table(per_class("data (seeds)"), lines)
+
+
+def mean_table(scores: dict[str, Scores]) -> str:
+    """Means over the clean, balanced data sets, of every setting that was run on all of them."""
+    chosen = [scores[task] for task in MEAN_OVER if task in scores]
+    lines = []
+    for setting in settings(chosen[0]):
+        cells = []
+        for budget in BUDGETS:
+            there = [list(found[setting][budget].values()) for found in chosen]
+            cells.append(
+                f"{np.mean([np.mean(values) for values in there]):.3f}" if all(there) else "–"
+            )
+        if set(cells) != {"–"}:
+            lines.append([title(setting), *cells])
+    return table(per_class("learner, selector"), lines)
+
+
+def parts(scores: dict[str, Scores]) -> str:
+    """What leaving a part out costs, over all data sets and seeds."""
+    lines = []
+    for name in ABLATIONS:
+        cells = []
+        for budget in BUDGETS:
+            gaps = {
+                (task, seed): value - found[OURS][budget][seed]
+                for task, found in scores.items()
+                for seed, value in found[name, "value"][budget].items()
+                if seed in found[OURS][budget]
+            }
+            cells.append(gap(gaps, dict.fromkeys(gaps, 0.0)))  # type: ignore[arg-type]
+        lines.append([name, *cells])
+    return table(per_class("left out"), lines)
+
+
+def harder(scores: dict[str, Scores]) -> str:
+    """What wrong answers and wrong guesses cost each learner, on the same samples."""
+    lines = []
+    for task, clean in HARDER.items():
+        for setting in (OURS, ("regression", "medoids"), ("spreading", "idc")):
+            if task not in scores or clean not in scores or setting not in scores[task]:
+                continue
+            costs = (
+                gap(scores[task][setting][budget], scores[clean][setting][budget])
+                for budget in BUDGETS
+            )
+            lines.append([f"{task}: {title(setting)}", *costs])
+    return table(per_class("against the same without"), lines)
 
 
 def calibration(rows: list[Row]) -> str:
     """How far the expectations of ours were off, over all rounds of all runs."""
-    ours = [row for row in rows if (row["learner"], row["selector"]) == OURS]
-    lines = ["| expectation | rounds | mean error | mean absolute error |", "|---|---|---|---|"]
+    lines = []
+    whole = [row for row in rows if (row["learner"], row["selector"]) == OURS]
+    whole = [row for row in whole if row["per_class"] == BUDGETS[-1]]
     for task in TASKS:
-        errors, gains = [], []
-        for row in ours:
-            if row["task"] != task:
-                continue
-            rounds = row["rounds"]
-            errors += [r["expected_accuracy"] - r["acc"] for r in rounds]
-            for now, later in itertools.pairwise(rounds):
-                answered = now["answered"]
-                share = np.log(later["answered"] / answered) / np.log1p(50 / answered)
-                gains.append(now["expected_gain_of_50"] * share - (later["acc"] - now["acc"]))
-        for name, found in (("accuracy", errors), ("gain of the next round", gains)):
-            if found:
-                mean, size = np.mean(found), np.mean(np.abs(found))
-                lines.append(f"| {task}: {name} | {len(found)} | {mean:+.3f} | {size:.3f} |")
-    return "\n".join(lines)
+        found = [row["rounds"] for row in whole if row["task"] == task]
+        if not found:
+            continue
+        errors = [[r["expected_accuracy"] - r["acc"] for r in rounds] for rounds in found]
+        gains = [_gain_error(*pair) for rounds in found for pair in itertools.pairwise(rounds)]
+        lines.append(
+            [
+                f"{task} ({len(found)})",
+                *(f"{np.mean(np.array(errors)[:, part]):+.3f}" for part in (0, slice(1, None))),
+                f"{np.abs(errors).mean():.3f}",
+                f"{np.abs(gains).mean():.3f}",
+            ]
+        )
+    heads = ("data (runs)", "first round", "later rounds", "mean absolute error", "gain, absolute")
+    return table(heads, lines)
 
 
-def draw(rows: list[Row], tasks: list[str]) -> None:
-    """The figure: a panel a task, accuracy against answers."""
-    import matplotlib
+def _gain_error(now: Row, later: Row) -> float:
+    """The expected gain of 50 answers, brought to as many as there were, minus the real one."""
+    answered = now["answered"]
+    share = np.log(later["answered"] / answered) / np.log1p(50 / answered)
+    return now["expected_gain_of_50"] * share - (later["acc"] - now["acc"])
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
 
-    columns = min(3, len(tasks))
-    lines = -(-len(tasks) // columns)
-    figure, axes = plt.subplots(
-        lines, columns, figsize=(4.2 * columns, 3.2 * lines), squeeze=False, layout="constrained"
+def section(task: str, scores: Scores) -> str:
+    """All that was measured on one data set."""
+    lines = (
+        [title(setting), *(spread(scores[setting][budget]) for budget in BUDGETS)]
+        for setting in settings(scores)
     )
-    for axis in axes.flat[len(tasks) :]:
-        axis.axis("off")
-    for axis, task in zip(axes.flat, tasks, strict=False):
-        scores = by_setting(row for row in rows if row["task"] == task)
-        classes = TASKS[task]().classes
-        for (learner, selector), (color, style) in DRAWN.items():
-            found = {
-                key[2]: values for key, values in scores.items() if key[:2] == (learner, selector)
-            }
-            if not found:
-                continue
-            budgets = sorted(found)
-            means = [np.mean(list(found[budget].values())) for budget in budgets]
-            axis.plot(
-                [budget * classes for budget in budgets],
-                means,
-                style,
-                color=color,
-                marker="o",
-                markersize=3,
-                linewidth=2 if (learner, selector) == OURS else 1.2,
-                label=title(learner, selector).strip("*"),
-            )
-        axis.set(title=task, xscale="log", xlabel="answers", ylabel="ACC")
-        axis.set_xticks([budget * classes for budget in BUDGETS], minor=False)
-        axis.xaxis.set_major_formatter("{x:.0f}")
-        axis.minorticks_off()
-        axis.grid(alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes.flat[0].legend(fontsize=7, frameon=False)
-    figure.savefig(ROOT / "docs" / "images" / "answers.png", dpi=110)
-    plt.close(figure)
+    return f"## {task}\n\n" + table(per_class("learner, selector"), lines)
