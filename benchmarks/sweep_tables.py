@@ -4,7 +4,8 @@
     python benchmarks/sweep_tables.py features --path FILE.npz
 
 Each is one command of `launch.py`, which is printed first; stopped, it goes on where it was. The
-rows that are no run of a config (k-means, logistic regression) are benchmarks/idc_results.py's.
+rows that are no run of a config (k-means, logistic regression) are benchmarks/idc_results.py's; the
+other tables are benchmarks/answers' (few answers) and benchmarks/methods' (DSAC, PCL).
 """
 
 import argparse
@@ -12,41 +13,77 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+SEEDS_3, SEEDS_5 = "seed=0,1,2", "seed=0,1,2,3,4"
+IDC_ON_FEATURES = "configs/features.py:idc"
 FEATURES = ("--config.num_clusters=20", "--config.budget=500")
+PUBLISHED = (
+    *("--config.rounds=1", "--config.idc.hops=0", "--config.idc.candidates=cosine"),
+    *("--config.finetune.pseudo_labels=threshold", "--config.finetune.min_steps=0"),
+)
+
+
+class Table(NamedTuple):
+    """Rows of one of the README's tables.
+
+    Attributes:
+      config: what to run, with a method behind a colon if it is not the default.
+      options: that all points share.
+      axes: what is swept.
+    """
+
+    config: str
+    options: tuple[str, ...]
+    axes: tuple[str, ...]
+
+
 TABLES = {
-    "digits": ("digits", (), ("selector=idc,random,medoids", "budget=20,50", "seed=0,1,2,3,4")),
-    "digits_annotator": ("digits", (), ("annotator.oracle=aligned,exemplar", "seed=0,1,2,3,4")),
-    "features": ("features", FEATURES, ("selector=idc,random,medoids", "seed=0,1,2")),
-    "features_candidates": ("features", FEATURES, ("idc.num_candidates=3,5,10", "seed=0")),
-    "features_rounds": ("features", FEATURES, ("rounds=1,5,10", "seed=0")),
-    "fashion_mnist": ("fashion_mnist", (), ("budget=100,250,500", "seed=0")),
+    # "Digits", all rows but the annotator's.
+    "digits": Table(
+        "configs/digits.py", (), ("selector=idc,random,medoids", "budget=20,50", SEEDS_5)
+    ),
+    "digits_annotator": Table(
+        "configs/digits.py", (), ("annotator.oracle=aligned,exemplar", SEEDS_5)
+    ),
+    # "IDC on the same features".
+    "features": Table(IDC_ON_FEATURES, FEATURES, ("selector=idc,random,medoids", SEEDS_3)),
+    "features_candidates": Table(IDC_ON_FEATURES, FEATURES, ("idc.num_candidates=5,10", "seed=0")),
+    "features_rounds": Table(IDC_ON_FEATURES, FEATURES, ("rounds=5,10", "seed=0")),
+    "features_published": Table(
+        IDC_ON_FEATURES,
+        (*FEATURES, *PUBLISHED),
+        ("finetune.learning_rate=1e-4,1e-3", "seed=0,1"),
+    ),
+    # The text below the tables.
+    "fashion_mnist": Table("configs/fashion_mnist.py", (), ("budget=100,250,500", "seed=0")),
 }
 
 
-def command(table: str, path: str) -> list[str]:
-    """The arguments of `launch.py` for ``table``."""
-    config, options, swept = TABLES[table]
+def command(name: str, path: str, out: Path) -> list[str]:
+    """The arguments of `launch.py` for the table ``name``."""
+    table = TABLES[name]
     data = [f"--config.data.path={Path(path).resolve()}"] if path else []
     quiet = ["--config.progress=False", "--config.report.map=False"]
     return [
         "launch.py",
-        f"--config=configs/{config}.py",
+        f"--config={table.config}",
         *data,
-        *options,
+        *table.options,
         *quiet,
-        *(f"--sweep={axis}" for axis in swept),
-        f"--workdir=runs/table_{table}",
+        *(f"--sweep={axis}" for axis in table.axes),
+        f"--workdir={out.resolve() / name}",
     ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", choices=TABLES)
     parser.add_argument("--path", default="", help="of the data, where the config needs one")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "tables")
     given = parser.parse_args()
-    arguments = command(given.table, given.path)
+    arguments = command(given.table, given.path, given.out)
     print("python", shlex.join(arguments), flush=True)
     return subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode
 

@@ -12,6 +12,9 @@ its frozen features are clustered and asked about; the run's first line says whi
 
 With neither, a small network is trained from scratch on the images, which needs thousands of them.
 
+The graph committee asks "what is this?", which on features like these learns most from few answers;
+``:idc`` asks "which of these clusters?", ``:dsac`` and ``:pcl`` are there as everywhere.
+
 Subfolders, where there are any, are only used to score the result and to simulate answers
 (``--config.annotator.kind=oracle``).
 """
@@ -25,13 +28,14 @@ from idc_jax.models.importing import available
 NETWORKS = {"dinov2_base": 224, "dinov2_small": 224, "efficientnet_lite0": 128}
 
 
-def get_config(method: str = "idc") -> ConfigDict:
+def get_config(method: str = "graph_committee") -> ConfigDict:
     """Build the configuration."""
     here = available()
     best = next((name for name in NETWORKS if name in here), None)
     config = _from_scratch(method) if best is None else _embedded(method, best)
     config.num_clusters = 10
-    config.budget = 100
+    # Of pairs, ten times as many: each says less.
+    config.budget = 1000 if method == "pcl" else 100
     config.data.source = "folder"
     return config
 
@@ -39,7 +43,6 @@ def get_config(method: str = "idc") -> ConfigDict:
 def _embedded(method: str, network: str) -> ConfigDict:
     """Frozen features of a published network, treated as `configs/features.py` does."""
     config = features.get_config(method)
-    config.rounds = base.get_config(method).rounds
     config.data.embed_with = network
     config.data.image_size = NETWORKS[network]
     return config

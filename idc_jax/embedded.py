@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from idc_jax.data import image_views
 from idc_jax.data.base import Dataset
 from idc_jax.data.cache import Entry, cached, file_stamps
+from idc_jax.data.progress import SHOWN_AFTER_SECONDS
 from idc_jax.data.residency import Samples
-from idc_jax.data.views import Views, view_batch
+from idc_jax.data.views import View, Views, view_batch
+from idc_jax.models.base import Model, Variables
 from idc_jax.models.importing import Imported, open_network
 from idc_jax.train.loop import run_network
 
 # Raised when what is computed changes.
-_VERSION = 1
+_VERSION = 2
+# Images in one pass through the network.
+_BATCH = 64
+# Images whose embeddings are kept as one file: what a stopped run need not do again.
+_PART = 16 * _BATCH
 
 
 def embedded(
-    path: Path, dataset: Dataset, samples: Samples, *, size: int | None, cache_dir: Path
+    path: Path,
+    dataset: Dataset,
+    samples: Samples,
+    *,
+    size: int | None,
+    cache_dir: Path,
+    progress: bool = True,
 ) -> Dataset:
     """Embed all images by the frozen network in ``path``, or find that done earlier.
 
@@ -30,7 +45,8 @@ def embedded(
       dataset: of images.
       samples: its images, on the device or streamed.
       size: side of what the network sees, in pixels; None for the images' own.
-      cache_dir: where embeddings are kept.
+      cache_dir: where embeddings are kept, part by part: stopped, the next call goes on.
+      progress: show a bar.
 
     Returns:
       ``dataset`` with features ``[n, d]``, not normalised.
@@ -43,27 +59,57 @@ def embedded(
     imported = open_network(path, num_clusters=1, input_shape=(size, size, shape[2]))
     print(f"features: frozen {imported.layout.source} ({path.name}) at {size} px", flush=True)
     views = image_views(shape, size)
-    key = {
-        "version": _VERSION,
-        "weights": file_stamps([path]),
-        "images": _digest(dataset.inputs),
-        "size": size,
-    }
+    key = {"version": _VERSION, "weights": file_stamps([path]), "size": size}
+    # Filled in once, and only where something is left to embed.
+    variables = cache(partial(_fill, imported, views, samples))
+    parts = []
+    with _bar(dataset.size, progress) as bar:
+        for start in range(0, dataset.size, _PART):
+            wanted = range(start, min(start + _PART, dataset.size))
+            images = {"images": _digest(dataset.inputs[wanted.start : wanted.stop])}
+            build = partial(_embed, imported.model, variables, views.val, samples, wanted, bar)
+            parts.append(cached(cache_dir, "embedded", key | images, build).arrays["features"])
+            bar.update(wanted.stop - bar.n)
+    return dataset._replace(kind="features", inputs=np.concatenate(parts))
 
-    def build() -> Entry:
-        return Entry({"features": _embed(imported, views, samples)}, {})
 
-    entry = cached(cache_dir, "embedded", key, build)
-    return dataset._replace(kind="features", inputs=np.asarray(entry.arrays["features"]))
-
-
-def _embed(imported: Imported, views: Views, samples: Samples) -> np.ndarray:
+def _fill(imported: Imported, views: Views, samples: Samples) -> Variables:
     seen = view_batch(views.val, jax.random.key(0), samples[:2])
-    fresh = imported.model.init(jax.random.key(0), seen)
-    variables, report = imported.fill(fresh)
+    variables, report = imported.fill(imported.model.init(jax.random.key(0), seen))
     print("\n".join(report.lines()), flush=True)
-    outputs = run_network(imported.model, variables, views.val, samples, block=64)
-    return np.asarray(outputs.embedding)
+    return variables
+
+
+def _embed(
+    model: Model,
+    variables: Callable[[], Variables],
+    view: View,
+    samples: Samples,
+    wanted: range,
+    bar: tqdm,
+) -> Entry:
+    """The embeddings of the samples ``wanted``, ``[len(wanted), d]``."""
+    filled, found = variables(), []
+    count = min(_BATCH, samples.shape[0])
+    for start in wanted[::_BATCH]:
+        stop = min(start + _BATCH, wanted.stop)
+        # Always as many, so that one program does for all: the last batch reaches back.
+        first = max(stop - count, 0)
+        outputs = run_network(model, filled, view, samples[first : first + count])
+        found.append(np.asarray(outputs.embedding)[start - first : stop - first])
+        bar.update(stop - start)
+    return Entry({"features": np.concatenate(found)}, {})
+
+
+def _bar(total: int, progress: bool) -> tqdm:
+    return tqdm(
+        desc="embedding",
+        total=total,
+        unit="image",
+        delay=SHOWN_AFTER_SECONDS,
+        leave=False,
+        disable=not progress,
+    )
 
 
 def _digest(images: np.ndarray) -> str:

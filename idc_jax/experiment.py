@@ -202,7 +202,8 @@ def embed(config: ConfigDict, dataset: Dataset) -> Dataset:
         raise UserError(f"data.embed_with is {config.data.embed_with!r}: no such file")
     cache = Path(config.data.cache).expanduser() if config.data.cache else data.default_cache_dir()
     samples = place_samples(config, dataset)
-    return embedded(path, dataset, samples, size=config.views.size or None, cache_dir=cache)
+    size = config.views.size or None
+    return embedded(path, dataset, samples, size=size, cache_dir=cache, progress=config.progress)
 
 
 def place_samples(config: ConfigDict, dataset: Dataset) -> Samples:

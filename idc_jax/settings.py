@@ -27,6 +27,11 @@ def check_settings(config: Any) -> None:
     check_one_of("views.strong", config.views.strong, ("randaugment", "weak"))
     check_one_of("annotator.fusion", config.annotator.fusion, ("majority", "dawid_skene"))
     check_one_of("selector", config.selector, selectors.names())
+    if config.method != "idc" and config.selector != "idc":
+        raise UserError(
+            f"selector is {config.selector!r}, which only the method idc reads; "
+            f"{config.method}.picks says what it asks"
+        )
     check_one_of("model.dtype", config.model.dtype, ("float32", "bfloat16"))
     if config.data.target_map:
         check_one_of("data.target_map", config.data.target_map, tuple(TARGET_MAPS))

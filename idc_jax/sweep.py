@@ -8,19 +8,17 @@ are read, the one that was interrupted goes on, those that failed are tried agai
 from __future__ import annotations
 
 import copy
-import difflib
 import gc
 import hashlib
 import itertools
 import json
-import math
 import os
 import re
 import shutil
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from ml_collections import ConfigDict
@@ -29,14 +27,11 @@ from idc_jax.errors import UserError
 from idc_jax.experiment import run_experiment
 from idc_jax.report import write_atomically
 from idc_jax.settings import check_settings
-from idc_jax.sweep_summary import Axis, Row, Value, write_summary
+from idc_jax.sweep_axes import Axis, Value, parse_axes
+from idc_jax.sweep_plots import write_plots
+from idc_jax.sweep_summary import Row, write_summary
 from idc_jax.workdir import check_claim, check_writable
 
-# Options that belong to the whole command, not to a point.
-_FIXED = {
-    "method": "--config=FILE:METHOD chooses the method, one sweep each",
-    "workdir": "every point gets a folder of its own in --workdir",
-}
 # Options that pre-training never sees. What is not named here keeps two points from sharing one.
 _AFTER_PRETRAINING = frozenset(
     (
@@ -45,7 +40,6 @@ _AFTER_PRETRAINING = frozenset(
     )
 )
 _PRETRAINED = Path("checkpoints") / "pretrain"
-_TRUTH = {"true": True, "false": False}
 
 
 class Point(NamedTuple):
@@ -80,37 +74,15 @@ def run_sweep(config: ConfigDict, texts: Sequence[str], workdir: Path) -> int:
     axes = parse_axes(texts, config)
     points = make_points(config, axes, workdir)
     check_points(points, workdir)
-    # In the order of the points; those to come are left out.
-    rows = {number: _row(point) for number, point in enumerate(points) if _is_done(point)}
-    shape = ""
-    for number, point in enumerate(points):
-        if number in rows:
-            continue
-        print(f"point {number + 1} of {len(points)}: {point.folder.name}", flush=True)
-        shape = _make_room(shape, point.config)
-        _adopt_network(point, points)
-        rows[number] = _row(point, _run(point))
-        write_summary(workdir, axes, _ordered(rows), draw=False)
-    table = write_summary(workdir, axes, _ordered(rows), draw=True)
-    print(f"\n{table}\nsweep: {(workdir / 'sweep.csv').resolve()}")
-    failed = [row for row in _ordered(rows) if row.reason]
-    for row in failed:
-        print(f"failed: {row.folder}: {row.reason}")
-    return 1 if failed else 0
-
-
-def parse_axes(texts: Sequence[str], config: ConfigDict) -> tuple[Axis, ...]:
-    """Read ``"NAME=A,B,C"``, each value of the type that ``config`` has there.
-
-    Raises:
-      UserError: an unknown or repeated name, no values, a repeated value, one of another type.
-    """
-    known = dict(_flat(config))
-    axes = tuple(_axis(text, known) for text in texts)
-    for axis in axes:
-        if sum(other.name == axis.name for other in axes) > 1:
-            raise UserError(f"--sweep={axis.name}: given twice; one list of values would do")
-    return axes
+    rows = _run_points(axes, points, workdir)
+    table = write_summary(workdir, axes, rows)
+    plots = write_plots(workdir, axes, rows)
+    print(f"\n{table}\n")
+    for row in rows:
+        if row.reason:
+            print(f"failed: {row.folder}: {row.reason}")
+    print(f"sweep: {', '.join(['sweep.md', 'sweep.csv', *plots])} in {workdir.resolve()}")
+    return 1 if any(row.reason for row in rows) else 0
 
 
 def make_points(config: ConfigDict, axes: Sequence[Axis], workdir: Path) -> tuple[Point, ...]:
@@ -139,53 +111,31 @@ def check_points(points: Sequence[Point], workdir: Path) -> None:
         check_claim(point.folder, point.config.to_dict())
 
 
-def _axis(text: str, known: Mapping[str, Any]) -> Axis:
-    name, _, listed = text.partition("=")
-    parts = [part.strip() for part in listed.split(",")]
-    if not all(parts):
-        raise UserError(f"--sweep={text}: a value is missing; --sweep=NAME=A,B,C would do")
-    if name in _FIXED:
-        raise UserError(f"--sweep={name}: cannot be swept; {_FIXED[name]}")
-    if name not in known:
-        alike = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {alike[0]}?" if alike else "--options lists them"
-        raise UserError(f"--sweep={name}: there is no such option; {hint}")
-    values = tuple(_value(name, part, known[name]) for part in parts)
-    for value in values:
-        if values.count(value) > 1:
-            raise UserError(f"--sweep={name}: {value!r} is listed twice")
-    return Axis(name, values)
-
-
-def _value(name: str, text: str, like: Any) -> Value:
-    """``text`` as a value of the type of ``like``."""
-    if isinstance(like, str):
-        return text
-    kinds = {bool: "true or false", int: "a whole number", float: "a number"}
-    if type(like) not in kinds:
-        raise UserError(f"--sweep={name}: the option is a list, and cannot be swept")
-    try:
-        value = _TRUTH[text.lower()] if isinstance(like, bool) else type(like)(text)
-    except (ValueError, KeyError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"--sweep={name}: {text!r} is not {kinds[type(like)]}")
-    return value
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        inner = isinstance(value, ConfigDict)
-        found += _flat(value, f"{prefix}{name}.") if inner else [(prefix + name, value)]
-    return found
-
-
 def _folder(values: Mapping[str, Value]) -> str:
     """A name that tells the values, and no two of them alike."""
     told = ",".join(f"{name}={value}" for name, value in values.items())
     safe = re.sub(r"[^\w.,=+-]", "-", told)[:150]
     return safe if safe == told else f"{safe}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+
+def _run_points(axes: Sequence[Axis], points: Sequence[Point], workdir: Path) -> list[Row]:
+    """Run what is not done yet; a row for each point."""
+    rows = {number: _row(point) for number, point in enumerate(points) if _is_done(point)}
+    if rows:
+        print(f"{len(rows)} of {len(points)} points are done already", flush=True)
+    shape = ""
+    for number, point in enumerate(points):
+        if number in rows:
+            continue
+        print(f"point {number + 1} of {len(points)}: {point.folder.name}", flush=True)
+        shape = _make_room(shape, point.config)
+        _adopt_network(point, points)
+        rows[number] = _row(point, _run(point))
+        if rows[number].reason:
+            print(f"failed: {rows[number].reason}", flush=True)
+        # In the order of the points; those to come are left out.
+        write_summary(workdir, axes, [rows[done] for done in sorted(rows)])
+    return [rows[number] for number in sorted(rows)]
 
 
 def _is_done(point: Point) -> bool:
@@ -209,10 +159,6 @@ def _run(point: Point) -> str:
 def _row(point: Point, reason: str = "") -> Row:
     result = None if reason else json.loads((point.folder / "result.json").read_text())
     return Row(point.values, point.folder.name, reason, result)
-
-
-def _ordered(rows: Mapping[int, Row]) -> list[Row]:
-    return [rows[number] for number in sorted(rows)]
 
 
 def _network_key(config: ConfigDict, *, with_seed: bool) -> str:

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ({"rounds": 0}, "rounds is 0"),
         ({"rounds": 13}, "rounds is 13"),
         ({"selector": "guess"}, "selector is 'guess'"),
+        ({"method": "dsac", "selector": "random"}, "dsac.picks says what it asks"),
         ({"method": "kmeans"}, "method is 'kmeans'"),
         ({"model.name": "vit"}, "model.name is 'vit'"),
         ({"model.name": "resnet_small"}, "the data are features"),

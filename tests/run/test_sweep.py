@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import itertools
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 from PIL import Image
 
-from idc_jax import sweep, sweep_summary
+from benchmarks import sweep_tables
+from configs import features
+from idc_jax import sweep, sweep_plots, sweep_summary
 from idc_jax.errors import UserError
 from idc_jax.experiment import run_experiment
-from idc_jax.sweep_summary import Axis, Row
+from idc_jax.sweep_axes import Axis, parse_axes
+from idc_jax.sweep_summary import Group, Row
 
 
 @pytest.fixture
@@ -133,6 +138,7 @@ def test_a_point_that_asks_too_much_is_told_with_its_reason(
         (["budget=1,2,1"], "1 is listed twice"),
         (["budget=1", "budget=2"], "given twice"),
         (["method=idc,dsac"], "chooses the method"),
+        (["graph_committee.hops=0,3"], "only graph_committee reads it, and this is idc"),
         (["workdir=a,b"], "a folder of its own"),
         (["budget=4,0"], "budget is 0"),
         (["selector=idc,guess"], "selector is 'guess'"),
@@ -164,7 +170,7 @@ def test_folders_of_other_runs_are_refused(tiny: ConfigDict, tmp_path: Path) -> 
 
 def test_values_are_of_the_option_s_type(tiny: ConfigDict) -> None:
     texts = ["idc.use_hardness=True,false", "finetune.learning_rate=1,1e-3", "selector=idc,random"]
-    axes = sweep.parse_axes([*texts, "budget=3"], tiny)
+    axes = parse_axes([*texts, "budget=3"], tiny)
     assert [axis.values for axis in axes] == [(True, False), (1.0, 1e-3), ("idc", "random"), (3,)]
     points = sweep.make_points(tiny, axes, Path("w"))
     assert len(points) == 8
@@ -256,24 +262,60 @@ def test_the_table_is_mean_and_deviation_over_seeds() -> None:
         (("budget", "seed"), ["sweep_budget.png"]),
         (("budget", "idc.num_candidates"), ["sweep_budget.png", "sweep_idc.num_candidates.png"]),
         (("selector", "budget"), ["sweep_budget.png"]),
+        (("selector", "rounds"), ["sweep.png"]),
         (("seed",), []),
+        (("rounds",), []),
     ],
     ids=str,
 )
 def test_plots_by_kind_of_option(tmp_path: Path, names: tuple[str, ...], drawn: list) -> None:
-    known = {"selector": ("idc", "random"), "seed": (0, 1), "budget": (5, 500)}
+    known = {"selector": ("idc", "random"), "seed": (0, 1), "budget": (5, 500), "rounds": (2,)}
     axes = [Axis(name, known.get(name, (3, 5))) for name in names]
-    points = np.stack(np.meshgrid(*([0, 1] for _ in axes)), -1).reshape(-1, len(axes))
-    rows = [
-        row({axis.name: axis.values[i] for axis, i in zip(axes, point, strict=True)}, 0.7)
-        for point in points.tolist()
-    ]
-    sweep_summary.write_summary(tmp_path, axes, rows, draw=True)
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == drawn
+    points = itertools.product(*(axis.values for axis in axes))
+    rows = [row(dict(zip(names, point, strict=True)), 0.7) for point in points]
+    assert sweep_plots.write_plots(tmp_path, axes, rows) == drawn
+    assert sorted(path.name for path in tmp_path.iterdir()) == drawn
+
+
+def test_where_a_run_started_is_drawn_once_or_for_each_line() -> None:
+    def drawn(start: tuple[float, float]) -> list[tuple[str, list]]:
+        scores = [{"acc": acc, "nmi": acc, "ari": acc} for acc in start]
+        results = [{"initial": score, "final": score} for score in scores]
+        found = [sweep_plots.Line("", [1, 2], [Group({}, [r]), Group({}, [r])]) for r in results]
+        plot = Figure().add_subplot()
+        sweep_plots._draw_before(plot, found, "acc")
+        return [(str(line.get_label()), list(line.get_ydata())) for line in plot.get_lines()]
+
+    assert drawn((0.5, 0.5)) == [("before any answer", [0.5, 0.5])]
+    assert [values for _, values in drawn((0.5, 0.6))] == [[0.5, 0.5], [0.6, 0.6], []]
 
 
 def test_without_labels_there_is_a_table_of_runs_and_no_plot(tmp_path: Path) -> None:
-    rows = [row({"budget": budget}, None) for budget in (5, 6)]
-    table = sweep_summary.write_summary(tmp_path, [Axis("budget", (5, 6))], rows, draw=True)
+    axes, rows = [Axis("budget", (5, 6))], [row({"budget": budget}, None) for budget in (5, 6)]
+    table = sweep_summary.write_summary(tmp_path, axes, rows)
     assert "| 5 | 1 | – | – | – | – |" in table
+    assert not sweep_plots.write_plots(tmp_path, axes, rows)
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_an_option_that_the_method_does_not_read_is_refused() -> None:
+    committee = features.get_config("graph_committee")
+    with pytest.raises(UserError, match=r"graph_committee\.picks says what it asks"):
+        parse_axes(["selector=idc,random"], committee)
+    assert parse_axes(["graph_committee.picks=value,random"], committee)
+
+
+@pytest.mark.parametrize("name", sweep_tables.TABLES)
+def test_the_tables_of_the_readme_are_sweeps_that_can_be_run(name: str, tmp_path: Path) -> None:
+    arguments = sweep_tables.command(name, str(tmp_path / "x.npz"), tmp_path)
+    given = [argument.partition("=")[::2] for argument in arguments[1:]]
+    file, _, method = dict(given)["--config"].partition(":")
+    module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
+    config = module.get_config(method) if method else module.get_config()
+    for key, value in given:
+        if key.startswith("--config."):
+            option = key.removeprefix("--config.")
+            (axis,) = [*parse_axes([f"{option}={value}"], config)]
+            config.update_from_flattened_dict({option: axis.values[0]})
+    axes = parse_axes([value for key, value in given if key == "--sweep"], config)
+    sweep.check_points(sweep.make_points(config, axes, tmp_path), tmp_path)

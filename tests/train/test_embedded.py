@@ -76,7 +76,8 @@ def test_frozen_features_tell_two_classes_apart(folder, tmp_path, monkeypatch, c
 )
 def test_the_config_takes_the_best_weights_there_are(monkeypatch, here, network, size):
     monkeypatch.setattr(image_folder, "available", lambda: here)
-    for method in ("idc", "dsac", "pcl"):
+    assert image_folder.get_config().method == "graph_committee"
+    for method in ("graph_committee", "idc", "dsac", "pcl"):
         config = image_folder.get_config(method)
         assert (config.data.embed_with, config.data.image_size) == (network, size)
         assert config.model.name == ("mlp" if network else "resnet_small")
