@@ -8,12 +8,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from idc_jax import losses, ops
 from idc_jax.data.views import Views, view_batch
 from idc_jax.methods.base import Log
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.loop import epoch_indices
+from idc_jax.train.parallel import mesh_of, replicate, split
 from idc_jax.train.steps import descend, run_epochs
 
 
@@ -102,10 +104,14 @@ def train_round(
     def epoch(epoch_key, carry):  # type: ignore[no-untyped-def]
         order_key, step_key = jax.random.split(epoch_key)
         batches = epoch_indices(order_key, data.shape[0], options.batch_size)
-        *carry, means = _epoch(model, views, once, step_key, *carry, data, targets, batches)
+        *carry, means = _epoch(
+            model, views, once, step_key, *carry, data, spread, batches, mesh=mesh
+        )
         return carry, means
 
-    carry = [variables, make_optimizer(options).init(variables["params"])]
+    mesh = mesh_of(data)
+    spread = replicate(targets, mesh)
+    carry = replicate([variables, make_optimizer(options).init(variables["params"])], mesh)
     carry, info = run_epochs(key, options.epochs, carry, epoch, log=log, progress=progress)
     return carry[0], info
 
@@ -115,7 +121,7 @@ def make_optimizer(options: DsacTraining) -> optax.GradientTransformation:
     return optax.adamw(options.learning_rate, weight_decay=options.weight_decay)
 
 
-@partial(jax.jit, static_argnames=("model", "views", "options"))
+@partial(jax.jit, static_argnames=("model", "views", "options", "mesh"))
 def _epoch(
     model: Model,
     views: Views,
@@ -126,6 +132,8 @@ def _epoch(
     data: jax.Array,
     targets: Targets,
     batches: jax.Array,
+    *,
+    mesh: Mesh | None,
 ) -> tuple[Variables, optax.OptState, dict[str, jax.Array]]:
     optimizer = make_optimizer(options)
     labelled_first = jnp.argsort(targets.classes < 0, stable=True)
@@ -138,7 +146,7 @@ def _epoch(
             draw_key, (options.labelled_batch,), 0, jnp.maximum(num_labelled, 1)
         )
         chosen = jnp.concatenate([batch, labelled_first[places]])
-        inputs = view_batch(views.weak, view_key, data[chosen])
+        inputs = split(view_batch(views.weak, view_key, data[chosen]), mesh)
 
         def loss(variables: Variables) -> tuple[dict[str, jax.Array], Variables]:
             outputs, moved = model.apply(variables, inputs, True)
@@ -153,19 +161,19 @@ def _epoch(
 
 
 def _terms(
-    outputs: Outputs, chosen: jax.Array, split: int, targets: Targets, options: DsacTraining
+    outputs: Outputs, chosen: jax.Array, some: int, targets: Targets, options: DsacTraining
 ) -> dict[str, jax.Array]:
-    """The weighted losses: rows before ``split`` are any samples, those after are labelled."""
+    """The weighted losses: the first ``some`` rows are any samples, those after are labelled."""
     z = embedding(outputs, options)
     classes = targets.classes[chosen]
-    free, named = chosen[:split], chosen[split:]
-    mask = classes[split:] >= 0
+    free, named = chosen[:some], chosen[some:]
+    mask = classes[some:] >= 0
     weights = targets.weights[named]
     own = targets.centers[targets.assignments[free]]
-    unsupervised = losses.self_paced(z[:split], own, targets.age, classes[:split] < 0)
-    supervised = losses.weighted_class(outputs.logits[split:], classes[split:], weights, mask)
-    towards = targets.class_centers[jnp.maximum(classes[split:], 0)]
-    centered = losses.weighted_center(z[split:], towards, weights, mask)
+    unsupervised = losses.self_paced(z[:some], own, targets.age, classes[:some] < 0)
+    supervised = losses.weighted_class(outputs.logits[some:], classes[some:], weights, mask)
+    towards = targets.class_centers[jnp.maximum(classes[some:], 0)]
+    centered = losses.weighted_center(z[some:], towards, weights, mask)
     return {
         "self_paced": options.unsupervised_weight * unsupervised,
         "class": supervised,

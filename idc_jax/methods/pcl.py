@@ -147,7 +147,7 @@ def _ask(
     first_key, second_key, pick_key = jax.random.split(key, 3)
     first, second = (
         run_blocks(
-            k, setting.model, state.variables, setting.views.weak, setting.data, blocks
+            k, setting.model, state.variables, setting.views.weak, setting.data, jnp.asarray(blocks)
         ).instance
         for k in (first_key, second_key)
     )

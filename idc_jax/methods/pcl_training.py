@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from idc_jax import losses, ops
 from idc_jax.data.views import View, Views, view_batch
 from idc_jax.methods.base import Log
 from idc_jax.models.attention import BlockModel
 from idc_jax.models.base import Outputs, Variables
+from idc_jax.train.parallel import gather, mesh_of, replicate, split
 from idc_jax.train.steps import descend, run_epochs
 
 
@@ -94,12 +96,16 @@ def train_epochs(
     training = training._replace(warmup_epochs=0, epochs=0, final_epochs=0)
 
     def epoch(epoch_key: jax.Array, learner: Learner) -> tuple[Learner, dict[str, jax.Array]]:
-        return _epoch(model, views, training, epoch_key, learner, data, blocks, links)
+        return _epoch(
+            model, views, training, epoch_key, learner, data, spread[0], spread[1], mesh=mesh
+        )
 
+    mesh = mesh_of(data)
+    spread = replicate((blocks, links), mesh)
+    learner = replicate(learner, mesh)
     return run_epochs(key, epochs, learner, epoch, log=log, progress=progress)
 
 
-@partial(jax.jit, static_argnames=("model", "view"))
 def run_blocks(
     key: jax.Array,
     model: BlockModel,
@@ -109,11 +115,26 @@ def run_blocks(
     blocks: jax.Array,
 ) -> Outputs:
     """The evaluated network over every block, ``[g, b, ...]`` each; padding means nothing."""
+    mesh = mesh_of(data)
+    variables, blocks = replicate((variables, blocks), mesh)
+    return _run_blocks(key, model, variables, view, data, blocks, mesh=mesh)
 
+
+@partial(jax.jit, static_argnames=("model", "view", "mesh"))
+def _run_blocks(
+    key: jax.Array,
+    model: BlockModel,
+    variables: Variables,
+    view: View,
+    data: jax.Array,
+    blocks: jax.Array,
+    *,
+    mesh: Mesh | None,
+) -> Outputs:
     def one(xs: tuple[jax.Array, jax.Array]) -> Outputs:
         block, block_key = xs
-        raw = data[_filled(block)]
-        return model.apply(variables, view_batch(view, block_key, raw), block >= 0, False)[0]
+        shown = split(view_batch(view, block_key, data[_filled(block)]), mesh)
+        return gather(model.apply(variables, shown, block >= 0, False)[0], mesh)
 
     return jax.lax.map(one, (blocks, jax.random.split(key, blocks.shape[0])))
 
@@ -125,7 +146,7 @@ def scatter_blocks(values: jax.Array, blocks: jax.Array, num_samples: int) -> ja
     return jnp.zeros((num_samples, rows.shape[-1])).at[places].set(rows, mode="drop")
 
 
-@partial(jax.jit, static_argnames=("model", "views", "training"))
+@partial(jax.jit, static_argnames=("model", "views", "training", "mesh"))
 def _epoch(
     model: BlockModel,
     views: Views,
@@ -135,6 +156,8 @@ def _epoch(
     data: jax.Array,
     blocks: jax.Array,
     links: jax.Array,
+    *,
+    mesh: Mesh | None,
 ) -> tuple[Learner, dict[str, jax.Array]]:
     optimizer = make_optimizer(training)
     order_key, step_key = jax.random.split(key)
@@ -144,7 +167,7 @@ def _epoch(
         block = blocks[which]
         first_key, second_key = jax.random.split(step_key)
         raw = data[_filled(block)]
-        inputs = [view_batch(views.weak, k, raw) for k in (first_key, second_key)]
+        inputs = [split(view_batch(views.weak, k, raw), mesh) for k in (first_key, second_key)]
 
         def loss(variables: Variables) -> tuple[dict[str, jax.Array], Variables]:
             return _terms(model, variables, inputs, links[which], block >= 0, training)

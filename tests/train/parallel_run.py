@@ -1,4 +1,4 @@
-"""Pre-train and fine-tune a little network, and print the losses.
+"""Train a little network in every way there is, and print the losses.
 
     python parallel_run.py                          # on all local devices
     python parallel_run.py ADDRESS PROCESS COUNT    # as one of COUNT processes
@@ -17,6 +17,10 @@ import numpy as np
 from idc_jax import models
 from idc_jax.data.residency import place
 from idc_jax.data.views import Views
+from idc_jax.methods import pcl_training
+from idc_jax.methods.dsac_training import DsacTraining, Targets, train_round
+from idc_jax.methods.pcl_training import Learner, PclTraining
+from idc_jax.models.attention import BlockModel
 from idc_jax.models.heads import ClusterNet
 from idc_jax.models.layers import Conv, batch_norm
 from idc_jax.train.finetune import UNASKED, Evidence, FinetuneOptions, finetune
@@ -81,6 +85,38 @@ def train(samples):
     return figures, seen
 
 
+def train_others(samples):
+    """Losses of DSAC's and PCL's training, and how batches lay on the devices."""
+    seen, logs = [], []
+    model = network(seen)
+    arguments = {"log": logs.append, "progress": False}
+    variables = model.init(jax.random.key(0), samples[:2] / 255)
+    targets = Targets(
+        classes=jnp.arange(COUNT) % CLUSTERS,
+        weights=jnp.ones(COUNT),
+        class_centers=jnp.eye(CLUSTERS, 6),
+        centers=jnp.eye(CLUSTERS, 6),
+        assignments=jnp.arange(COUNT) % CLUSTERS,
+        age=jnp.float32(1.0),
+    )
+    options = DsacTraining(epochs=1, batch_size=10, labelled_batch=4)
+    key = jax.random.key(1)
+    trained, dsac = train_round(
+        key, model, VIEWS, variables, samples, targets, options, **arguments
+    )
+    blocks = jnp.arange(COUNT, dtype=jnp.int32).reshape(2, 10)
+    links = jnp.zeros((2, 10, 10), jnp.int8).at[:, 0, 1].set(1).at[:, 1, 0].set(1)
+    in_blocks = BlockModel(model.init, lambda v, x, mask, train: model.apply(v, x, train))
+    training = PclTraining(block_size=10, learning_rate=1e-3)
+    learner = Learner(variables, pcl_training.make_optimizer(training).init(variables["params"]))
+    learner, pcl = pcl_training.train_epochs(
+        key, in_blocks, VIEWS, learner, samples, blocks, links, training, 1, **arguments
+    )
+    outputs = pcl_training.run_blocks(key, in_blocks, learner.variables, VIEWS.val, samples, blocks)
+    assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves((trained, learner, outputs)))
+    return {"dsac": dsac, "pcl": pcl, "logits": np.asarray(outputs.logits).ravel().tolist()}, seen
+
+
 def images():
     return np.random.default_rng(0).integers(0, 256, (COUNT, 4, 4, 3), dtype=np.uint8)
 
@@ -90,11 +126,20 @@ def main(arguments):
         address, process, count = arguments
         jax.distributed.initialize(address, int(count), int(process))
     mesh = make_mesh()
-    figures, seen = train(place(images(), 10**6, everywhere(mesh)))
+    samples = place(images(), 10**6, everywhere(mesh))
+    figures, seen = train(samples)
+    others, seen_too = train_others(samples)
+    seen += seen_too
     split = [s for s, shape, train in seen if shape[0] >= 4 and not s.is_fully_replicated]
     print(
         json.dumps(
-            {"devices": jax.device_count(), "split": len(split), "all": len(seen), **figures}
+            {
+                "devices": jax.device_count(),
+                "split": len(split),
+                "all": len(seen),
+                **figures,
+                "others": others,
+            }
         )
     )
 
