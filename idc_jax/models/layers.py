@@ -85,8 +85,11 @@ class Conv(nn.Module):
             if method == "matmul":
                 return shifted_depthwise(x, kernel, self.stride, self.padding)
             return xla_conv(x, kernel, self.stride, self.padding, groups=x.shape[-1])
-        compute = {"xla": xla_conv, "matmul": matmul_conv, "canonical": canonical_conv}[method]
-        return compute(x, kernel, self.stride, self.padding)
+        if method == "matmul":
+            return matmul_conv(x, kernel, self.stride, self.padding)
+        if method == "canonical":
+            return canonical_conv(x, kernel, self.stride, self.padding)
+        return xla_conv(x, kernel, self.stride, self.padding)
 
     def _method(self, side: int) -> ConvMethod:
         if self.method != "auto":
