@@ -92,6 +92,18 @@ def answering(
         yield Answering(lambda probs: _oracle(options, dataset, probs, seed), announce, _ignore)
 
 
+def announce_data(dataset: Dataset) -> None:
+    """Print what was read, and name what could not be."""
+    labels = "no labels"
+    if dataset.labels is not None:
+        labels = f"{np.unique(dataset.labels[dataset.labels >= 0]).size} classes"
+    print(f"data: {dataset.name}, {dataset.size} {dataset.kind}, {labels}", flush=True)
+    if dataset.skipped:
+        first, more = dataset.skipped[0], len(dataset.skipped) - 1
+        others = f", and {more} more (the report lists them)" if more else ""
+        print(f"left out: {first.path} ({first.reason}){others}", flush=True)
+
+
 def announce(event: str, values: Mapping[str, Any]) -> None:
     """Print a line for every round that has been evaluated."""
     if event != "evaluated":

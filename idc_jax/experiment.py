@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from idc_jax import annotate, data, models
 from idc_jax.annotate.store import Store
-from idc_jax.answering import AnnotatorOptions, answering
+from idc_jax.answering import AnnotatorOptions, announce_data, answering
 from idc_jax.begin import Start, make_begin, published_weights
 from idc_jax.data.augment.strong import StrongOptions
 from idc_jax.data.augment.warped import WarpOptions
@@ -89,11 +89,11 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     workdir = Path(workdir)
     check_settings(config)
     check_writable(workdir)
-    seconds: dict[str, float] = {}
     started = time.perf_counter()
     dataset = load_dataset(config)
+    announce_data(dataset)
     check_against_data(config, dataset)
-    seconds["load"] = time.perf_counter() - started
+    seconds = {"load": time.perf_counter() - started}
     listeners: list[Log] = []
 
     def tell(values: Mapping[str, Any]) -> None:

@@ -123,12 +123,24 @@ class MetricsLog:
     def __call__(self, values: Mapping[str, Any]) -> None:
         """Append one line."""
         line = {name: plain(value) for name, value in values.items()}
+        self._forget_repeated(line)
         self.lines.append(line)
         try:
             with self._path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror or error}") from error
+
+    def _forget_repeated(self, line: Mapping[str, Any]) -> None:
+        """Drop the epochs that a pre-training which was killed logged after its checkpoint."""
+        last = self.lines[-1] if self.lines else {}
+        if not line.get("phase") == last.get("phase") == "pretrain":
+            return
+        kept = len(self.lines)
+        while kept and self.lines[kept - 1].get("epoch", 0) >= line["epoch"]:
+            kept -= 1
+        if kept < len(self.lines):
+            self.rewind(kept)
 
     def rewind(self, count: int) -> None:
         """Forget what was logged after the first ``count`` lines: a resumed run logs it again."""

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -132,8 +131,8 @@ def keep(variables: Variables, path: Path, notes: dict[str, str]) -> None:
     assert size <= LIMIT_BYTES, f"{path} has {size} bytes; a smaller --width would do"
 
 
-def ask(args: argparse.Namespace, method: str, init: Path, out: Path) -> dict:
-    """A whole run of ``method`` from the compact checkpoint."""
+def asking(args: argparse.Namespace, method: str, init: Path) -> ConfigDict:
+    """The configuration of a run of ``method`` from the compact checkpoint."""
     config = configure(args, method)
     config.init = str(init)
     config.budget = args.questions if method == "idc" else args.labels
@@ -146,12 +145,24 @@ def ask(args: argparse.Namespace, method: str, init: Path, out: Path) -> dict:
         config.rounds = min(5, config.budget)
         config.idc.candidates = "probability"
         config.finetune.pseudo_labels = "graph"
-    run_experiment(config, out / method)
+    return config
+
+
+def ask(args: argparse.Namespace, method: str, init: Path, out: Path) -> dict:
+    """A whole run of ``method`` from the compact checkpoint."""
+    run_experiment(asking(args, method, init), out / method)
     result = json.loads((out / method / "result.json").read_text())
     return {name: result[name] for name in ("initial", "final", "questions", "seconds", "device")}
 
 
-def main(arguments: list[str] | None = None) -> None:
+def told(args: argparse.Namespace) -> str:
+    """The command that makes the same network, on whichever machine."""
+    options = vars(args) | {"data": "TFDS_DIRECTORY", "out": "FOLDER"}
+    listed = " ".join(f"--{name}={value}" for name, value in options.items())
+    return f"python -m benchmarks.training.cifar20_recipe {listed}"
+
+
+def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="TFDS's data directory with cifar100")
     parser.add_argument("--out", type=Path, required=True)
@@ -164,12 +175,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--labels", type=int, default=100)
     parser.add_argument("--every", type=int, default=10, help="epochs between two measurements")
-    args = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    args = read_arguments(arguments)
     args.out.mkdir(parents=True, exist_ok=True)
     config = configure(args)
     _, variables = train(config, load_dataset(config), args.out, args.every)
     versions = {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")}
-    notes = {"command": " ".join(sys.argv), "seed": str(args.seed), **versions}
+    notes = {"command": told(args), "seed": str(args.seed), **versions}
     compact = args.out / "cifar20_resnet18.safetensors"
     keep(variables, compact, notes)
     summary = {

@@ -132,7 +132,15 @@ def _curves(axes: Axes, series: Series, theme: Theme) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     if len(series) > 1:
-        axes.legend(fontsize=9, frameon=False, labelcolor=theme.ink)
+        # Beside the lines: within, there is always one that it hides.
+        axes.legend(
+            fontsize=9,
+            frameon=False,
+            labelcolor=theme.ink,
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+            borderaxespad=0.0,
+        )
 
 
 def _ring(axes: Axes, points: np.ndarray, theme: Theme) -> None:

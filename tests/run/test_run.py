@@ -14,8 +14,11 @@ from ml_collections import ConfigDict
 
 from idc_jax import experiment
 from idc_jax.annotate.store import Store
+from idc_jax.answering import announce_data
+from idc_jax.data.base import Dataset, Skipped
 from idc_jax.errors import UserError
 from idc_jax.report import RESULT_KEYS
+from idc_jax.workdir import MetricsLog
 
 
 def picks(workdir: Path) -> list[list[int]]:
@@ -196,3 +199,31 @@ def test_a_file_that_is_no_checkpoint_is_refused(tiny: ConfigDict, tmp_path: Pat
     with pytest.raises(UserError, match=r"weights\.pth"):
         experiment.run_experiment(tiny, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_epochs_trained_again_after_a_kill_are_logged_once(tmp_path: Path) -> None:
+    def epochs(count: int) -> list[dict]:
+        return [{"phase": "pretrain", "epoch": epoch} for epoch in range(1, count + 1)]
+
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    for line in [{"phase": "evaluate"}, *epochs(7)]:
+        log(line)
+    # The last checkpoint was epoch 5's.
+    again = MetricsLog(tmp_path / "metrics.jsonl")
+    for line in epochs(8)[5:]:
+        again(line)
+    written = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
+    assert written == again.lines == [{"phase": "evaluate"}, *epochs(8)]
+
+
+def test_what_was_read_is_said_and_what_was_not(capsys: pytest.CaptureFixture[str]) -> None:
+    images = Dataset(
+        "mine", "images", np.zeros((3, 8, 8, 3), np.uint8), None, (), (), np.ones(3, bool), ()
+    )
+    announce_data(images)
+    assert capsys.readouterr().out == "data: mine, 3 images, no labels\n"
+    skipped = tuple(Skipped(f"{name}.png", "cut off") for name in "ab")
+    announce_data(images._replace(skipped=skipped, labels=np.arange(3), class_names=tuple("xyz")))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "data: mine, 3 images, 3 classes"
+    assert second == "left out: a.png (cut off), and 1 more (the report lists them)"
