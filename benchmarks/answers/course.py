@@ -31,6 +31,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "without decorrelation": {**PLAIN},
     "without regression": {"regression": 0.0},
     "without spreading": {"reaches": ()},
+    "regression in full from the start": {"regression_from": 1e-3},
     "one reach": {"reaches": ((15, 0.95),)},
     "answers taken as law": {"trust": 0.9999},
 }

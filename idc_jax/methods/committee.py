@@ -1,7 +1,8 @@
 """Learning a few answers on fixed features: a committee of label spreading and regression.
 
 The members err differently: spreading follows the neighbour graph and knows nothing of
-directions, regression draws planes and knows nothing of gaps. Their mean beats either.
+directions, regression draws planes and knows nothing of gaps. Their mean beats either, once there
+are answers enough to draw planes by.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class CommitteeOptions(NamedTuple):
       regression: inverse strength C of the regression's penalty ``|W|² / 2C`` beside the sum of
         the answers' losses; 0 leaves the regression out.
       steps: gradient steps of the regression.
+      regression_from: answers per class named from which the regression counts as much as the
+        spreading; with fewer it counts in proportion, since planes need more answers.
       trust: the share of answers that are taken to be right.
     """
 
@@ -38,6 +41,7 @@ class CommitteeOptions(NamedTuple):
     iterations: int = 30
     regression: float = 10.0
     steps: int = 400
+    regression_from: float = 10.0
     trust: float = 0.9
 
 
@@ -69,33 +73,33 @@ def decide(
       to nothing.
     """
     named = jnp.zeros(probabilities.shape[1], bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
-    opinions = []
+    total, heard = jnp.zeros_like(probabilities), 0.0
     if options.reaches:
-        opinions.append(
-            _spread(
-                neighbors,
-                probabilities,
-                choice,
-                rejected,
-                named,
-                options.reaches,
-                options.iterations,
-            )
+        total += _spread(
+            neighbors,
+            probabilities,
+            choice,
+            rejected,
+            named,
+            options.reaches,
+            options.iterations,
         )
+        heard += 1.0
     if options.regression:
         rows, weights = _answered(choice)
-        opinions.append(
-            regression(
-                features,
-                features[rows],
-                choice[rows],
-                weights,
-                named,
-                options.regression,
-                options.steps,
-            )
+        plane = regression(
+            features,
+            features[rows],
+            choice[rows],
+            weights,
+            named,
+            options.regression,
+            options.steps,
         )
-    return _weigh(sum(opinions) / len(opinions), choice, rejected, options.trust)
+        weight = jnp.minimum(weights.sum() / named.sum() / options.regression_from, 1.0)
+        total += weight * plane
+        heard += weight
+    return _weigh(total / heard, choice, rejected, options.trust)
 
 
 @partial(jax.jit, static_argnames=("reaches", "iterations"))

@@ -57,7 +57,7 @@ class GraphCommitteeOptions(NamedTuple):
       picks: ``"value"``, or any name of :func:`idc_jax.selectors.names`.
       density_neighbors: K, neighbours in whose midst a sample is worth asking about.
       restarts: of the k-means before any answer, and of that for the first picks.
-      reaches, iterations, regression, steps, trust: see
+      reaches, iterations, regression, steps, regression_from, trust: see
         :class:`~idc_jax.methods.committee.CommitteeOptions`.
     """
 
@@ -72,6 +72,7 @@ class GraphCommitteeOptions(NamedTuple):
     iterations: int = CommitteeOptions().iterations
     regression: float = CommitteeOptions().regression
     steps: int = CommitteeOptions().steps
+    regression_from: float = CommitteeOptions().regression_from
     trust: float = CommitteeOptions().trust
 
 
@@ -304,5 +305,9 @@ def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) 
                 f"graph_committee.reaches has ({k}, {alpha}); a pair of neighbours, 1 or more, "
                 "and a reach from 0 to below 1 would do"
             )
+    if not options.regression_from > 0:
+        raise UserError(
+            f"graph_committee.regression_from is {options.regression_from}; more than 0 would do"
+        )
     if not 0 < options.trust < 1:
         raise UserError(f"graph_committee.trust is {options.trust}; between 0 and 1 would do")

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from idc_jax.annotate.questions import DIFFERENT, NONE_OF_THESE, SAME, SKIP, Answers
 from idc_jax.errors import UserError
 from idc_jax.methods import graph_committee
-from idc_jax.methods.committee import regression
+from idc_jax.methods.committee import CommitteeOptions, decide, regression
 from idc_jax.methods.forecast import Trials, expected_accuracy, expected_gain, no_trials, tried
 from idc_jax.methods.graph_committee import GraphCommitteeOptions
 from idc_jax.methods.opening import first_picks
@@ -176,6 +176,23 @@ def test_regression_is_that_of_scikit_learn():
     assert (found[:, 3] == 0).all()
 
 
+def test_regression_counts_in_proportion_to_the_answers(begun):
+    _, state = begun
+    choice = state.choice.at[jnp.array([0, 40, 80, 81])].set(jnp.array([0, 1, 2, 2]))
+    given = (state.features, state.neighbors, state.probabilities, choice, state.rejected)
+    options = CommitteeOptions(reaches=((5, 0.9),), steps=50)
+    spreading = decide(*given, options._replace(regression=0.0))
+    alone = decide(*given, options._replace(reaches=()))
+    both = decide(*given, options._replace(regression_from=4.0))
+    # Four answers in three classes, where four per class would count in full.
+    weight = 4 / 3 / 4
+    wanted = (spreading + weight * alone) / (1 + weight)
+    free = np.asarray(choice) < 0
+    np.testing.assert_allclose(both[free], wanted[free], atol=2e-6)
+    full = decide(*given, options._replace(regression_from=1.0))
+    np.testing.assert_allclose(full[free], (spreading + alone)[free] / 2, atol=2e-6)
+
+
 def test_neighbours_differ_equally_in_all_directions():
     x = np.random.default_rng(0).normal(size=(60, 4)) * [0.5, 1, 2, 4]
     z = x - x.mean(0)
@@ -227,6 +244,7 @@ def test_the_expected_gain_follows_the_rounds():
         ({"space": "pixels"}, "space is 'pixels'"),
         ({"reaches": (), "regression": 0.0}, "neither reaches nor regression"),
         ({"reaches": ((0, 0.5),)}, r"has \(0, 0.5\)"),
+        ({"regression_from": 0.0}, "regression_from is 0.0"),
         ({"trust": 1.0}, "trust is 1.0"),
     ],
 )
