@@ -154,11 +154,11 @@ def _draw_line(plot: Plot, line: Line, metric: str, number: int) -> None:
     found = [values_of(group, "final", metric) for group in line.groups]
     means = np.asarray([values.mean() for values in found])
     stds = np.asarray([values.std() for values in found])
-    style = {"color": colour(number), "label": line.told}
     plot.fill_between(line.x, means - stds, means + stds, color=colour(number), alpha=0.15, lw=0)
     # Colours repeat after the last one; then the dashes tell.
     dashes = "-" if number < len(COLOURS) else "--"
-    plot.plot(line.x, means, marker=_SHAPES[number % len(_SHAPES)], ms=4.5, ls=dashes, **style)
+    shape = _SHAPES[number % len(_SHAPES)]
+    plot.plot(line.x, means, marker=shape, ms=4.5, ls=dashes, color=colour(number), label=line.told)
 
 
 def _draw_before(plot: Plot, lines: Sequence[Line], metric: str) -> None:

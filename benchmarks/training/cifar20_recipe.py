@@ -145,6 +145,8 @@ def asking(args: argparse.Namespace, method: str, init: Path) -> ConfigDict:
         config.rounds = min(5, config.budget)
         config.idc.candidates = "probability"
         config.finetune.pseudo_labels = "graph"
+        # Changes nothing in the whole run; a trial of one epoch has no time for a hundred.
+        config.finetune.epochs = min(config.finetune.epochs, args.epochs)
     return config
 
 

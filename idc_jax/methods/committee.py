@@ -73,7 +73,7 @@ def decide(
       to nothing.
     """
     named = jnp.zeros(probabilities.shape[1], bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
-    total, heard = jnp.zeros_like(probabilities), 0.0
+    total, heard = jnp.zeros_like(probabilities), jnp.zeros(())
     if options.reaches:
         total += _spread(
             neighbors,
