@@ -104,6 +104,16 @@ def announce_data(dataset: Dataset) -> None:
         print(f"left out: {first.path} ({first.reason}){others}", flush=True)
 
 
+def with_group_names(dataset: Dataset, store: Store) -> Dataset:
+    """Where nothing is labelled, the groups that people named are the classes' names."""
+    found = {group.id: group.name for group in store.groups()}
+    if dataset.labels is not None or not found:
+        return dataset
+    return dataset._replace(
+        class_names=tuple(found.get(group, str(group)) for group in range(max(found) + 1))
+    )
+
+
 def announce(event: str, values: Mapping[str, Any]) -> None:
     """Print a line for every round that has been evaluated."""
     if event != "evaluated":

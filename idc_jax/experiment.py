@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from idc_jax import annotate, data, models
 from idc_jax.annotate.store import Store
-from idc_jax.answering import AnnotatorOptions, announce_data, answering
+from idc_jax.answering import AnnotatorOptions, announce_data, answering, with_group_names
 from idc_jax.begin import Start, make_begin, published_weights
 from idc_jax.data.augment.strong import StrongOptions
 from idc_jax.data.augment.warped import WarpOptions
@@ -347,9 +347,9 @@ def write_outcome(
 ) -> Path:
     """Write ``result.json``, ``assignments.csv`` and ``report.html``."""
     result = make_result(config, dataset, outcome)
-    answers = [answered for _, answered in outcome.rounds]
     with Store(workdir / "answers.db") as store:
-        result["disagreement"] = annotate.disagreement(store, answers)
+        result["disagreement"] = annotate.disagreement(store, [a for _, a in outcome.rounds])
+        dataset = with_group_names(dataset, store)
     write_assignments(
         workdir / "assignments.csv",
         probabilities=outcome.final,
