@@ -104,14 +104,12 @@ def announce_data(dataset: Dataset) -> None:
         print(f"left out: {first.path} ({first.reason}){others}", flush=True)
 
 
-def with_group_names(dataset: Dataset, store: Store) -> Dataset:
-    """Where nothing is labelled, the groups that people named are the classes' names."""
+def answer_names(dataset: Dataset, store: Store) -> tuple[str, ...]:
+    """What the ids of label answers are called: the groups that people named, else the classes."""
     found = {group.id: group.name for group in store.groups()}
-    if dataset.labels is not None or not found:
-        return dataset
-    return dataset._replace(
-        class_names=tuple(found.get(group, str(group)) for group in range(max(found) + 1))
-    )
+    if not found:
+        return tuple(dataset.class_names)
+    return tuple(found.get(group, str(group)) for group in range(max(found) + 1))
 
 
 def announce(event: str, values: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from idc_jax import annotate, data, models
 from idc_jax.annotate.store import Store
-from idc_jax.answering import AnnotatorOptions, announce_data, answering, with_group_names
+from idc_jax.answering import AnnotatorOptions, announce_data, answer_names, answering
 from idc_jax.begin import Start, make_begin, published_weights
 from idc_jax.data.augment.strong import StrongOptions
 from idc_jax.data.augment.warped import WarpOptions
@@ -349,13 +349,13 @@ def write_outcome(
     result = make_result(config, dataset, outcome)
     with Store(workdir / "answers.db") as store:
         result["disagreement"] = annotate.disagreement(store, [a for _, a in outcome.rounds])
-        dataset = with_group_names(dataset, store)
+        names = answer_names(dataset, store)
     write_assignments(
         workdir / "assignments.csv",
         probabilities=outcome.final,
         names=dataset.names,
         rounds=outcome.rounds,
-        class_names=dataset.class_names,
+        class_names=names,
     )
     report = write_report(
         workdir,
@@ -367,7 +367,7 @@ def write_outcome(
         embeddings=outcome.embeddings,
         metrics_log=log.lines,
         options=ReportOptions(
-            draw_map=config.report.map, map_points=config.report.map_points, seed=config.seed
+            config.report.map, config.report.map_points, config.seed, answer_names=names
         ),
     )
     # Last: who finds it knows that the run is complete.

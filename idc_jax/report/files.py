@@ -103,7 +103,7 @@ def write_assignments(
       probabilities: ``[n, c]``.
       names: one name per sample, or empty.
       rounds: the questions and answers of every round.
-      class_names: one name per class id, or empty.
+      class_names: one name per id that a label answer can give, or empty.
 
     Returns:
       ``path``.

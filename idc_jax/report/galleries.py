@@ -74,7 +74,8 @@ def class_mix(view: View, samples: np.ndarray) -> list[dict[str, Any]]:
 def _question_card(view: View, questions: Questions, answers: Answers, row: int) -> dict[str, Any]:
     choice = int(answers.choice[row])
     asked = [int(i) for i in np.atleast_1d(questions.indices[row])]
-    answer = describe_choice(questions.kind, choice, view.dataset.class_names)
+    names = view.options.answer_names or view.dataset.class_names
+    answer = describe_choice(questions.kind, choice, names)
     return {
         "kind": questions.kind,
         "round": questions.round,

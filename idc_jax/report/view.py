@@ -27,6 +27,7 @@ class ReportOptions:
       questions: how many questions the gallery shows at most.
       clusters: how many clusters get a gallery.
       images: how many samples a cluster's gallery shows per row.
+      answer_names: one name per id that a label answer can give; empty for the classes' names.
     """
 
     draw_map: bool = True
@@ -35,6 +36,7 @@ class ReportOptions:
     questions: int = 60
     clusters: int = 100
     images: int = 8
+    answer_names: Sequence[str] = ()
 
 
 class View(NamedTuple):

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from idc_jax import experiment
 from idc_jax.annotate.store import Store
-from idc_jax.answering import announce_data, with_group_names
+from idc_jax.answering import announce_data, answer_names
 from idc_jax.data.base import Dataset, Skipped
 from idc_jax.errors import UserError
 from idc_jax.report import RESULT_KEYS
@@ -231,12 +231,13 @@ def test_what_was_read_is_said_and_what_was_not(capsys: pytest.CaptureFixture[st
 
 def test_groups_that_people_named_are_told_by_name(tmp_path: Path) -> None:
     vectors = np.zeros((3, 2), np.float32)
-    plain = Dataset("x", "features", vectors, None, (), (), np.ones(3, bool), ())
+    labelled = Dataset(
+        "x", "features", vectors, np.arange(3), tuple("pqr"), (), np.ones(3, bool), ()
+    )
     with Store(tmp_path / "answers.db") as store:
-        assert with_group_names(plain, store) == plain
+        # A simulated annotator answers with classes.
+        assert answer_names(labelled, store) == ("p", "q", "r")
         store.name_group("a", "lions", 0, limit=5)
         store.name_group("b", "cups", 1, limit=5)
-        assert with_group_names(plain, store).class_names == ("lions", "cups")
-        # Labels have names of their own, and their ids are not the groups'.
-        labelled = plain._replace(labels=np.arange(3), class_names=("p", "q", "r"))
-        assert with_group_names(labelled, store).class_names == ("p", "q", "r")
+        # Also where there are labels: their ids are not the groups'.
+        assert answer_names(labelled, store) == ("lions", "cups")
