@@ -12,6 +12,7 @@ used: in the classes named beside them below.
 
 from ml_collections import ConfigDict
 
+from idc_jax.data import CLASS_LISTS
 from idc_jax.methods.dsac import DsacOptions
 from idc_jax.methods.dsac_training import DsacTraining
 from idc_jax.methods.graph_committee import GraphCommitteeOptions
@@ -100,6 +101,15 @@ def for_orientations(config: ConfigDict) -> None:
     config.model.name = "resnet34"
     config.model.stem = "imagenet"
     config.views.size = 128
+
+
+def for_wnids(config: ConfigDict, name: str) -> None:
+    """Take the classes of a list of `idc_jax.data.CLASS_LISTS` from a folder of WNIDs."""
+    config.data.source = "folder"
+    config.data.classes = tuple(CLASS_LISTS[name])
+    config.num_clusters = len(config.data.classes)
+    config.data.image_size = 224
+    config.model.name = "resnet34"
 
 
 def for_dense_network(config: ConfigDict) -> None:

@@ -10,15 +10,10 @@ questions.
 from ml_collections import ConfigDict
 
 from configs import base
-from idc_jax.data import CLASS_LISTS
 
 
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
-    config.num_clusters = 15
-    config.data.source = "folder"
-    config.data.classes = tuple(CLASS_LISTS["imagenet_dogs"])
-    config.data.image_size = 224
-    config.model.name = "resnet34"
+    base.for_wnids(config, "imagenet_dogs")
     return config

@@ -6,6 +6,7 @@ a script that was stopped goes on where it was; ``tables.py`` makes the tables o
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -36,6 +37,15 @@ Row = dict[str, float]
 FEATURE_VIEWS = data.feature_views(
     weak_noise=0.3, strong_noise=0.3, weak_dropout=0.2, strong_dropout=0.2, scale=0.2
 )
+
+
+def parse(about: str, option: str, choices: tuple[str, ...]) -> argparse.Namespace:
+    """The command line of a script: what to measure (``option``), ``seeds`` and ``only``."""
+    parser = argparse.ArgumentParser(description=about.split("\n")[0])
+    parser.add_argument(option, dest="what", choices=choices, required=True)
+    parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
+    parser.add_argument("--only", default="", help="variants whose name contains this")
+    return parser.parse_args()
 
 
 def load_features(label_key: str, limit: int | None = None) -> Dataset:

@@ -15,7 +15,6 @@ with fewer variants, ``fashion_mnist`` 6,000 images. The features need
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -25,13 +24,13 @@ import jax.numpy as jnp
 import numpy as np
 from common import (
     FEATURE_VIEWS,
-    SEEDS,
     Points,
     Row,
     classes_of,
     feature_network,
     labels_of,
     load_features,
+    parse,
     run_rounds,
     scored,
     trained,
@@ -72,16 +71,12 @@ class Setting(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", choices=tuple(_SETTINGS), required=True)
-    parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
-    parser.add_argument("--only", default="", help="variants whose name contains this")
-    arguments = parser.parse_args()
-    setting = _SETTINGS[arguments.data]()
-    points = Points(f"dsac_{arguments.data}")
+    arguments = parse(__doc__, "--data", tuple(_SETTINGS))
+    setting = _SETTINGS[arguments.what]()
+    points = Points(f"dsac_{arguments.what}")
     inputs = jnp.asarray(setting.dataset.inputs)
     start = cache(partial(_start, setting, inputs))
-    few = arguments.data == "features_all"
+    few = arguments.what == "features_all"
     for seed in arguments.seeds:
         points.run("logistic regression", seed, partial(logistic_rows, setting.dataset, seed))
         for name, recipe in variants(setting, few).items():

@@ -11,7 +11,6 @@ Needs ``../shared/data/cifar20_features.npz``, except for the digits. The featur
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -21,13 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 from common import (
     FEATURE_VIEWS,
-    SEEDS,
     Points,
     Row,
     classes_of,
     feature_network,
     labels_of,
     load_features,
+    parse,
     run_rounds,
     scored,
     trained,
@@ -69,16 +68,12 @@ class Setting(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--table", choices=tuple(_TABLES), required=True)
-    parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS)
-    parser.add_argument("--only", default="", help="ablations whose name contains this")
-    arguments = parser.parse_args()
+    arguments = parse(__doc__, "--table", tuple(_TABLES))
     seeds = tuple(arguments.seeds)
-    if arguments.table == "ablation":
+    if arguments.what == "ablation":
         ablation(seeds, arguments.only)
     else:
-        _TABLES[arguments.table](seeds)
+        _TABLES[arguments.what](seeds)
 
 
 def orientations(seeds: tuple[int, ...]) -> None:
