@@ -105,6 +105,10 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+# What a line of pre-training calls its epoch.
+_EPOCH = "pretrain/epoch"
+
+
 class MetricsLog:
     """``metrics.jsonl``: one line per logged step or round."""
 
@@ -133,11 +137,10 @@ class MetricsLog:
 
     def _forget_repeated(self, line: Mapping[str, Any]) -> None:
         """Drop the epochs that a pre-training which was killed logged after its checkpoint."""
-        last = self.lines[-1] if self.lines else {}
-        if not line.get("phase") == last.get("phase") == "pretrain":
+        if _EPOCH not in line:
             return
         kept = len(self.lines)
-        while kept and self.lines[kept - 1].get("epoch", 0) >= line["epoch"]:
+        while kept and self.lines[kept - 1].get(_EPOCH, 0) >= line[_EPOCH]:
             kept -= 1
         if kept < len(self.lines):
             self.rewind(kept)

@@ -203,7 +203,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tiny: ConfigDict, tmp_path: Pat
 
 def test_epochs_trained_again_after_a_kill_are_logged_once(tmp_path: Path) -> None:
     def epochs(count: int) -> list[dict]:
-        return [{"phase": "pretrain", "epoch": epoch} for epoch in range(1, count + 1)]
+        return [{"phase": "pretrain", "pretrain/epoch": e} for e in range(1, count + 1)]
 
     log = MetricsLog(tmp_path / "metrics.jsonl")
     for line in [{"phase": "evaluate"}, *epochs(7)]:
