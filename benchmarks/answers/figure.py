@@ -12,10 +12,10 @@ from benchmarks.answers.tasks import ROOT
 # (learner, selector) -> name, colour, style; what a user would try, and the methods whole.
 DRAWN = {
     ("graph_committee", "value"): ("graph_committee", "#c1272d", "-"),
-    ("spreading", "idc"): ("label spreading, IDC's picks", "#1f4e79", "-"),
+    ("spreading", "typiclust"): ("label spreading, TypiClust", "#1f4e79", "-"),
+    ("spreading", "idc"): ("label spreading, IDC's picks", "#1f4e79", ":"),
     ("spreading", "medoids"): ("label spreading, medoids", "#1f4e79", "--"),
     ("regression", "medoids"): ("regression, medoids", "#5b8c3a", "-"),
-    ("regression", "margin"): ("regression, margin", "#5b8c3a", "--"),
     ("regression", "random"): ("regression, random", "#888888", "-"),
     ("IDC", "whole"): ("IDC whole", "#7a5195", "-"),
     ("DSAC", "whole"): ("DSAC whole", "#d98e04", "-"),
@@ -39,7 +39,7 @@ def draw(scores: dict[str, Any], classes: dict[str, int]) -> None:
     from matplotlib import pyplot as plt
 
     tasks = [task for task in scores if task not in LEFT_OUT]
-    lines = -(-(len(tasks) + 1) // COLUMNS)
+    lines = -(-len(tasks) // COLUMNS)
     size = (3.4 * COLUMNS, 2.9 * lines)
     figure, axes = plt.subplots(lines, COLUMNS, figsize=size, squeeze=False, layout="constrained")
     for axis, task in zip(axes.flat, tasks, strict=False):
@@ -50,8 +50,13 @@ def draw(scores: dict[str, Any], classes: dict[str, int]) -> None:
     for axis in axes.flat[: len(tasks)]:
         handles |= {line.get_label(): line for line in axis.get_lines()}
     ordered = [name for name, _, _ in DRAWN.values() if name in handles]
-    axes.flat[len(tasks)].legend(
-        [handles[name] for name in ordered], ordered, loc="center left", frameon=False, fontsize=9
+    figure.legend(
+        [handles[name] for name in ordered],
+        ordered,
+        loc="outside upper center",
+        ncols=5,
+        frameon=False,
+        fontsize=9,
     )
     figure.savefig(ROOT / "docs" / "images" / "answers.png", dpi=110)
     plt.close(figure)
