@@ -41,7 +41,8 @@ def get_config(method: str = "idc") -> ConfigDict:
     # Questions asked in all, and in how many rounds.
     config.budget = 500
     config.rounds = 1
-    # Who chooses what is asked: "idc", or any name of `idc_jax.selectors.names()`.
+    # Who chooses the samples asked about: "idc" for each method's own choice, or another name of
+    # `idc_jax.selectors.names()`. PCL asks about pairs: see pcl.picks.
     config.selector = "idc"
     # The network's first weights: "pretrain", "random", the folder of another run, a checkpoint
     # of PyTorch's (.tar, .pth, .pt, .safetensors; then config.model is what the file asks for),

@@ -39,7 +39,7 @@ from idc_jax.models.importing import Imported, open_network
 from idc_jax.ops import check_finite
 from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
 from idc_jax.run import Outcome, Plan, question_total, run
-from idc_jax.settings import check_settings
+from idc_jax.settings import check_settings, with_picks
 from idc_jax.train.finetune import FinetuneOptions
 from idc_jax.train.parallel import everywhere, make_mesh
 from idc_jax.train.pretrain import PretrainOptions
@@ -298,7 +298,7 @@ def _dsac(parts: Parts) -> Method:
         parts.model,
         parts.views,
         _resident(parts.data),
-        options=dsac.DsacOptions(**config.dsac),
+        options=dsac.DsacOptions(**with_picks(config)),
         training=DsacTraining(**config.dsac_training),
         **_shared(parts),
     )
@@ -324,7 +324,7 @@ def _graph_committee(parts: Parts) -> Method:
         parts.model,
         parts.views,
         parts.data,
-        options=graph_committee.GraphCommitteeOptions(**parts.config.graph_committee),
+        options=graph_committee.GraphCommitteeOptions(**with_picks(parts.config)),
         **_shared(parts),
     )
 

@@ -26,11 +26,11 @@ def check_settings(config: Any) -> None:
     check_one_of("views.weak", config.views.weak, ("crop", "warp"))
     check_one_of("views.strong", config.views.strong, ("randaugment", "weak"))
     check_one_of("annotator.fusion", config.annotator.fusion, ("majority", "dawid_skene"))
-    check_one_of("selector", config.selector, selectors.names())
-    if config.method != "idc" and config.selector != "idc":
+    check_one_of("selector", config.selector, selectors.names("samples"))
+    if config.method == "pcl" and config.selector != "idc":
         raise UserError(
-            f"selector is {config.selector!r}, which only the method idc reads; "
-            f"{config.method}.picks says what it asks"
+            f"selector is {config.selector!r}, which chooses samples, and pcl asks about pairs; "
+            "pcl.picks says which"
         )
     check_one_of("model.dtype", config.model.dtype, ("float32", "bfloat16"))
     if config.data.target_map:
@@ -56,3 +56,9 @@ def _check_path(config: Any) -> None:
         )
     if config.annotator.kind == "file" and not config.annotator.file:
         raise UserError("annotator.kind is 'file', which needs --config.annotator.file=...")
+
+
+def with_picks(config: Any) -> dict[str, Any]:
+    """The method's options, with the picks of the selector that was named in place of its own."""
+    named = {} if config.selector == "idc" else {"picks": config.selector}
+    return {**config[config.method], **named}

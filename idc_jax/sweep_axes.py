@@ -20,7 +20,7 @@ _FIXED = {
 }
 # Groups of options that one method reads and the others do not.
 _OF_ONE_METHOD = {
-    **dict.fromkeys(("idc", "finetune", "selector"), "idc"),
+    **dict.fromkeys(("idc", "finetune"), "idc"),
     "graph_committee": "graph_committee",
     **dict.fromkeys(("dsac", "dsac_training"), "dsac"),
     **dict.fromkeys(("pcl", "pcl_training"), "pcl"),
@@ -71,13 +71,17 @@ def _axis(text: str, known: Mapping[str, Any]) -> Axis:
 
 def _check_read(name: str, method: str) -> None:
     """Refuse an option that ``method`` never looks at: all its points would be the same run."""
+    if name == "selector" and method == "pcl":
+        raise UserError(
+            "--sweep=selector: these choose samples; pcl.picks says which pairs it asks"
+        )
     reader = _OF_ONE_METHOD.get(name.partition(".")[0], method)
     if reader == method:
         return
-    hint = "--config=FILE:METHOD chooses the method"
-    if name == "selector":
-        hint = f"{method}.picks says what it asks"
-    raise UserError(f"--sweep={name}: only {reader} reads it, and this is {method}; {hint}")
+    raise UserError(
+        f"--sweep={name}: only {reader} reads it, and this is {method}; "
+        "--config=FILE:METHOD chooses the method"
+    )
 
 
 def _value(name: str, text: str, like: Any) -> Value:

@@ -12,22 +12,23 @@ yet lives on as a cluster of its own.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax import ops
+from idc_jax import ops, selectors
 from idc_jax.annotate.questions import Answers, Questions, label_questions
 from idc_jax.data.views import Views
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.class_space import UNASKED, UNUSABLE, allocate_slots
-from idc_jax.methods.dsac_picks import growing_groups, pick
+from idc_jax.methods.dsac_picks import Own, growing_groups, pick
 from idc_jax.methods.dsac_state import DsacOptions, DsacState, check_options
 from idc_jax.methods.dsac_targets import cluster_probabilities, make_targets, pseudo_labels
 from idc_jax.methods.dsac_training import DsacTraining, Targets, embedding, train_round
 from idc_jax.models.base import Model, Outputs, Variables
+from idc_jax.selectors import Selection
 from idc_jax.train.loop import run_network
 
 __all__ = ["DsacOptions", "DsacState", "build", "check_options", "record", "restore"]
@@ -135,13 +136,23 @@ def _ask(
     group_key, pick_key = jax.random.split(key)
     z, labelled = _compare(setting, _embed(setting, state.variables)), state.labels != UNASKED
     centers, assignments = state.centers, state.assignments
+    if options.picks not in get_args(Own):
+        inputs = selectors.SelectorInputs(
+            embeddings=z,
+            probabilities=_predict(setting, state),
+            centers=centers,
+            assignments=assignments,
+            labelled=labelled,
+        )
+        picks = selectors.get(options.picks).select(pick_key, inputs, budget)
+        return state, _questions(round_, picks)
     allowed = jnp.ones(z.shape[0], bool)
     if options.groups == "growing" and options.picks != "random":
         groups, allowed = growing_groups(group_key, z, labelled, budget)
         centers, assignments = groups.centers, groups.assignments
     picks = pick(
         pick_key,
-        options.picks,
+        cast(Own, options.picks),
         z,
         centers,
         assignments,
@@ -151,9 +162,13 @@ def _ask(
         shortlist=options.shortlist,
         num_neighbors=options.num_neighbors,
     )
+    return state, _questions(round_, picks)
+
+
+def _questions(round_: int, picks: Selection) -> Questions:
     asked = np.asarray(picks.indices) >= 0
     indices, values = np.asarray(picks.indices)[asked], np.asarray(picks.values)[asked]
-    return state, label_questions(round_, indices, values)
+    return label_questions(round_, indices, values)
 
 
 def _learn(

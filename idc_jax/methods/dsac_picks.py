@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +15,18 @@ from idc_jax.selectors.dsac import Kinds
 _GROUP_STEPS = 30
 
 Groups = Literal["classes", "growing"]
-Picks = Literal["dsac", "random", "representative", "difficult"]
+# What DSAC and its ablations ask; the field's other selectors go by their own names.
+Own = Literal["dsac", "random", "representative", "difficult"]
+
+
+def names() -> tuple[str, ...]:
+    """Who can choose what is asked."""
+    return tuple(dict.fromkeys((*get_args(Own), *selectors.names("samples"))))
 
 
 def pick(
     key: jax.Array,
-    picks: Picks,
+    picks: Own,
     z: jax.Array,
     centers: jax.Array,
     assignments: jax.Array,

@@ -8,7 +8,7 @@ import jax
 
 from idc_jax import ops
 from idc_jax.errors import UserError, check_at_least, check_one_of
-from idc_jax.methods.dsac_picks import Groups, Picks
+from idc_jax.methods.dsac_picks import Groups, names
 from idc_jax.models.base import Variables
 
 PseudoLabels = Literal["representative", "cluster", "nearest", "graph", "none"]
@@ -20,7 +20,8 @@ class DsacOptions(NamedTuple):
 
     Attributes:
       picks: ``"dsac"`` (one representative a cluster, the rest difficult), or the paper's
-        ablations ``"random"`` (DSAC-R), ``"representative"`` and ``"difficult"`` alone.
+        ablations ``"random"`` (DSAC-R), ``"representative"`` and ``"difficult"`` alone, or any
+        selector of samples of :func:`idc_jax.selectors.names`.
       groups: the clusters that are asked about: ``"classes"``, the c clusters of each round
         (the paper), or ``"growing"``, as many as there are answers and questions together, of
         which those without an answer are asked about.
@@ -45,7 +46,7 @@ class DsacOptions(NamedTuple):
       restarts: of k-means.
     """
 
-    picks: Picks = "dsac"
+    picks: str = "dsac"
     groups: Groups = "classes"
     pseudo_labels: PseudoLabels = "representative"
     pseudo_start: int = 50
@@ -90,12 +91,12 @@ def check_options(options: DsacOptions, num_clusters: int, num_samples: int) -> 
       UserError: naming the option, what it is and what would do.
     """
     for name, kinds in (
-        ("picks", Picks),
         ("groups", Groups),
         ("pseudo_labels", PseudoLabels),
         ("space", Space),
     ):
         check_one_of(f"dsac.{name}", getattr(options, name), get_args(kinds))
+    check_one_of("dsac.picks", options.picks, names())
     for name in ("shortlist", "num_neighbors", "graph_neighbors", "restarts"):
         check_at_least(f"dsac.{name}", getattr(options, name), 1)
     if not 0 <= options.spread < 1:

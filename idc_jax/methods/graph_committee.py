@@ -54,7 +54,7 @@ class GraphCommitteeOptions(NamedTuple):
       decorrelate: make neighbours differ equally in all directions first.
       hops: average the features over their neighbours this often; 0 for not at all.
       hop_neighbors: neighbours per sample in that averaging.
-      picks: ``"value"``, or any name of :func:`idc_jax.selectors.names`.
+      picks: ``"value"``, or any selector of samples of :func:`idc_jax.selectors.names`.
       density_neighbors: K, neighbours in whose midst a sample is worth asking about.
       restarts: of the k-means before any answer, and of that for the first picks.
       reaches, iterations, regression, steps, regression_from, trust: see
@@ -296,7 +296,7 @@ def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) 
     if not 1 <= num_clusters <= num_samples:
         raise UserError(f"{num_clusters} clusters of {num_samples} samples are impossible")
     check_one_of("graph_committee.space", options.space, get_args(Space))
-    check_one_of("graph_committee.picks", options.picks, ("value", *selectors.names()))
+    check_one_of("graph_committee.picks", options.picks, ("value", *selectors.names("samples")))
     if not options.reaches and not options.regression:
         raise UserError("graph_committee has neither reaches nor regression; one of them would do")
     for k, alpha in options.reaches:

@@ -89,7 +89,7 @@ def check_idc_options(
     """
     if num_clusters > num_samples:
         raise UserError(f"num_clusters is {num_clusters}, but there are {num_samples} samples")
-    check_one_of("selector", selector, selectors.names())
+    check_one_of("selector", selector, selectors.names("samples"))
     check_one_of("idc.centers", options.centers, get_args(Centers))
     check_one_of("idc.candidates", options.candidates, ("cosine", "probability"))
     check_one_of("idc.space", options.space, get_args(Space))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -124,9 +124,9 @@ def _nothing(selector: Selector) -> Selection:
     return empty
 
 
-def names() -> tuple[str, ...]:
-    """The names that :func:`get` knows."""
-    return tuple(_SELECTORS)
+def names(asks: Literal["samples", "pairs"] | None = None) -> tuple[str, ...]:
+    """The names that :func:`get` knows: all, or those of selectors of samples, or of pairs."""
+    return tuple(name for name, found in _SELECTORS.items() if asks in (None, found.asks))
 
 
 def get(name: str, **options: Any) -> Selector:

@@ -121,6 +121,7 @@ def accuracy(method, state, labels):
         {"pseudo_labels": "nearest", "groups": "growing"},
         {"pseudo_labels": "graph", "space": "input", "pseudo_start": 30},
         {"pseudo_labels": "none", "picks": "random"},
+        {"picks": "margin", "groups": "growing"},
         {"picks": "representative"},
         {"picks": "difficult", "normalized_compactness": False},
     ],

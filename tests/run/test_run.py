@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from small import shrink
 
+from configs import features
 from idc_jax import experiment
 from idc_jax.annotate.store import Store
 from idc_jax.answering import announce_data, answer_names
@@ -180,6 +182,23 @@ def test_other_selectors_choose_the_questions(
     tiny.selector = selector
     experiment.run_experiment(tiny, tmp_path / selector)
     assert picks(tmp_path / selector) != picks(whole)
+
+
+@pytest.mark.parametrize("method", ["graph_committee", "dsac"])
+def test_the_other_methods_take_a_selector_too(
+    features_file: Path, home: Path, tmp_path: Path, method: str
+) -> None:
+    config = shrink(features.get_config(method), home)
+    config.data.path = str(features_file)
+    config.rounds, config.selector = 1, "medoids"
+    experiment.run_experiment(config, tmp_path / "named")
+    config.selector = "idc"
+    config[method].picks = "medoids"
+    experiment.run_experiment(config, tmp_path / "by_its_own_option")
+    assert picks(tmp_path / "named") == picks(tmp_path / "by_its_own_option")
+    config[method].picks = "random"
+    experiment.run_experiment(config, tmp_path / "others")
+    assert picks(tmp_path / "named") != picks(tmp_path / "others")
 
 
 def test_a_run_starts_from_the_network_of_another(

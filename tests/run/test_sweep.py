@@ -300,9 +300,12 @@ def test_without_labels_there_is_a_table_of_runs_and_no_plot(tmp_path: Path) -> 
 
 def test_an_option_that_the_method_does_not_read_is_refused() -> None:
     committee = features.get_config("graph_committee")
-    with pytest.raises(UserError, match=r"graph_committee\.picks says what it asks"):
-        parse_axes(["selector=idc,random"], committee)
+    with pytest.raises(UserError, match="only idc reads it, and this is graph_committee"):
+        parse_axes(["idc.num_candidates=2,3"], committee)
+    with pytest.raises(UserError, match=r"pcl\.picks says which pairs"):
+        parse_axes(["selector=idc,random"], features.get_config("pcl"))
     assert parse_axes(["graph_committee.picks=value,random"], committee)
+    assert parse_axes(["selector=idc,random"], committee)
 
 
 @pytest.mark.parametrize("name", sweep_tables.TABLES)
