@@ -75,10 +75,13 @@ def by_setting(rows: Iterable[Row]) -> Scores:
 
 def settings(scores: Scores) -> Iterator[Setting]:
     """What was run: ours first, then other picks, baselines, published methods, ablations."""
-    for learner in ("graph_committee", *BASELINES):
-        yield from ((learner, selector) for selector in SELECTORS if (learner, selector) in scores)
-    yield from ((name, WHOLE) for name in METHODS if (name, WHOLE) in scores)
-    yield from ((name, "value") for name in ABLATIONS if (name, "value") in scores)
+    wanted = [
+        *itertools.product(("graph_committee", *BASELINES), SELECTORS),
+        *((name, WHOLE) for name in METHODS),
+        *((name, "value") for name in ABLATIONS),
+    ]
+    # Asking for a setting that is not there has made an empty one.
+    yield from (setting for setting in wanted if any(scores[setting].values()))
 
 
 def title(setting: Setting) -> str:
