@@ -124,8 +124,8 @@ class Stage:
             state, info = method.learn(learn, state, self.answer(questions))
             rounds.append({**info, **self.accuracy(state)})
             if after in BUDGETS:
-                told = {"rounds": list(rounds), "seconds": time.perf_counter() - begun}
-                yield after, {**rounds[-1], **told}
+                row = {**rounds[-1], "seconds": time.perf_counter() - begun}
+                yield after, row | ({"rounds": rounds} if after == ROUNDS[-1] else {})
 
     def _at_once(
         self, method: Method, first: GraphCommitteeState, decorrelate: bool, selector: str
