@@ -23,22 +23,13 @@ import numpy as np
 from benchmarks.answers.course import BUDGETS
 from benchmarks.answers.run import Point, finished, keep
 from benchmarks.answers.tasks import ROOT, TASKS, Task
+from benchmarks.idc_results import PUBLISHED
 
 WHOLE = "whole"
 # Name -> the method, and what its settings are beside those of configs/features.py.
 METHODS: dict[str, tuple[str, dict[str, object]]] = {
     "IDC": ("idc", {}),
-    "IDC, published": (
-        "idc",
-        {
-            "rounds": 1,
-            "idc.hops": 0,
-            "idc.candidates": "cosine",
-            "finetune.pseudo_labels": "threshold",
-            "finetune.learning_rate": 1e-4,
-            "finetune.min_steps": 0,
-        },
-    ),
+    "IDC, published": ("idc", PUBLISHED),
     "DSAC": ("dsac", {}),
     "DSAC, published": (
         "dsac",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,8 @@ HARDER = {
 }
 
 Row = dict[str, Any]
+# What two results are paired by: a seed, or a data set and a seed.
+Run = TypeVar("Run", int, tuple[str, int])
 Setting = tuple[str, str]
 # (learner, selector) -> answers per class -> seed -> accuracy.
 Scores = dict[Setting, dict[int, dict[int, float]]]
@@ -115,9 +117,9 @@ def spread(found: dict[int, float]) -> str:
     return f"{np.mean(values):.3f}{more}"
 
 
-def gap(ours: dict[int, float], other: dict[int, float]) -> str:
-    """``ours − other`` over the seeds of both: mean ± standard error."""
-    gaps = np.array([ours[seed] - other[seed] for seed in sorted(ours.keys() & other.keys())])
+def gap(ours: dict[Run, float], other: dict[Run, float]) -> str:
+    """``ours − other`` over the runs (seeds) of both: mean ± standard error."""
+    gaps = np.array([ours[run] - other[run] for run in sorted(ours.keys() & other.keys())])
     if not gaps.size:
         return "–"
     error = f" ± {np.std(gaps, ddof=1) / np.sqrt(gaps.size):.3f}" if gaps.size > 1 else ""
@@ -168,13 +170,15 @@ def parts(scores: dict[str, Scores]) -> str:
     for name in ABLATIONS:
         cells = []
         for budget in BUDGETS:
-            gaps = {
-                (task, seed): value - found[OURS][budget][seed]
-                for task, found in scores.items()
-                for seed, value in found[name, "value"][budget].items()
-                if seed in found[OURS][budget]
-            }
-            cells.append(gap(gaps, dict.fromkeys(gaps, 0.0)))  # type: ignore[arg-type]
+            without, whole = (
+                {
+                    (task, seed): value
+                    for task, found in scores.items()
+                    for seed, value in found[setting][budget].items()
+                }
+                for setting in ((name, "value"), OURS)
+            )
+            cells.append(gap(without, whole))
         lines.append([name, *cells])
     return table(per_class("left out"), lines)
 
