@@ -20,6 +20,8 @@ import numpy as np
 # claims too little. Fitted to seven of the answers benchmark's data sets, on development seeds.
 _LINE = (2.5, 1.0, 1.5)
 _PRECISION = (40.0, 12.0, 800.0)
+# How sure it is that the number of clusters asked for is that of the classes, before any answer.
+_WANTED_IS_TRUE = 0.7
 # Accuracy gained when the answers grow e-fold, before a run has shown its own, and the weight of
 # that beside the rounds.
 _GAIN, _GAIN_WEIGHT = 0.05, 0.5
@@ -70,6 +72,23 @@ def expected_accuracy(trials: Trials, probabilities: jax.Array, density: jax.Arr
     density = (density - density.mean()) / jnp.maximum(density.std(), 1e-6)
     line = _calibrate(trials, density)
     return jnp.mean(jax.nn.sigmoid(_traits(probabilities.max(1), density) @ line))
+
+
+def unnamed_share(wanted: int, named: int, answered: int) -> float:
+    """The share of samples that are expected to be of classes nobody has named yet.
+
+    The confidences cannot know of these. A class that holds its even share stays unnamed through
+    so many answers with a chance of about ``exp(−answered / wanted)``; by Bayes' rule that is
+    weighed against the chance that there never were as many classes as were asked for.
+
+    Args:
+      wanted: clusters asked for.
+      named: classes that have been named.
+      answered: answers that named one.
+    """
+    missed = _WANTED_IS_TRUE * np.exp(-answered / wanted)
+    share = max(wanted - named, 0) / wanted
+    return float(share * missed / (missed + 1.0 - _WANTED_IS_TRUE))
 
 
 def _calibrate(trials: Trials, density: jax.Array) -> jax.Array:

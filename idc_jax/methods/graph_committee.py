@@ -27,7 +27,14 @@ from idc_jax.errors import UserError, check_one_of
 from idc_jax.methods.base import Begin, Log, Method
 from idc_jax.methods.committee import CommitteeOptions, decide
 from idc_jax.methods.committee_state import GraphCommitteeState, agreed, implied, record
-from idc_jax.methods.forecast import Trials, expected_accuracy, expected_gain, no_trials, tried
+from idc_jax.methods.forecast import (
+    Trials,
+    expected_accuracy,
+    expected_gain,
+    no_trials,
+    tried,
+    unnamed_share,
+)
 from idc_jax.methods.opening import first_picks
 from idc_jax.models.base import Model, Variables
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
@@ -269,18 +276,18 @@ def _learn(
         open_ = jnp.where(rejected, 1e-9, state.probabilities + 1e-6)
         probs = open_ / open_.sum(1, keepdims=True)
     state = state._replace(probabilities=agreed(probs, groups))
-    return _forecast(state)
+    return _forecast(state, setting.num_clusters)
 
 
-def _forecast(state: GraphCommitteeState) -> tuple[GraphCommitteeState, dict[str, float]]:
-    answered = int((state.choice >= 0).sum())
-    info = {
-        "answered": float(answered),
-        "classes_named": float((state.slots >= 0).sum()),
-    }
+def _forecast(
+    state: GraphCommitteeState, wanted: int
+) -> tuple[GraphCommitteeState, dict[str, float]]:
+    answered, named = int((state.choice >= 0).sum()), int((state.slots >= 0).sum())
+    info = {"answered": float(answered), "classes_named": float(named)}
     if not answered:
         return state, info
     expected = float(expected_accuracy(state.trials, state.probabilities, state.density))
+    expected *= 1.0 - unnamed_share(wanted, named, answered)
     history = np.concatenate([state.history, [[answered, expected]]]).astype(np.float32)
     info["expected_accuracy"] = expected
     info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history[1:], _FURTHER)

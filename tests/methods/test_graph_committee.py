@@ -13,7 +13,14 @@ from idc_jax.annotate.questions import DIFFERENT, NONE_OF_THESE, SAME, SKIP, Ans
 from idc_jax.errors import UserError
 from idc_jax.methods import graph_committee
 from idc_jax.methods.committee import CommitteeOptions, decide, regression
-from idc_jax.methods.forecast import Trials, expected_accuracy, expected_gain, no_trials, tried
+from idc_jax.methods.forecast import (
+    Trials,
+    expected_accuracy,
+    expected_gain,
+    no_trials,
+    tried,
+    unnamed_share,
+)
 from idc_jax.methods.graph_committee import GraphCommitteeOptions
 from idc_jax.methods.opening import first_picks
 from idc_jax.metrics import clustering_metrics
@@ -251,3 +258,24 @@ def test_the_expected_gain_follows_the_rounds():
 def test_options_that_mean_nothing_are_refused(inputs, options, message):
     with pytest.raises(UserError, match=message):
         build(inputs, **options)
+
+
+def test_share_of_the_unnamed_by_hand():
+    # Half the clusters have no name after ten answers for ten: 0.7/e against 0.3.
+    missed = 0.7 / np.e
+    assert unnamed_share(10, 5, 10) == pytest.approx(0.5 * missed / (missed + 0.3))
+    assert unnamed_share(10, 10, 10) == 0.0
+    # More named than wanted: nobody is missing.
+    assert unnamed_share(10, 12, 20) == 0.0
+    # Whoever has not been found by then is not there.
+    assert unnamed_share(30, 20, 300) < 1e-3
+
+
+def test_a_cluster_without_a_name_lowers_the_expectation(inputs):
+    one_named = answers("label", [0, 1], [0, 0])
+    wanted = {c: build(inputs, c) for c in (1, C)}
+    expected = {}
+    for c, method in wanted.items():
+        _, info = method.learn(jax.random.key(1), method.init(jax.random.key(0)), one_named)
+        expected[c] = info["expected_accuracy"]
+    assert expected[C] == pytest.approx(expected[1] * (1 - unnamed_share(C, 1, 2)), abs=1e-5)
