@@ -28,7 +28,9 @@ from idc_jax.data import default_cache_dir
 from idc_jax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "What to run: configs/NAME.py, with a method behind a colon (:dsac)."
+    "config",
+    None,
+    "What to run: configs/NAME.py, with a method behind a colon (:dsac, :idc_published).",
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", "", "Where the run leaves everything; runs/NAME if empty."
@@ -82,9 +84,10 @@ def _workdir(config: ConfigDict) -> Path:
     """Where the run goes: as given, else by the names of the config and of what is swept."""
     if _WORKDIR.value or config.workdir:
         return Path(_WORKDIR.value or config.workdir)
-    parts = [Path(flags.FLAGS["config"].config_filename.split(":")[0]).stem]  # type: ignore[attr-defined]
-    if config.method != "idc":
-        parts.append(config.method)
+    file, _, named = flags.FLAGS["config"].config_filename.partition(":")  # type: ignore[attr-defined]
+    parts = [Path(file).stem]
+    if named or config.method != "idc":
+        parts.append(named or config.method)
     if _SWEEP.value:
         parts += ["sweep", *(text.partition("=")[0] for text in _SWEEP.value)]
     return Path("runs") / "_".join(parts)

@@ -16,20 +16,12 @@ import numpy as np
 from ml_collections import ConfigDict
 from sklearn.linear_model import LogisticRegression
 
-from configs import digits, fashion_mnist, features
+from configs import base, digits, fashion_mnist, features
 from idc_jax.data.base import Dataset
 from idc_jax.experiment import load_dataset, run_experiment
 
 METRICS = ("acc", "nmi", "ari")
-# The paper's own recipe, beside the settings of configs/features.py:idc.
-PUBLISHED: dict[str, object] = {
-    "rounds": 1,
-    "idc.hops": 0,
-    "idc.candidates": "cosine",
-    "finetune.pseudo_labels": "threshold",
-    "finetune.learning_rate": 1e-4,
-    "finetune.min_steps": 0,
-}
+PUBLISHED = base.PUBLISHED["idc"]
 
 
 def digits_settings() -> dict[str, dict]:

@@ -19,10 +19,6 @@ ROOT = Path(__file__).resolve().parents[1]
 SEEDS_3, SEEDS_5 = "seed=0,1,2", "seed=0,1,2,3,4"
 IDC_ON_FEATURES = "configs/features.py:idc"
 FEATURES = ("--config.num_clusters=20", "--config.budget=500")
-PUBLISHED = (
-    *("--config.rounds=1", "--config.idc.hops=0", "--config.idc.candidates=cosine"),
-    *("--config.finetune.pseudo_labels=threshold", "--config.finetune.min_steps=0"),
-)
 
 
 class Table(NamedTuple):
@@ -52,8 +48,8 @@ TABLES = {
     "features_candidates": Table(IDC_ON_FEATURES, FEATURES, ("idc.num_candidates=5,10", "seed=0")),
     "features_rounds": Table(IDC_ON_FEATURES, FEATURES, ("rounds=5,10", "seed=0")),
     "features_published": Table(
-        IDC_ON_FEATURES,
-        (*FEATURES, *PUBLISHED),
+        "configs/features.py:idc_published",
+        FEATURES,
         ("finetune.learning_rate=1e-4,1e-3", "seed=0,1"),
     ),
     # The text below the tables.

@@ -16,11 +16,11 @@ def get_config(method: str = "idc") -> ConfigDict:
     config = base.get_config(method)
     base.for_dense_network(config)
     config.num_clusters = 10
-    if method == "idc":
+    if config.method == "idc":
         config.budget = 50
-    elif method == "pcl":
+    elif config.method == "pcl":
         config.budget = 1000
     config.data.source = "digits"
     config.pretrain.epochs = 150
     config.idc.head_steps = 200
-    return config
+    return base.recipe(config, method)

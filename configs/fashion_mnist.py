@@ -16,7 +16,7 @@ def get_config(method: str = "idc") -> ConfigDict:
     config = base.get_config(method)
     base.for_dense_network(config)
     config.num_clusters = 10
-    if method == "idc":
+    if config.method == "idc":
         config.rounds = 5
     config.data.source = "idx"
     config.data.name = "fashion_mnist"
@@ -24,4 +24,4 @@ def get_config(method: str = "idc") -> ConfigDict:
     config.pretrain.batch_size = 512
     config.idc.head_steps = 300
     config.idc.candidates = "probability"
-    return config
+    return base.recipe(config, method)

@@ -38,7 +38,7 @@ def get_config(method: str = "graph_committee") -> ConfigDict:
     config = _from_scratch(method) if best is None else _embedded(method, best)
     config.num_clusters = 10
     # Of pairs, ten times as many: each says less.
-    config.budget = 1000 if method == "pcl" else 100
+    config.budget = 1000 if config.method == "pcl" else 100
     config.data.source = "folder"
     return config
 
@@ -57,4 +57,4 @@ def _from_scratch(method: str) -> ConfigDict:
     config.model.name = "resnet_small"
     config.idc.head_steps = 200
     config.finetune.pseudo_labels = "graph"
-    return config
+    return base.recipe(config, method)

@@ -2,9 +2,10 @@
 
     python -m benchmarks.answers.published                     # what is missing
     python -m benchmarks.answers.published --tasks digits --seeds 0
+    python -m benchmarks.answers.published --parts             # what each change is worth
 
-Every method, with each of its settings, is swept over the budgets by ``launch.py``; its points
-stand in ``results/points.jsonl`` beside the grid's. The same question is asked everywhere ("one
+Every method, in this project's settings and in its paper's, is swept over the budgets by
+``launch.py``; its points stand in ``results/points.jsonl`` beside the grid's. The same question is asked everywhere ("one
 answer"), whatever its kind: which cluster, same or different, what is it.
 """
 
@@ -23,27 +24,51 @@ import numpy as np
 from benchmarks.answers.course import BUDGETS
 from benchmarks.answers.run import Point, finished, keep
 from benchmarks.answers.tasks import ROOT, TASKS, Task
-from benchmarks.idc_results import PUBLISHED
 
 WHOLE = "whole"
-# Name -> the method, and what its settings are beside those of configs/features.py.
-METHODS: dict[str, tuple[str, dict[str, object]]] = {
-    "IDC": ("idc", {}),
-    "IDC, published": ("idc", PUBLISHED),
-    "DSAC": ("dsac", {}),
-    "DSAC, published": (
-        "dsac",
-        {
-            "init": "pretrain",
-            "dsac.space": "network",
-            "dsac.groups": "classes",
-            "dsac.pseudo_labels": "representative",
-            "dsac.pseudo_start": 50,
-            "dsac.normalized_compactness": False,
-        },
-    ),
-    "PCL": ("pcl", {}),
+# Name -> the method as configs/features.py knows it.
+METHODS = {
+    "IDC": "idc",
+    "IDC, published": "idc_published",
+    "DSAC": "dsac",
+    "DSAC, published": "dsac_published",
+    "PCL": "pcl",
+    "PCL, published": "pcl_published",
 }
+# Where this project's settings leave the papers', one change at a time: left out of ours, and put
+# into the paper's.
+SPREAD = "answers spread over the graph"
+PARTS: dict[str, tuple[str, dict[str, object]]] = {
+    f"IDC without: {SPREAD}": ("idc", {"finetune.pseudo_labels": "threshold"}),
+    "IDC without: rounds": ("idc", {"rounds": 1}),
+    "IDC without: averaged features": ("idc", {"idc.hops": 0}),
+    "IDC without: probable candidates": ("idc", {"idc.candidates": "cosine"}),
+    "IDC without: faster training": (
+        "idc",
+        {"finetune.learning_rate": 1e-4, "finetune.min_steps": 0},
+    ),
+    f"IDC, published, with: {SPREAD}": ("idc_published", {"finetune.pseudo_labels": "graph"}),
+    "IDC, published, with: rounds": ("idc_published", {"rounds": 5}),
+    "IDC, published, with: averaged features": ("idc_published", {"idc.hops": 3}),
+    "IDC, published, with: faster training": (
+        "idc_published",
+        {"finetune.learning_rate": 1e-3, "finetune.min_steps": 500},
+    ),
+    f"DSAC without: {SPREAD}": ("dsac", {"dsac.pseudo_labels": "representative"}),
+    "DSAC without: growing groups": ("dsac", {"dsac.groups": "classes"}),
+    "DSAC without: the input's space": ("dsac", {"dsac.space": "network", "init": "pretrain"}),
+    f"DSAC, published, with: {SPREAD}": ("dsac_published", {"dsac.pseudo_labels": "graph"}),
+    "DSAC, published, with: growing groups": ("dsac_published", {"dsac.groups": "growing"}),
+    "DSAC, published, with: the input's space": (
+        "dsac_published",
+        {"dsac.space": "input", "init": "random"},
+    ),
+    "PCL, published, with: attention from identity": (
+        "pcl_published",
+        {"pcl.attention": "identity"},
+    ),
+}
+PARTS_TASK, PARTS_BUDGETS = "cifar20_part", (5, 25)
 
 
 def main() -> None:
@@ -52,10 +77,14 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="*", default=["digits", "cifar20_part"], choices=TASKS)
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--parts", action="store_true", help="single changes, on one data set")
     given = parser.parse_args()
-    for seed, task, name in itertools.product(given.seeds, given.tasks, given.methods):
+    budgets = PARTS_BUDGETS if given.parts else BUDGETS
+    tasks = [PARTS_TASK] if given.parts else given.tasks
+    names = PARTS if given.parts else given.methods
+    for seed, task, name in itertools.product(given.seeds, tasks, names):
         there = finished()
-        missing = [b for b in BUDGETS if Point(task, name, WHOLE, b, seed) not in there]
+        missing = [b for b in budgets if Point(task, name, WHOLE, b, seed) not in there]
         if missing:
             sweep(task, name, missing, seed)
 
@@ -82,7 +111,7 @@ def sweep(task_name: str, name: str, budgets: list[int], seed: int) -> None:
 
 def run(task: Task, name: str, budgets: list[int], seed: int, path: Path) -> None:
     """Let ``launch.py`` sweep the budgets; a point that fails is in its table."""
-    method, settings = METHODS[name]
+    method, changed = PARTS.get(name) or (METHODS[name], {})
     options = {
         "data.path": path,
         "num_clusters": task.clusters,
@@ -90,7 +119,7 @@ def run(task: Task, name: str, budgets: list[int], seed: int, path: Path) -> Non
         "annotator.error_rate": task.error_rate,
         "report.map": False,
         "progress": False,
-        **settings,
+        **changed,
     }
     command = [sys.executable, str(ROOT / "launch.py"), f"--config=configs/features.py:{method}"]
     command += [f"--config.{option}={value}" for option, value in options.items()]
