@@ -5,8 +5,8 @@
     python -m benchmarks.answers.published --parts             # what each change is worth
 
 Every method, in this project's settings and in its paper's, is swept over the budgets by
-``launch.py``; its points stand in ``results/points.jsonl`` beside the grid's. The same question is asked everywhere ("one
-answer"), whatever its kind: which cluster, same or different, what is it.
+``launch.py``; its points stand in ``results/points.jsonl`` beside the grid's. One answer is one
+answer, whatever was asked: which cluster, same or different, what is it.
 """
 
 from __future__ import annotations

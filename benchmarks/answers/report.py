@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.answers import figure
 from benchmarks.answers.course import ABLATIONS, BUDGETS, SELECTORS
-from benchmarks.answers.published import METHODS, WHOLE
+from benchmarks.answers.published import METHODS, PARTS, PARTS_BUDGETS, PARTS_TASK, WHOLE
 from benchmarks.answers.tasks import ROOT, TASKS
 
 OURS = ("graph_committee", "value")
@@ -47,6 +47,8 @@ def write(rows: list[Row]) -> None:
         "parts": parts(scores),
         "harder": harder(scores),
         "calibration": calibration(rows),
+        "whole": whole_methods(scores),
+        "recipes": recipes(scores[PARTS_TASK]),
     }
     DOCUMENT.write_text(filled(DOCUMENT.read_text(), tables))
     whole = "\n\n".join(section(task, found) for task, found in scores.items())
@@ -196,6 +198,29 @@ def harder(scores: dict[str, Scores]) -> str:
             )
             lines.append([f"{task}: {title(setting)}", *costs])
     return table(per_class("against the same without"), lines)
+
+
+def whole_methods(scores: dict[str, Scores]) -> str:
+    """The published methods whole beside ours."""
+    lines = []
+    for task, found in scores.items():
+        ran = [(name, WHOLE) for name in METHODS if found.get((name, WHOLE))]
+        for setting in [*ran, OURS] if ran else []:
+            seeds = max(len(by_seed) for by_seed in found[setting].values())
+            cells = (spread(found[setting][budget]) for budget in BUDGETS)
+            lines.append([task, f"{title(setting)} ({seeds})", *cells])
+    return table(["data", *per_class("method (seeds)")], lines)
+
+
+def recipes(scores: Scores) -> str:
+    """Where our settings leave the papers', one change at a time."""
+    lines = []
+    for name in PARTS:
+        whole = next(method for method in sorted(METHODS, key=len)[::-1] if name.startswith(method))
+        found, rest = scores[name, WHOLE], scores[whole, WHOLE]
+        cells = [f"{gap(found[b], rest[b])} ({spread(found[b])})" for b in PARTS_BUDGETS]
+        lines.append([name, *cells])
+    return table(["change", *(f"{budget} per class" for budget in PARTS_BUDGETS)], lines)
 
 
 def calibration(rows: list[Row]) -> str:
