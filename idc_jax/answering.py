@@ -15,6 +15,7 @@ from idc_jax.annotate.annotator import Annotator, FusionName
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
 from idc_jax.methods.base import Log
+from idc_jax.outlook import in_words
 from idc_jax.run import Notify
 
 
@@ -120,6 +121,8 @@ def announce(event: str, values: Mapping[str, Any]) -> None:
     scores = values["metrics"] or {}
     shown = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
     shown = shown or f"{values['health']['live_clusters']:.0f} live clusters"
+    if values["outlook"]:
+        shown += f"  ({in_words(values['outlook'])})"
     print(f"round {values['round']}, {values['questions']:4d} questions: {shown}", flush=True)
 
 
@@ -180,6 +183,7 @@ def _shown_on(page: Any) -> Notify:
                     "round": values["round"],
                     "before": before.get("metrics"),
                     "after": values["metrics"],
+                    "outlook": values["outlook"],
                     "galleries_before": before.get("galleries"),
                     "galleries_after": shown,
                 }

@@ -22,11 +22,12 @@ from absl import logging
 from idc_jax.annotate.annotator import Annotator, collect
 from idc_jax.annotate.exchange import answer_records, write_jsonl
 from idc_jax.annotate.questions import Answers, Questions
-from idc_jax.annotate.store import Store
+from idc_jax.annotate.store import STOPPED, Store
 from idc_jax.checkpoint import Checkpoints
 from idc_jax.data.base import Dataset
 from idc_jax.methods.base import Method, State
 from idc_jax.metrics import cluster_health, clustering_metrics, collapse_warning
+from idc_jax.outlook import outlook
 from idc_jax.report import count_questions
 from idc_jax.workdir import MetricsLog
 
@@ -57,7 +58,7 @@ class Outcome(NamedTuple):
 
     Attributes:
       rounds: the questions and answers of every round.
-      history: one entry per round from 0, with its questions, metrics and health.
+      history: one entry per round from 0, with its questions, metrics, health and outlook.
       seconds: by phase.
       initial: probabilities ``[n, c]`` before any answer, c as in ``final``.
       final: the last probabilities.
@@ -114,6 +115,9 @@ def run(
         annotator = make_annotator(progress.initial)
         rounds = [_answered(store, r, annotator) for r in range(1, len(progress.history))]
         for round_ in range(len(progress.history), plan.rounds + 1):
+            if (name := store.recall(STOPPED)) is not None:
+                logging.warning("%s stopped the run after round %d", name, round_ - 1)
+                break
             progress, asked = _round(
                 round_, method, dataset, store, annotator, plan, progress, log, notify
             )
@@ -164,7 +168,7 @@ def _begin(
         state = jax.block_until_ready(method.init(_key(plan, _INIT, 0)))
     initial = np.asarray(method.predict(state))
     progress = _Progress(state, initial, [], seconds)
-    return _evaluated(0, 0, method, dataset, progress, log, notify)
+    return _evaluated(0, 0, {}, method, dataset, progress, log, notify)
 
 
 def _round(
@@ -199,7 +203,7 @@ def _round(
     total = progress.history[-1]["questions"] + questions.count
     progress = progress._replace(state=state)
     return (
-        _evaluated(round_, total, method, dataset, progress, log, notify),
+        _evaluated(round_, total, info, method, dataset, progress, log, notify),
         (questions, answers),
     )
 
@@ -207,6 +211,7 @@ def _round(
 def _evaluated(
     round_: int,
     questions: int,
+    info: Mapping[str, float],
     method: Method,
     dataset: Dataset,
     progress: _Progress,
@@ -222,6 +227,7 @@ def _evaluated(
     if warning:
         logging.warning("round %d: %s", round_, warning)
     entry = {"round": round_, "questions": questions, "metrics": metrics, "health": health}
+    entry["outlook"] = outlook(info)
     log({"phase": "evaluate", "round": round_, "questions": questions, **(metrics or {}), **health})
     notify("evaluated", {**entry, "probabilities": probs})
     return progress._replace(history=[*progress.history, entry])

@@ -204,7 +204,7 @@ def whole_methods(scores: dict[str, Scores]) -> str:
     """The published methods whole beside ours."""
     lines = []
     for task, found in scores.items():
-        ran = [(name, WHOLE) for name in METHODS if found.get((name, WHOLE))]
+        ran = [(name, WHOLE) for name in METHODS if any(found[name, WHOLE].values())]
         for setting in [*ran, OURS] if ran else []:
             seeds = max(len(by_seed) for by_seed in found[setting].values())
             cells = (spread(found[setting][budget]) for budget in BUDGETS)

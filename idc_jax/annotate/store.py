@@ -27,6 +27,10 @@ class StoreError(UserError):
     """The store could not be read or written: locked, full, or not a store at all."""
 
 
+# What the store remembers of a run that people ended early: who.
+STOPPED = "stopped"
+
+
 class Row(NamedTuple):
     """One line of the store: an answer, or the reversal of one.
 
@@ -124,6 +128,11 @@ class Store:
         with self._write() as db:
             db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
         return self._one("SELECT value FROM meta WHERE key = ?", (key,))[0]
+
+    def recall(self, key: str) -> str | None:
+        """What is saved under ``key``, or None."""
+        found = self._all("SELECT value FROM meta WHERE key = ?", (key,))
+        return found[0][0] if found else None
 
     def freeze(self, questions: Questions) -> Questions:
         """Save the questions of a round, once, and return those that are saved."""

@@ -98,6 +98,7 @@ def _context(view: View) -> dict[str, Any]:
         "metric_names": summary.METRICS,
         "rows": summary.metric_rows(view),
         "health": summary.health_rows(view),
+        "outlook": summary.outlook_rows(view),
         "learning": _figure(draw_curves, learning_panel(view), "questions asked"),
         "map": _map(view) if view.options.draw_map else None,
         "facts": summary.question_facts(view),

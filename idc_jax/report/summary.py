@@ -108,6 +108,20 @@ def health_rows(view: View) -> list[tuple[str, str, str]]:
     ]
 
 
+def outlook_rows(view: View) -> list[tuple[int, str, str, str]]:
+    """Give what was expected after each round: questions, accuracy, real accuracy, gain."""
+    told = [entry for entry in view.result["rounds"] if entry.get("outlook")]
+    return [
+        (
+            _asked_by(view, entry["round"]),
+            f"{entry['outlook']['accuracy']:.3f}",
+            f"{entry['metrics']['acc']:.3f}" if entry["metrics"] else "",
+            f"{entry['outlook']['gain']:+.3f} with {entry['outlook']['further']:.0f} more answers",
+        )
+        for entry in thin(told)
+    ]
+
+
 def question_facts(view: View) -> list[tuple[str, int]]:
     """Give the tally of questions and answers in words, in reading order."""
     words = {"asked": "asked", "cluster": "put into a cluster", "label": "given a class"}

@@ -7,8 +7,9 @@ import pytest
 from run_page import make_questions
 from website import Site, answer
 
-from idc_jax.annotate import Store
+from idc_jax.annotate import NONE_OF_THESE, SKIP, Store
 from idc_jax.annotate.page.guard import MAX_BODY_BYTES
+from idc_jax.annotate.store import STOPPED
 
 
 def test_an_answer_is_a_row_before_it_is_acknowledged(site):
@@ -158,3 +159,32 @@ def test_a_locked_database_refuses_and_the_same_answer_is_taken_later(tmp_path, 
                 other.execute("ROLLBACK")
             assert site.post(**answer()).status_code == 200
             assert len(store.rows()) == 1
+
+
+@pytest.mark.parametrize("votes", [1, 2])
+def test_stopping_skips_what_is_left_and_closes_the_round(store, dataset, votes):
+    site = Site(store, dataset, votes=votes, grace_seconds=600.0)
+    with site.client:
+        site.ask(store.freeze(make_questions("cluster", 1, 3, dataset)))
+        site.post(**answer(1))
+        assert store.recall(STOPPED) is None
+        assert site.post("stop", annotator="Ann", round=2).status_code == 503
+        assert site.post("stop", annotator="Ann", round=1).status_code == 200
+        site.thread.join(5)
+    rows = store.live(1)
+    assert len(rows) == 3 * votes
+    assert [row.choice for row in rows if row.annotator == "Ann"] == [NONE_OF_THESE]
+    assert {row.choice for row in rows if row.annotator != "Ann"} == {SKIP}
+    assert not store.missing(1, votes).size
+    assert store.recall(STOPPED) == "Ann"
+
+
+def test_a_late_wish_to_start_is_no_error(store, dataset):
+    site = Site(store, dataset, grace_seconds=0.0)
+    with site.client:
+        site.ask(store.freeze(make_questions("cluster", 1, 1, dataset)))
+        site.post(**answer(0))
+        site.thread.join(5)
+        site.ask(store.freeze(make_questions("cluster", 2, 1, dataset)))
+        assert site.post("finish", annotator="Ann", round=1).status_code == 200
+        assert site.post("finish", annotator="Ann", round=2).status_code == 409

@@ -6,6 +6,8 @@ import time
 import pytest
 from browsing import WAIT_SECONDS
 
+from idc_jax.annotate import SKIP
+
 pytestmark = pytest.mark.browser
 
 # What was learned faster gets no screen of its own.
@@ -68,7 +70,10 @@ def test_two_rounds_with_what_was_learned_between(start_run, visit):
         "+0.250",
     ]
     assert ann.page.locator(".galleries section").count() == 10
+    expected = "Expected: 71 % right, 2.4 points more with 50 answers"
+    ann.see(f".message >> text={expected}")
     ann.page.keyboard.press("Enter")
+    ann.reads("#outlook", expected)
     ann.press(*"cccc")
     ann.page.wait_for_selector("text=All 4 questions are answered")
     lesson.go_on(2)
@@ -79,6 +84,23 @@ def test_two_rounds_with_what_was_learned_between(start_run, visit):
     run.close()
     time.sleep(1.5)  # the page has asked again by now, and nobody was there
     assert ann.page.inner_text("#saved") == "All saved"
+
+
+def test_stopping_early(start_run, visit):
+    run = start_run(count=6, grace_seconds=600)
+    ann = visit(run.url)
+    ann.press("a")
+    ann.page.click("#stop")
+    ann.page.keyboard.press("b")  # no answer: the dialog is in front
+    ann.page.click("#stop-dialog >> text=Go on answering")
+    ann.press("c")
+    run.wait_for(2)
+    ann.page.click("#stop")
+    ann.page.click("#stop-dialog >> text=Stop and finish")
+    first = run.questions().candidates
+    assert run.answers() == [first[0][0], first[1][2], *([SKIP] * 4)]
+    ann.page.wait_for_selector("text=The run is over")
+    assert ann.page.is_hidden("#stop")
 
 
 @pytest.fixture

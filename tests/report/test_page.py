@@ -189,6 +189,16 @@ def test_learning_curve_needs_three_rounds(tmp_path):
     assert "Metrics by questions asked" in render(tmp_path, run)
 
 
+def test_what_was_expected_is_told(tmp_path):
+    run = runs.make_run()
+    assert "What to expect" not in render(tmp_path, run)
+    outlook = {"accuracy": 0.5812, "gain": 0.024, "further": 50}
+    run["result"]["rounds"][1]["outlook"] = outlook
+    page = text_of(render(tmp_path, run))
+    assert "0.581" in page
+    assert "+0.024 with 50 more answers" in page
+
+
 def test_arrays_that_do_not_belong_together(tmp_path):
     run = runs.make_run()
     run["embeddings"] = run["embeddings"][:-1]

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from small import shrink
 
 from configs import features
 from idc_jax import experiment
-from idc_jax.annotate.store import Store
+from idc_jax.annotate.store import STOPPED, Store
 from idc_jax.answering import announce_data, answer_names
 from idc_jax.data.base import Dataset, Skipped
 from idc_jax.errors import UserError
@@ -78,6 +79,24 @@ def test_killed_anywhere_it_goes_on_to_the_same_end(
         for folder in (whole, broken)
     ]
     assert lines[0] == lines[1]
+
+
+def test_a_run_that_people_stopped_ends_with_what_it_has(
+    tiny: ConfigDict, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = Store.add
+
+    def add_and_stop(store: Store, rows: Any) -> int:
+        store.remember(STOPPED, "Ann")
+        return add(store, rows)
+
+    monkeypatch.setattr(Store, "add", add_and_stop)
+    experiment.run_experiment(tiny, tmp_path / "stopped")
+    found = result(tmp_path / "stopped")
+    assert found["rounds"] == result(whole)["rounds"][:2]
+    assert found["questions"]["asked"] == 6
+    assert found["final"] == found["rounds"][1]["metrics"]
+    assert (tmp_path / "stopped" / "report.html").exists()
 
 
 def _kill_at(patch: pytest.MonkeyPatch, where: str) -> None:

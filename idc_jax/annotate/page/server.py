@@ -37,8 +37,9 @@ class Page(NamedTuple):
         ``step`` and ``steps``, or ``epoch`` and ``epochs``, make a progress bar, a ``loss`` makes
         a curve.
       show_result: ``(result)``: shows what a round has bought. All keys are optional: ``round``;
-        ``before`` and ``after``, dicts of metrics; ``galleries_before`` and ``galleries_after``,
-        for each cluster a list of sample indices.
+        ``before`` and ``after``, dicts of metrics; ``outlook``, what is expected (see
+        :func:`idc_jax.outlook.outlook`); ``galleries_before`` and ``galleries_after``, for each
+        cluster a list of sample indices.
       finish: says that the run is over.
     """
 

@@ -12,16 +12,18 @@ from typing import Any, Literal
 
 from idc_jax.annotate.exchange import decode_choice, encode_choice
 from idc_jax.annotate.page.pictures import Pictures
+from idc_jax.annotate.page.stopping import left_out
 from idc_jax.annotate.page.wire import (
     AnswerPost,
     FinishPost,
     Post,
     RefusedError,
     RenamePost,
+    StopPost,
     UndoPost,
 )
 from idc_jax.annotate.questions import Questions
-from idc_jax.annotate.store import Group, Row, Store, StoreError
+from idc_jax.annotate.store import STOPPED, Group, Row, Store, StoreError
 from idc_jax.errors import UserError
 
 Phase = Literal["waiting", "asking", "learning", "done"]
@@ -62,6 +64,7 @@ class Session:
         self._leases: dict[int, dict[str, float]] = {}  # position -> {name: until}
         self._complete_since: float | None = None
         self._finish_now = False
+        self._stopped_by = ""
         self._progress: dict[str, Any] = {}
         self._losses: list[float] = []
         self._results: list[dict[str, Any]] = []
@@ -86,6 +89,8 @@ class Session:
                 self._check_open()
             self._phase = "learning"
             self._progress, self._losses = {}, []
+            if self._stopped_by:
+                self._store.remember(STOPPED, self._stopped_by)
 
     def progress(self, values: Mapping[str, Any]) -> None:
         """Show scalars of the training, e.g. ``{"step": 20, "steps": 500, "loss": 0.7}``."""
@@ -214,10 +219,17 @@ class Session:
         if isinstance(post, RenamePost):
             return self._rename(post)
         if isinstance(post, FinishPost):
+            if self._questions and post.round < self._questions.round:
+                return {"ok": True}  # somebody was quicker
             self._check_round(post.round)
             if self._complete_since is None:
                 raise RefusedError(409, "some questions are not answered yet")
             self._finish_now = True
+            return {"ok": True}
+        if isinstance(post, StopPost):
+            self._check_round(post.round)
+            rows += left_out(post.round, self._voters, self._votes, rows, post.annotator)
+            self._stopped_by, self._finish_now = post.annotator, True
             return {"ok": True}
         pending = {row.client_id: row for row in rows}
         known = pending.get(post.client_id) or self._store.find(post.client_id)

@@ -53,7 +53,14 @@ class FinishPost(NamedTuple):
     round: int
 
 
-Post = AnswerPost | UndoPost | RenamePost | FinishPost
+class StopPost(NamedTuple):
+    """Somebody wants the run to end with the answers given so far."""
+
+    annotator: str
+    round: int
+
+
+Post = AnswerPost | UndoPost | RenamePost | FinishPost | StopPost
 
 
 def parse(kind: str, body: bytes) -> Post:
@@ -181,9 +188,14 @@ def _finish(reader: _Reader) -> FinishPost:
     return FinishPost(annotator=reader.annotator(), round=reader.integer("round"))
 
 
+def _stop(reader: _Reader) -> StopPost:
+    return StopPost(annotator=reader.annotator(), round=reader.integer("round"))
+
+
 _PARSERS: dict[str, Callable[[_Reader], Post]] = {
     "answer": _answer,
     "undo": _undo,
     "rename": _rename,
     "finish": _finish,
+    "stop": _stop,
 }

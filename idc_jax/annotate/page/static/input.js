@@ -5,6 +5,7 @@ import { actionOf } from "./keys.js";
 // A key that comes again so soon bounced, and the second click of a double click is no answer.
 const BOUNCE_MS = 20;
 const DOUBLE_CLICK_MS = 250;
+const PAIR = ["same", "different"];
 
 let lastPress = {};
 let lastClick = 0;
@@ -40,6 +41,20 @@ export function listen({ tiles, isBlocked, act }) {
     if (event.detail > 0) target.blur(); // by mouse: the next space means skip, not this button
     act(target.dataset.action, event, target);
   });
+}
+
+// What an action says of a question, as it is posted; null where it says nothing.
+export function meaning(question, action, groups) {
+  if (action === "skip") return { answer: "skip" };
+  if (action === "none") return question.kind === "cluster" ? { answer: "none" } : null;
+  const place = Number(action.slice("choose-".length));
+  if (question.kind === "pair") return place < PAIR.length ? { answer: PAIR[place] } : null;
+  if (question.kind === "cluster") {
+    const chosen = question.candidates[place];
+    return chosen ? { answer: chosen.cluster } : null;
+  }
+  const group = groups[place];
+  return group ? { group: { key: group.key, name: group.name } } : null;
 }
 
 // How long from the key to the painted question: read it with performance.getEntriesByName.

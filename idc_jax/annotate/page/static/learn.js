@@ -1,7 +1,7 @@
 // What is seen between the rounds: training as it goes, and what the answers have bought.
 
 import { badge, element, pictureOf } from "./draw.js";
-import { duration } from "./standing.js";
+import { duration, outlookOf } from "./standing.js";
 
 const NAMES = { acc: "Accuracy", nmi: "NMI", ari: "ARI", fmi: "Fowlkes–Mallows" };
 const THUMBNAILS = 12;
@@ -114,5 +114,7 @@ function galleries({ galleries_before: before, galleries_after: after }) {
 export function drawResult(result, { title, text, more }) {
   const go = more ? element("button", { type: "button", class: "main", "data-action": "go" },
     badge("go"), ` ${more}`) : null;
-  return message(title, element("p", {}, text), go, metrics(result), galleries(result));
+  const expected = outlookOf(result);
+  return message(title, element("p", {}, text), expected ? element("p", {}, expected) : null, go,
+    metrics(result), galleries(result));
 }

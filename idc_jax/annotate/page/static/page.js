@@ -3,7 +3,7 @@
 import { changeKeyOf, closeZoom, help, isOpen, notice, resetKeys, takesKey, zoom }
   from "./dialogs.js";
 import { drawPalette, element, tilesOf } from "./draw.js";
-import { listen, measurePaint } from "./input.js";
+import { listen, meaning, measurePaint } from "./input.js";
 import { Queue } from "./queue.js";
 import { drawCountdown, screenNow } from "./screens.js";
 import { makeId, Outbox, read } from "./server.js";
@@ -12,7 +12,6 @@ import { addRecent, addUnsent, drawRecents, drawSaved, drawStanding } from "./st
 const MOST_UNSENT = 40; // no further questions while so many answers wait for the server
 const POLL_MS = 1000;
 const SHORT_LEARNING_MS = 3000; // what was learned faster needs no screen of its own
-const PAIR = ["same", "different"];
 
 const run = document.body.dataset.run;
 const $ = (id) => document.getElementById(id);
@@ -68,7 +67,7 @@ async function fetchAhead() {
 
 function answer(action, event) {
   const { question } = page.current;
-  const given = meaning(question, action);
+  const given = meaning(question, action, groups());
   if (!given) return;
   const body = {
     client_id: makeId(),
@@ -87,19 +86,6 @@ function answer(action, event) {
   addRecent(page.recent.at(-1));
   outbox.push("answer", body);
   fetchAhead();
-}
-
-function meaning(question, action) {
-  if (action === "skip") return { answer: "skip" };
-  if (action === "none") return question.kind === "cluster" ? { answer: "none" } : null;
-  const place = Number(action.slice("choose-".length));
-  if (question.kind === "pair") return place < PAIR.length ? { answer: PAIR[place] } : null;
-  if (question.kind === "cluster") {
-    const chosen = question.candidates[place];
-    return chosen ? { answer: chosen.cluster } : null;
-  }
-  const group = groups()[place];
-  return group ? { group: { key: group.key, name: group.name } } : null;
 }
 
 function goBack(id) {
@@ -257,6 +243,12 @@ function go() {
   }
 }
 
+// The answers that wait here go first: posts are sent in their order.
+function stop(target) {
+  target.closest("dialog").close();
+  if (asking()) outbox.push("stop", { annotator: page.name, round: page.state.round });
+}
+
 // -- the header, the strip, the dialogs ------------------------------------------------------
 
 function keysChanged() {
@@ -299,6 +291,8 @@ function act(action, event, target) {
     "go-back": () => goBack(target?.dataset.id),
     zoom: () => (page.current || isOpen("zoom-dialog")) && zoom(page.current?.question.samples),
     help: () => help(keysChanged),
+    stop: () => asking() && $("stop-dialog").showModal(),
+    "stop-now": () => stop(target),
     go,
     who: askWho,
     close: () => target.closest("dialog").close(),
@@ -317,7 +311,7 @@ listen({
   tiles: () => (page.current ? tilesOf(page.current.question, groups()) : 0),
   isBlocked: (event, action) => (action === null
     ? takesKey(event) || page.naming || isOpen("name-dialog")
-    : isOpen("help-dialog") && action !== "help"),
+    : isOpen("stop-dialog") || (isOpen("help-dialog") && action !== "help")),
 });
 
 $("name-dialog").addEventListener("cancel", (event) => {

@@ -17,17 +17,28 @@ export function addUnsent(state, outbox, shown) {
 }
 
 // `seconds` are those that the last answers took.
-export function drawStanding({ given, needed, round, phase }, seconds) {
+export function drawStanding({ given, needed, round, phase, result }, seconds) {
   const left = Math.max(0, needed - given);
   const mean = seconds.reduce((sum, value) => sum + value, 0) / (seconds.length || 1);
   const pace = mean > 0 && left > 0
     ? ` · ${Math.round(60 / mean)} a minute · about ${duration(left * mean)}` : "";
   $("round").textContent = round ? `· round ${round}` : "";
   $("standing").textContent = phase === "asking" ? `${given} of ${needed} · ${left} left${pace}` : "";
+  const outlook = phase === "asking" ? outlookOf(result) : "";
+  if ($("outlook").textContent !== outlook) $("outlook").textContent = outlook;
+  $("stop").hidden = phase !== "asking";
   const meter = $("meter");
   meter.setAttribute("aria-valuemax", String(needed || 1));
   meter.setAttribute("aria-valuenow", String(given));
   meter.firstElementChild.style.width = `${needed ? (100 * given) / needed : 0}%`;
+}
+
+// What the last round's learning expects, so that one knows when to stop; "" where it does not say.
+export function outlookOf(result) {
+  if (!result?.outlook) return "";
+  const { accuracy, gain, further } = result.outlook;
+  return `Expected: ${Math.round(100 * accuracy)} % right, `
+    + `${(100 * gain).toFixed(1)} points more with ${further} answers`;
 }
 
 export function duration(seconds) {

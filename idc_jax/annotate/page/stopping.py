@@ -1,0 +1,39 @@
+"""Stopping early: what was answered counts, and what is left of the round is skipped."""
+
+from collections.abc import Sequence
+
+from idc_jax.annotate.questions import SKIP
+from idc_jax.annotate.store import Row
+
+
+def left_out(
+    round_: int, voters: Sequence[set[str]], votes: int, rows: Sequence[Row], stopped_by: str
+) -> list[Row]:
+    """Skips for the answers of a round that nobody will give any more.
+
+    Args:
+      round_: the round.
+      voters: who has answered each question.
+      votes: how many have to.
+      rows: answers that are on their way into the store.
+      stopped_by: who stopped; the skips stand under this name, numbered where several people
+        would have answered.
+
+    Returns:
+      One row for each missing answer. Stopping twice makes the same rows again.
+    """
+    given = [set(names) for names in voters]
+    for row in rows:
+        if row.undoes is None and row.round == round_:
+            given[row.position].add(row.annotator)
+    return [
+        Row(
+            client_id=f"stopped:{round_}:{position}:{vote}",
+            round=round_,
+            position=position,
+            annotator=f"{stopped_by} (stopped {vote + 1})",
+            choice=SKIP,
+        )
+        for position, names in enumerate(given)
+        for vote in range(votes - len(names))
+    ]
