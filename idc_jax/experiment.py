@@ -93,7 +93,6 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     dataset = load_dataset(config)
     announce_data(dataset)
     check_against_data(config, dataset)
-    seconds = {"load": time.perf_counter() - started}
     listeners: list[Log] = []
 
     def tell(values: Mapping[str, Any]) -> None:
@@ -102,6 +101,7 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
 
     # Composing checks every option, so nothing is written before it.
     method = make_method(config, dataset, workdir, tell)
+    seconds = {"load": time.perf_counter() - started}  # with the embedding by a published network
     claim(workdir, config.to_dict())
     log = MetricsLog(workdir / "metrics.jsonl")
     people = AnnotatorOptions(**config.annotator)
