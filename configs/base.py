@@ -23,7 +23,6 @@ from idc_jax.methods.pcl_training import PclTraining
 from idc_jax.train.finetune import FinetuneOptions
 from idc_jax.train.pretrain import PretrainOptions
 
-METHODS = ("idc", "dsac", "pcl", "graph_committee")
 _SUFFIX = "_published"
 # What the papers say where configs for small data do what learns more there. Epochs, and DSAC's and
 # PCL's learning rates, stay those of the config: the papers' are for a GPU.

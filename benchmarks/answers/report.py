@@ -18,8 +18,10 @@ OURS = ("graph_committee", "value")
 # Settings were chosen on seeds from here on.
 DEVELOPMENT = 100
 BASELINES = ("regression", "spreading")
+README = ROOT / "README.md"
 DOCUMENT, GRID = ROOT / "docs" / "answers.md", ROOT / "docs" / "answers_grid.md"
 MEAN_OVER = ("digits", "fashion", "cifar20_part", "cifar100_4_default", "cifar100_4_personal")
+OVERVIEW = "cifar20_part"
 # A clean data set, and the one that differs from it in one thing.
 HARDER = {
     "digits_wrong": "digits",
@@ -51,6 +53,7 @@ def write(rows: list[Row]) -> None:
         "recipes": recipes(scores[PARTS_TASK]),
     }
     DOCUMENT.write_text(filled(DOCUMENT.read_text(), tables))
+    README.write_text(filled(README.read_text(), {"answers": overview(scores[OVERVIEW])}))
     whole = "\n\n".join(section(task, found) for task, found in scores.items())
     GRID.write_text(filled(GRID.read_text(), {"grid": whole}))
     figure.draw(scores, {task: TASKS[task](0).classes for task in scores})
@@ -221,6 +224,18 @@ def recipes(scores: Scores) -> str:
         cells = [f"{gap(found[b], rest[b])} ({spread(found[b])})" for b in PARTS_BUDGETS]
         lines.append([name, *cells])
     return table(["change", *(f"{budget} per class" for budget in PARTS_BUDGETS)], lines)
+
+
+def overview(scores: Scores) -> str:
+    """What a user would try, and the methods whole, on one data set."""
+    shown = [*figure.DRAWN, *((name, WHOLE) for name in METHODS)]
+    lines = []
+    for setting in dict.fromkeys(shown):
+        seeds = max((len(by_seed) for by_seed in scores[setting].values()), default=0)
+        cells = (spread(scores[setting][budget]) for budget in BUDGETS)
+        lines.append([f"{title(setting)} ({seeds})", *cells])
+    classes = TASKS[OVERVIEW](0).classes
+    return table(["method (seeds)", *(f"{budget * classes} answers" for budget in BUDGETS)], lines)
 
 
 def calibration(rows: list[Row]) -> str:
