@@ -6,6 +6,7 @@ from typing import Any
 from idc_jax.annotate.exchange import encode_choice
 from idc_jax.annotate.fusion import agreement
 from idc_jax.annotate.questions import Answers
+from idc_jax.annotate.stopping import by_people
 from idc_jax.annotate.store import Store
 
 _MOST_SHOWN = 50
@@ -28,7 +29,7 @@ def disagreement(store: Store, rounds: Sequence[Answers]) -> dict[str, Any] | No
     people: dict[str, list[float]] = {}
     examples: list[dict[str, Any]] = []
     for answers in rounds:
-        rows = store.live(answers.round)
+        rows = by_people(store.live(answers.round))
         found = agreement(rows, answers.choice)
         several += int((found.votes > 1).sum())
         disputed += len(found.disputed)

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from idc_jax.annotate.exchange import decode_choice, encode_choice
 from idc_jax.annotate.page.pictures import Pictures
-from idc_jax.annotate.page.stopping import left_out
 from idc_jax.annotate.page.wire import (
     AnswerPost,
     FinishPost,
@@ -23,6 +22,7 @@ from idc_jax.annotate.page.wire import (
     UndoPost,
 )
 from idc_jax.annotate.questions import Questions
+from idc_jax.annotate.stopping import left_out
 from idc_jax.annotate.store import STOPPED, Group, Row, Store, StoreError
 from idc_jax.errors import UserError
 

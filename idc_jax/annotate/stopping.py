@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from idc_jax.annotate.questions import SKIP
 from idc_jax.annotate.store import Row
 
+_MARK = "stopped:"
+
 
 def left_out(
     round_: int, voters: Sequence[set[str]], votes: int, rows: Sequence[Row], stopped_by: str
@@ -28,7 +30,7 @@ def left_out(
             given[row.position].add(row.annotator)
     return [
         Row(
-            client_id=f"stopped:{round_}:{position}:{vote}",
+            client_id=f"{_MARK}{round_}:{position}:{vote}",
             round=round_,
             position=position,
             annotator=f"{stopped_by} (stopped {vote + 1})",
@@ -37,3 +39,8 @@ def left_out(
         for position, names in enumerate(given)
         for vote in range(votes - len(names))
     ]
+
+
+def by_people(rows: Sequence[Row]) -> list[Row]:
+    """The rows that somebody gave, without those of :func:`left_out`."""
+    return [row for row in rows if not row.client_id.startswith(_MARK)]
