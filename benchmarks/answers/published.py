@@ -68,6 +68,12 @@ PARTS: dict[str, tuple[str, dict[str, object]]] = {
         {"pcl.attention": "identity"},
     ),
 }
+# And what the methods learn from other selectors' questions.
+PARTS |= {
+    f"{name} with the picks of: {picks}": (METHODS[name], {"selector": picks})
+    for name in ("IDC", "DSAC")
+    for picks in ("random", "typiclust", "medoids", "max_herding")
+}
 PARTS_TASK, PARTS_BUDGETS = "cifar20_part", (5, 25)
 
 
