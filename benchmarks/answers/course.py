@@ -110,11 +110,15 @@ class Stage:
         wanted = max((k for k, _ in options.get("reaches", ((15, 0.0),))), default=1)
         state = state._replace(neighbors=ops.nearest(state.neighbors, wanted))
         if selector in IN_ROUNDS:
-            yield from self._in_rounds(method, state)
+            # Expectations are scored for the method as it is, so only its rounds are kept.
+            whole = (learner, selector) == ("graph_committee", "value")
+            yield from self._in_rounds(method, state, whole)
         else:
             yield from self._at_once(method, state, decorrelate, selector)
 
-    def _in_rounds(self, method: Method, state: GraphCommitteeState) -> Iterator[tuple[int, Row]]:
+    def _in_rounds(
+        self, method: Method, state: GraphCommitteeState, keep_rounds: bool
+    ) -> Iterator[tuple[int, Row]]:
         rounds: list[Row] = []
         begun = time.perf_counter()
         for round_, (before, after) in enumerate(zip((0, *ROUNDS), ROUNDS, strict=False), start=1):
@@ -122,10 +126,14 @@ class Stage:
             ask, learn = jax.random.split(jax.random.fold_in(self._ask, round_))
             state, questions = method.ask(ask, state, round_, budget)
             state, info = method.learn(learn, state, self.answer(questions))
-            rounds.append({**info, **self.accuracy(state)})
+            reached = self.accuracy(state)
+            rounds.append({**info, **reached})
             if after in BUDGETS:
-                row = {**rounds[-1], "seconds": time.perf_counter() - begun}
-                yield after, row | ({"rounds": rounds} if after == ROUNDS[-1] else {})
+                row = {**reached, "seconds": time.perf_counter() - begun}
+                yield (
+                    after,
+                    row | ({"rounds": rounds} if keep_rounds and after == ROUNDS[-1] else {}),
+                )
 
     def _at_once(
         self, method: Method, first: GraphCommitteeState, decorrelate: bool, selector: str
@@ -136,6 +144,5 @@ class Stage:
             picked, seconds = self.picks(decorrelate, selector, largest)
             asked = label_questions(1, picked.indices[:wanted], picked.values[:wanted])
             begun = time.perf_counter()
-            state, info = method.learn(self._learn, first, self.answer(asked))
-            row = {**info, **self.accuracy(state)}
-            yield budget, {**row, "seconds": time.perf_counter() - begun + seconds}
+            state, _ = method.learn(self._learn, first, self.answer(asked))
+            yield budget, {**self.accuracy(state), "seconds": time.perf_counter() - begun + seconds}

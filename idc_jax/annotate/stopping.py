@@ -26,8 +26,9 @@ def left_out(
     """
     given = [set(names) for names in voters]
     for row in rows:
-        if row.undoes is None and row.round == round_:
-            given[row.position].add(row.annotator)
+        if row.round == round_:
+            names = given[row.position]
+            (names.add if row.undoes is None else names.discard)(row.annotator)
     return [
         Row(
             client_id=f"{_MARK}{round_}:{position}:{vote}",

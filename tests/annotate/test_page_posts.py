@@ -10,7 +10,8 @@ from website import Site, answer
 from idc_jax.annotate import NONE_OF_THESE, SKIP, Answers, Store, disagreement
 from idc_jax.annotate.fusion import fuse
 from idc_jax.annotate.page.guard import MAX_BODY_BYTES
-from idc_jax.annotate.store import STOPPED
+from idc_jax.annotate.stopping import left_out
+from idc_jax.annotate.store import STOPPED, Row
 
 
 def test_an_answer_is_a_row_before_it_is_acknowledged(site):
@@ -193,3 +194,10 @@ def test_a_late_wish_to_start_is_no_error(store, dataset):
         site.ask(store.freeze(make_questions("cluster", 2, 1, dataset)))
         assert site.post("finish", annotator="Ann", round=1).status_code == 200
         assert site.post("finish", annotator="Ann", round=2).status_code == 409
+
+
+def test_what_is_on_its_way_counts_when_people_stop():
+    given = Row("c0", 1, 0, "Ann", 3)
+    undone = Row("u", 1, 1, "Bob", 0, undoes="c1")
+    rows = left_out(1, [set(), {"Bob"}, {"Bob"}], 1, [given, undone], "Ann")
+    assert [row.position for row in rows] == [1]
