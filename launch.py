@@ -70,10 +70,10 @@ def _main(argv: Sequence[str]) -> int:
     logging.set_verbosity(logging.WARNING)
     logging.use_absl_handler()
     if _SWEEP.value:
-        from idc_jax.sweep import run_sweep
+        from idc_jax.sweeps.sweep import run_sweep
 
         return run_sweep(config, _SWEEP.value, _workdir(config))
-    from idc_jax.experiment import run_experiment
+    from idc_jax.runs.compose import run_experiment
 
     report = run_experiment(config, _workdir(config))
     print(f"report: {report.resolve()}")

@@ -14,12 +14,12 @@ used: in the classes named beside them below.
 from ml_collections import ConfigDict
 
 from idc_jax.data import CLASS_LISTS
-from idc_jax.methods.dsac import DsacOptions
-from idc_jax.methods.dsac_training import DsacTraining
-from idc_jax.methods.graph_committee import GraphCommitteeOptions
-from idc_jax.methods.idc import IDCOptions
-from idc_jax.methods.pcl import PclOptions
-from idc_jax.methods.pcl_training import PclTraining
+from idc_jax.methods.committee.method import GraphCommitteeOptions
+from idc_jax.methods.dsac.method import DsacOptions
+from idc_jax.methods.dsac.training import DsacTraining
+from idc_jax.methods.idc.method import IDCOptions
+from idc_jax.methods.pcl.method import PclOptions
+from idc_jax.methods.pcl.training import PclTraining
 from idc_jax.train.finetune import FinetuneOptions
 from idc_jax.train.pretrain import PretrainOptions
 
@@ -85,16 +85,16 @@ def get_config(name: str = "idc") -> ConfigDict:
     config.report = _report()
     # idc_jax.train.pretrain.PretrainOptions
     config.pretrain = ConfigDict(PretrainOptions()._asdict())
-    # idc_jax.methods.idc.IDCOptions
+    # idc_jax.methods.idc.method.IDCOptions
     config.idc = ConfigDict(IDCOptions()._asdict())
     # idc_jax.train.finetune.FinetuneOptions
     config.finetune = ConfigDict(FinetuneOptions()._asdict())
-    # idc_jax.methods.graph_committee.GraphCommitteeOptions
+    # idc_jax.methods.committee.method.GraphCommitteeOptions
     config.graph_committee = ConfigDict(GraphCommitteeOptions()._asdict())
-    # idc_jax.methods.dsac.DsacOptions and idc_jax.methods.dsac_training.DsacTraining
+    # idc_jax.methods.dsac.method.DsacOptions and idc_jax.methods.dsac.training.DsacTraining
     config.dsac = ConfigDict(DsacOptions()._asdict())
     config.dsac_training = ConfigDict(DsacTraining()._asdict())
-    # idc_jax.methods.pcl.PclOptions and idc_jax.methods.pcl_training.PclTraining
+    # idc_jax.methods.pcl.method.PclOptions and idc_jax.methods.pcl.training.PclTraining
     config.pcl = ConfigDict(PclOptions()._asdict())
     config.pcl_training = ConfigDict(PclTraining()._asdict())
     if method == "dsac":

@@ -1,7 +1,7 @@
 """What a method expects, as people are told it."""
 
-from idc_jax.answering import announce
-from idc_jax.outlook import in_words, outlook
+from idc_jax.runs.answering import announce
+from idc_jax.runs.outlook import in_words, outlook
 
 INFO = {"answered": 100.0, "expected_accuracy": 0.5811, "expected_gain_of_50": 0.024}
 

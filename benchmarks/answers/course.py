@@ -14,9 +14,9 @@ import numpy as np
 from benchmarks.answers.tasks import Task
 from idc_jax import ops
 from idc_jax.annotate.questions import Answers, Questions, label_questions
-from idc_jax.methods import graph_committee
-from idc_jax.methods.base import Method
-from idc_jax.methods.graph_committee import GraphCommitteeOptions, GraphCommitteeState
+from idc_jax.methods.committee import method as graph_committee
+from idc_jax.methods.committee.method import GraphCommitteeOptions, GraphCommitteeState
+from idc_jax.methods.contract import Method
 from idc_jax.metrics import clustering_metrics
 
 # Answers per class at which accuracy is told.

@@ -21,7 +21,7 @@ from idc_jax import data, models
 from idc_jax.annotate.questions import Answers, Questions
 from idc_jax.data.base import Dataset
 from idc_jax.data.views import Views
-from idc_jax.methods.base import Method
+from idc_jax.methods.contract import Method
 from idc_jax.metrics import clustering_metrics
 from idc_jax.models.base import Model, Variables
 from idc_jax.models.heads import HeadLayout

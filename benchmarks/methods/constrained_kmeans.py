@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.cluster import KMeans
 
-from idc_jax.methods.closure import Closure
+from idc_jax.annotate.closure import Closure
 
 
 def constrained_kmeans(

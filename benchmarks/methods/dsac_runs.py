@@ -41,9 +41,9 @@ from idc_jax import data, models
 from idc_jax.data.augment.warped import WarpOptions
 from idc_jax.data.base import Dataset
 from idc_jax.data.views import Views
-from idc_jax.methods import dsac
-from idc_jax.methods.base import Method
-from idc_jax.methods.dsac_training import DsacTraining
+from idc_jax.methods.contract import Method
+from idc_jax.methods.dsac import method as dsac
+from idc_jax.methods.dsac.training import DsacTraining
 from idc_jax.models.base import Model, Variables
 from idc_jax.train.pretrain import PretrainOptions
 

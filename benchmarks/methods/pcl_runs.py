@@ -34,14 +34,14 @@ from common import (
 from constrained_kmeans import constrained_kmeans
 
 from idc_jax import data, models
+from idc_jax.annotate.closure import close_links
 from idc_jax.data.augment.warped import WarpOptions
 from idc_jax.data.base import Dataset
 from idc_jax.data.target_maps import retarget
 from idc_jax.data.views import Views
-from idc_jax.methods import pcl
-from idc_jax.methods.base import Method
-from idc_jax.methods.closure import close_links
-from idc_jax.methods.pcl_training import PclTraining
+from idc_jax.methods.contract import Method
+from idc_jax.methods.pcl import method as pcl
+from idc_jax.methods.pcl.training import PclTraining
 from idc_jax.models.base import Model, Variables
 from idc_jax.train.pretrain import PretrainOptions
 

@@ -32,13 +32,19 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from configs import cifar20
-from idc_jax.checkpoint import Checkpoints
 from idc_jax.data.base import Dataset
-from idc_jax.experiment import load_dataset, make_network, make_views, place_samples, run_experiment
 from idc_jax.metrics import clustering_metrics
 from idc_jax.models.base import Model, Variables
 from idc_jax.models.importing import Naming, export_safetensors
+from idc_jax.runs.compose import (
+    load_dataset,
+    make_network,
+    make_views,
+    place_samples,
+    run_experiment,
+)
 from idc_jax.train import pretrain
+from idc_jax.train.checkpoint import Checkpoints
 from idc_jax.train.loop import run_network
 
 NAMING = Naming("torchvision_resnet", "resnet.", "plain", "small")

@@ -21,9 +21,9 @@ from tqdm import tqdm
 from idc_jax import losses
 from idc_jax.data.residency import Samples, chunks, steps_per_chunk
 from idc_jax.data.views import Views, view_batch
-from idc_jax.methods.base import Log
 from idc_jax.models.base import Model, Variables
 from idc_jax.train.finetune_options import FinetuneOptions, check_options, schedule
+from idc_jax.train.log import Log
 from idc_jax.train.loop import epoch_indices
 from idc_jax.train.parallel import mesh_of, replicate, split
 

@@ -28,9 +28,9 @@ from idc_jax.data.residency import Samples, Streamed, chunks
 from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.losses.contrastive import ContrastiveTerms, contrastive_terms
-from idc_jax.methods.base import Log
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.ops.neighbors import knn
+from idc_jax.train.log import Log
 from idc_jax.train.loop import epoch_indices, run_network, steps_per_epoch
 from idc_jax.train.parallel import mesh_of, replicate, split
 from idc_jax.train.pretrain_options import PretrainOptions, check_options, searches_neighbors

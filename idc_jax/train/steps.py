@@ -9,8 +9,8 @@ import jax
 import optax
 from tqdm import tqdm
 
-from idc_jax.methods.base import Log
 from idc_jax.models.base import Variables
+from idc_jax.train.log import Log
 
 Carry = TypeVar("Carry")
 # ``(variables) -> (terms, moved)``: the weighted losses by name, and the variables with

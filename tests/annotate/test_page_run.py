@@ -11,7 +11,7 @@ from browsing import WAIT_SECONDS, free_port, until
 
 from configs import digits
 from idc_jax.annotate import NONE_OF_THESE, Store
-from idc_jax.experiment import run_experiment
+from idc_jax.runs.compose import run_experiment
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

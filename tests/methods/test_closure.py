@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from idc_jax.annotate.closure import asked_pairs, block_links, close_links
 from idc_jax.annotate.questions import DIFFERENT, SAME, SKIP
 from idc_jax.errors import UserError
-from idc_jax.methods.closure import asked_pairs, block_links, close_links
 
 
 def matrix(num_samples, pairs, choice):

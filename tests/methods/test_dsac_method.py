@@ -9,8 +9,7 @@ import pytest
 from idc_jax import data, models
 from idc_jax.annotate.questions import SKIP, Answers
 from idc_jax.errors import UserError
-from idc_jax.methods import dsac
-from idc_jax.methods.class_space import (
+from idc_jax.methods.common.class_space import (
     UNASKED,
     UNUSABLE,
     allocate_slots,
@@ -18,8 +17,9 @@ from idc_jax.methods.class_space import (
     nearest_to_centers,
     representatives,
 )
-from idc_jax.methods.dsac_picks import growing_groups
-from idc_jax.methods.dsac_training import DsacTraining
+from idc_jax.methods.dsac import method as dsac
+from idc_jax.methods.dsac.picks import growing_groups
+from idc_jax.methods.dsac.training import DsacTraining
 from idc_jax.metrics import clustering_metrics
 
 C = 3

@@ -11,9 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from idc_jax.annotate.questions import DIFFERENT, NONE_OF_THESE, SAME, SKIP, Answers
 from idc_jax.errors import UserError
-from idc_jax.methods import graph_committee
-from idc_jax.methods.committee import CommitteeOptions, decide, regression
-from idc_jax.methods.forecast import (
+from idc_jax.methods.committee import method as graph_committee
+from idc_jax.methods.committee.forecast import (
     Trials,
     expected_accuracy,
     expected_gain,
@@ -21,8 +20,9 @@ from idc_jax.methods.forecast import (
     tried,
     unnamed_share,
 )
-from idc_jax.methods.graph_committee import GraphCommitteeOptions
-from idc_jax.methods.opening import first_picks
+from idc_jax.methods.committee.members import CommitteeOptions, decide, regression
+from idc_jax.methods.committee.method import GraphCommitteeOptions
+from idc_jax.methods.committee.opening import first_picks
 from idc_jax.metrics import clustering_metrics
 from idc_jax.ops.graph import decorrelate_neighbors
 

@@ -14,9 +14,10 @@ from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Answers, Questions
 from idc_jax.data import feature_views
 from idc_jax.data.views import view_batch
 from idc_jax.errors import UserError
-from idc_jax.methods import idc, idc_options
-from idc_jax.methods.base import Method
-from idc_jax.methods.cluster_questions import ask_clusters
+from idc_jax.methods.contract import Method
+from idc_jax.methods.idc import method as idc
+from idc_jax.methods.idc import options as idc_options
+from idc_jax.methods.idc.questions import ask_clusters
 from idc_jax.selectors import Selection
 from idc_jax.train.finetune import UNASKED, FinetuneOptions
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from idc_jax import data, models
+from idc_jax.annotate.closure import asked_pairs
 from idc_jax.annotate.questions import SKIP, Answers
 from idc_jax.errors import UserError
-from idc_jax.methods import pcl
-from idc_jax.methods.closure import asked_pairs
-from idc_jax.methods.pcl_pairs import keep_pairs
-from idc_jax.methods.pcl_training import PclTraining, scatter_blocks, surest_pair
+from idc_jax.methods.pcl import method as pcl
+from idc_jax.methods.pcl.pairs import keep_pairs
+from idc_jax.methods.pcl.training import PclTraining, scatter_blocks, surest_pair
 from idc_jax.metrics import clustering_metrics
 
 C = 2

@@ -9,7 +9,7 @@ import pytest
 
 from idc_jax import ops
 from idc_jax.annotate.questions import NONE_OF_THESE, SKIP
-from idc_jax.methods.spread import clamp, spread_answers
+from idc_jax.methods.common.spread import clamp, spread_answers
 from idc_jax.train.finetune import UNASKED
 
 

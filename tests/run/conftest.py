@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from small import shrink
 
 from configs import features
-from idc_jax.experiment import run_experiment
+from idc_jax.runs.compose import run_experiment
 
 
 @pytest.fixture(scope="session")

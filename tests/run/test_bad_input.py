@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from idc_jax.errors import UserError
-from idc_jax.experiment import run_experiment
+from idc_jax.runs.compose import run_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 

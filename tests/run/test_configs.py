@@ -13,7 +13,7 @@ from ml_collections import ConfigDict, config_flags
 from PIL import Image
 from small import shrink
 
-from idc_jax.experiment import run_experiment
+from idc_jax.runs.compose import run_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(

@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 
 from configs import base, cifar20, digits, fashion_mnist, features, image_folder
 from idc_jax.errors import UserError
-from idc_jax.settings import check_settings
+from idc_jax.runs.settings import check_settings
 
 SMALL = (digits, fashion_mnist, features, image_folder)
 

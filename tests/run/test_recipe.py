@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.training import cifar20_recipe
-from idc_jax.settings import check_settings
+from idc_jax.runs.settings import check_settings
 
 
 def given(*extra: str) -> argparse.Namespace:

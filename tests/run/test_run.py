@@ -15,13 +15,13 @@ from ml_collections import ConfigDict
 from small import shrink
 
 from configs import features
-from idc_jax import experiment
 from idc_jax.annotate.store import STOPPED, Store
-from idc_jax.answering import announce_data, answer_names
 from idc_jax.data.base import Dataset, Skipped
 from idc_jax.errors import UserError
 from idc_jax.report import RESULT_KEYS
-from idc_jax.workdir import MetricsLog
+from idc_jax.runs import compose as experiment
+from idc_jax.runs.answering import announce_data, answer_names
+from idc_jax.runs.workdir import MetricsLog
 
 
 def picks(workdir: Path) -> list[list[int]]:
@@ -105,7 +105,7 @@ def _kill_at(patch: pytest.MonkeyPatch, where: str) -> None:
     elif where == "answer":
         patch.setattr(Store, "add", _killer(1, Store.add))
     elif where == "evaluate":
-        patch.setattr("idc_jax.run.clustering_metrics", _killer(1, _metrics()))
+        patch.setattr("idc_jax.runs.loop.clustering_metrics", _killer(1, _metrics()))
     else:
         make = experiment.make_method
         patch.setattr(

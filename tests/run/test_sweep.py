@@ -15,11 +15,13 @@ from PIL import Image
 
 from benchmarks import sweep_tables
 from configs import features
-from idc_jax import sweep, sweep_plots, sweep_summary
 from idc_jax.errors import UserError
-from idc_jax.experiment import run_experiment
-from idc_jax.sweep_axes import Axis, parse_axes
-from idc_jax.sweep_summary import Group, Row
+from idc_jax.runs.compose import run_experiment
+from idc_jax.sweeps import plots as sweep_plots
+from idc_jax.sweeps import summary as sweep_summary
+from idc_jax.sweeps import sweep
+from idc_jax.sweeps.axes import Axis, parse_axes
+from idc_jax.sweeps.summary import Group, Row
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import numpy as np
 from idc_jax import models
 from idc_jax.data.residency import place
 from idc_jax.data.views import Views
-from idc_jax.methods import pcl_training
-from idc_jax.methods.dsac_training import DsacTraining, Targets, train_round
-from idc_jax.methods.pcl_training import Learner, PclTraining
+from idc_jax.methods.dsac.training import DsacTraining, Targets, train_round
+from idc_jax.methods.pcl import training as pcl_training
+from idc_jax.methods.pcl.training import Learner, PclTraining
 from idc_jax.models.attention import BlockModel
 from idc_jax.models.heads import ClusterNet
 from idc_jax.models.layers import Conv, batch_norm

@@ -8,10 +8,11 @@ from PIL import Image
 from sklearn.cluster import KMeans
 
 from configs import image_folder
-from idc_jax import data, embedded
+from idc_jax import data
 from idc_jax.errors import UserError
-from idc_jax.experiment import check_against_data, embed, load_dataset
 from idc_jax.models.importing import available
+from idc_jax.runs.compose import check_against_data, embed, load_dataset
+from idc_jax.train import embedded
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "tfds"
 # Of CIFAR-100: what tells these apart needs no fine detail.

@@ -38,7 +38,7 @@ class Page(NamedTuple):
         a curve.
       show_result: ``(result)``: shows what a round has bought. All keys are optional: ``round``;
         ``before`` and ``after``, dicts of metrics; ``outlook``, what is expected (see
-        :func:`idc_jax.outlook.outlook`); ``galleries_before`` and ``galleries_after``, for each
+        `idc_jax.runs.outlook`); ``galleries_before`` and ``galleries_after``, for each
         cluster a list of sample indices.
       finish: says that the run is over.
     """

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops
+from idc_jax.annotate.closure import close_links
 from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Answers
-from idc_jax.methods.class_space import UNUSABLE, allocate_slots
-from idc_jax.methods.closure import close_links
-from idc_jax.methods.forecast import Trials
+from idc_jax.methods.committee.forecast import Trials
+from idc_jax.methods.common.class_space import UNUSABLE, allocate_slots
 from idc_jax.models.base import Variables
 
 # Outputs that cluster questions have given a meaning stand for no class.

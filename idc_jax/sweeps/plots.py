@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from idc_jax.report import write_atomically
 from idc_jax.report.palette import COLOURS, LIGHT, colour
-from idc_jax.sweep_axes import Axis
-from idc_jax.sweep_summary import METRICS, SEED, Group, Row, groups, values_of
+from idc_jax.sweeps.axes import Axis
+from idc_jax.sweeps.summary import METRICS, SEED, Group, Row, groups, values_of
 
 _DPI = 150
 _WIDTH = 3.6  # of a panel, in inches

@@ -9,17 +9,19 @@ from typing import NamedTuple
 import flax.serialization
 import jax
 
-from idc_jax.checkpoint import Checkpoints
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
-from idc_jax.methods.base import Begin, Log
 from idc_jax.models.base import Model, Variables
 from idc_jax.models.importing import Imported, ImportReport, locate
 from idc_jax.models.importing.known import KNOWN
 from idc_jax.train import pretrain
+from idc_jax.train.checkpoint import Checkpoints
+from idc_jax.train.log import Log
 from idc_jax.train.pretrain import PretrainOptions, PretrainState
 
+# How a network comes to its first variables: pre-trained, resumed or loaded from a file.
+Begin = Callable[[jax.Array], Variables]
 Fill = Callable[[Variables], tuple[Variables, ImportReport]]
 
 # Epochs between two checkpoints of the pre-training.

@@ -21,12 +21,12 @@ import numpy as np
 from idc_jax import ops, selectors
 from idc_jax.annotate.questions import Answers, Questions, label_questions
 from idc_jax.data.views import Views
-from idc_jax.methods.base import Begin, Log, Method
-from idc_jax.methods.class_space import UNASKED, UNUSABLE, allocate_slots
-from idc_jax.methods.dsac_picks import Own, growing_groups, pick
-from idc_jax.methods.dsac_state import DsacOptions, DsacState, check_options
-from idc_jax.methods.dsac_targets import cluster_probabilities, make_targets, pseudo_labels
-from idc_jax.methods.dsac_training import DsacTraining, Targets, embedding, train_round
+from idc_jax.methods.common.class_space import UNASKED, UNUSABLE, allocate_slots
+from idc_jax.methods.contract import Begin, Log, Method
+from idc_jax.methods.dsac.picks import Own, growing_groups, pick
+from idc_jax.methods.dsac.state import DsacOptions, DsacState, check_options
+from idc_jax.methods.dsac.targets import cluster_probabilities, make_targets, pseudo_labels
+from idc_jax.methods.dsac.training import DsacTraining, Targets, embedding, train_round
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.selectors import Selection
 from idc_jax.train.loop import run_network

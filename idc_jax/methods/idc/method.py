@@ -18,10 +18,10 @@ from idc_jax import ops, selectors
 from idc_jax.annotate.questions import SKIP, Answers, Questions
 from idc_jax.data.residency import Samples, Streamed
 from idc_jax.data.views import Views
-from idc_jax.methods.base import Begin, Log, Method
-from idc_jax.methods.cluster_questions import ask_clusters
-from idc_jax.methods.idc_options import IDCOptions, check_idc_options
-from idc_jax.methods.spread import spread_answers
+from idc_jax.methods.common.spread import spread_answers
+from idc_jax.methods.contract import Begin, Log, Method
+from idc_jax.methods.idc.options import IDCOptions, check_idc_options
+from idc_jax.methods.idc.questions import ask_clusters
 from idc_jax.metrics import match_clusters
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.ops.graph import smooth

@@ -23,13 +23,13 @@ from idc_jax.annotate.annotator import Annotator, collect
 from idc_jax.annotate.exchange import answer_records, write_jsonl
 from idc_jax.annotate.questions import Answers, Questions
 from idc_jax.annotate.store import STOPPED, Store
-from idc_jax.checkpoint import Checkpoints
+from idc_jax.train.checkpoint import Checkpoints
 from idc_jax.data.base import Dataset
-from idc_jax.methods.base import Method, State
+from idc_jax.methods.contract import Method, State
 from idc_jax.metrics import cluster_health, clustering_metrics, collapse_warning
-from idc_jax.outlook import outlook
+from idc_jax.runs.outlook import outlook
 from idc_jax.report import count_questions
-from idc_jax.workdir import MetricsLog
+from idc_jax.runs.workdir import MetricsLog
 
 _INIT, _ASK, _LEARN = range(3)
 

@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from idc_jax.annotate.closure import Closure, asked_pairs, block_links
 from idc_jax.annotate.questions import DIFFERENT, SAME, Answers, Questions, pair_questions
 from idc_jax.data.views import Views
-from idc_jax.methods.base import Begin, Log, Method
-from idc_jax.methods.closure import Closure, asked_pairs, block_links
-from idc_jax.methods.pcl_pairs import Unknown, pick_pairs
-from idc_jax.methods.pcl_state import (
+from idc_jax.methods.contract import Begin, Log, Method
+from idc_jax.methods.pcl.pairs import Unknown, pick_pairs
+from idc_jax.methods.pcl.state import (
     Attention,
     PclOptions,
     PclState,
@@ -31,7 +31,7 @@ from idc_jax.methods.pcl_state import (
     make_blocks,
     record,
 )
-from idc_jax.methods.pcl_training import (
+from idc_jax.methods.pcl.training import (
     Learner,
     PclTraining,
     make_optimizer,

@@ -1,19 +1,18 @@
 """The contract of an interactive clustering method."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 
 from idc_jax.annotate.questions import Answers, Questions
-from idc_jax.models.base import Variables
+from idc_jax.train.log import Log
+from idc_jax.train.start import Begin
+
+__all__ = ["Begin", "Log", "Method", "State"]
 
 # A pytree of arrays alone: what a checkpoint holds.
 State = Any
-# Called with a flat dict of scalars for every logged step.
-Log = Callable[[Mapping[str, Any]], None]
-# How a network comes to its first variables: pre-trained, resumed or loaded from a file.
-Begin = Callable[[jax.Array], Variables]
 
 
 class Method(NamedTuple):

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from idc_jax.annotate.closure import Closure, close_links
 from idc_jax.annotate.questions import Answers
 from idc_jax.errors import UserError, check_at_least, check_one_of
-from idc_jax.methods.closure import Closure, close_links
-from idc_jax.methods.pcl_pairs import PairPicks
-from idc_jax.methods.pcl_training import PclTraining
+from idc_jax.methods.pcl.pairs import PairPicks
+from idc_jax.methods.pcl.training import PclTraining
 from idc_jax.models.base import Variables
 
 Attention = Literal["random", "identity", "none"]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from idc_jax.report import write_atomically
-from idc_jax.sweep_axes import Axis
+from idc_jax.sweeps.axes import Axis
 
 METRICS = {"acc": "ACC", "nmi": "NMI", "ari": "ARI"}
 SEED = "seed"

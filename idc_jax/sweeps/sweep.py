@@ -24,13 +24,13 @@ import jax
 from ml_collections import ConfigDict
 
 from idc_jax.errors import UserError
-from idc_jax.experiment import run_experiment
 from idc_jax.report import write_atomically
-from idc_jax.settings import check_settings
-from idc_jax.sweep_axes import Axis, Value, parse_axes
-from idc_jax.sweep_plots import write_plots
-from idc_jax.sweep_summary import Row, write_summary
-from idc_jax.workdir import check_claim, check_writable
+from idc_jax.runs.compose import run_experiment
+from idc_jax.runs.settings import check_settings
+from idc_jax.runs.workdir import check_claim, check_writable
+from idc_jax.sweeps.axes import Axis, Value, parse_axes
+from idc_jax.sweeps.plots import write_plots
+from idc_jax.sweeps.summary import Row, write_summary
 
 # Options that pre-training never sees. What is not named here keeps two points from sharing one.
 _AFTER_PRETRAINING = frozenset(

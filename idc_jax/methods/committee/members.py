@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops
-from idc_jax.methods.spread import seed
+from idc_jax.methods.common.spread import seed
 from idc_jax.ops.graph import edge_weights, propagate
 
 # Answered samples are padded to a multiple of so many, so that rounds share programs.

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from idc_jax import losses, ops
 from idc_jax.data.views import View, Views, view_batch
-from idc_jax.methods.base import Log
+from idc_jax.methods.contract import Log
 from idc_jax.models.attention import BlockModel
 from idc_jax.models.base import Outputs, Variables
 from idc_jax.train.parallel import gather, mesh_of, replicate, split

@@ -24,10 +24,7 @@ from idc_jax.annotate.questions import SKIP, Answers, Questions, label_questions
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError, check_one_of
-from idc_jax.methods.base import Begin, Log, Method
-from idc_jax.methods.committee import CommitteeOptions, decide
-from idc_jax.methods.committee_state import GraphCommitteeState, agreed, implied, record
-from idc_jax.methods.forecast import (
+from idc_jax.methods.committee.forecast import (
     Trials,
     expected_accuracy,
     expected_gain,
@@ -35,7 +32,10 @@ from idc_jax.methods.forecast import (
     tried,
     unnamed_share,
 )
-from idc_jax.methods.opening import first_picks
+from idc_jax.methods.committee.members import CommitteeOptions, decide
+from idc_jax.methods.committee.opening import first_picks
+from idc_jax.methods.committee.state import GraphCommitteeState, agreed, implied, record
+from idc_jax.methods.contract import Begin, Log, Method
 from idc_jax.models.base import Model, Variables
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
 from idc_jax.selectors import Selection
@@ -65,7 +65,7 @@ class GraphCommitteeOptions(NamedTuple):
       density_neighbors: K, neighbours in whose midst a sample is worth asking about.
       restarts: of the k-means before any answer, and of that for the first picks.
       reaches, iterations, regression, steps, regression_from, trust: see
-        :class:`~idc_jax.methods.committee.CommitteeOptions`.
+        :class:`~idc_jax.methods.committee.members.CommitteeOptions`.
     """
 
     space: Space = "input"

@@ -8,7 +8,7 @@ import jax
 
 from idc_jax import ops
 from idc_jax.errors import UserError, check_at_least, check_one_of
-from idc_jax.methods.dsac_picks import Groups, names
+from idc_jax.methods.dsac.picks import Groups, names
 from idc_jax.models.base import Variables
 
 PseudoLabels = Literal["representative", "cluster", "nearest", "graph", "none"]

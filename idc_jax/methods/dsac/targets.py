@@ -8,10 +8,10 @@ import numpy as np
 
 from idc_jax import losses, ops, scores
 from idc_jax.annotate.questions import SKIP, Answers
-from idc_jax.methods.class_space import around_answers, nearest_to_centers, representatives
-from idc_jax.methods.dsac_state import DsacOptions, DsacState
-from idc_jax.methods.dsac_training import Targets
-from idc_jax.methods.spread import spread_answers
+from idc_jax.methods.common.class_space import around_answers, nearest_to_centers, representatives
+from idc_jax.methods.common.spread import spread_answers
+from idc_jax.methods.dsac.state import DsacOptions, DsacState
+from idc_jax.methods.dsac.training import Targets
 
 
 def pseudo_labels(

@@ -1,0 +1,7 @@
+"""How training tells what it measures."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# Called with a flat dict of scalars for every logged step.
+Log = Callable[[Mapping[str, Any]], None]
