@@ -1,5 +1,4 @@
-"""Interactive clustering methods, all in one contract (:class:`Method`)."""
+"""Interactive clustering methods, a package each, all in one contract.
 
-from idc_jax.methods.contract import Begin, Log, Method, State
-
-__all__ = ["Begin", "Log", "Method", "State"]
+A package that has a ``SPEC`` is found by :mod:`idc_jax.methods.registry`; nothing else names it.
+"""

@@ -1,0 +1,1 @@
+"""Sweeps: a run for every combination of some options' values."""

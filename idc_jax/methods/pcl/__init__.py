@@ -1,0 +1,41 @@
+"""PCL, "Personalized Clustering via Targeted Representation Learning"."""
+
+import jax
+
+from idc_jax.methods.contract import Method, MethodSpec, Options, Parts
+from idc_jax.methods.pcl.method import build
+from idc_jax.methods.pcl.state import PclOptions
+from idc_jax.methods.pcl.training import PclTraining
+
+__all__ = ["SPEC"]
+
+
+def _build(parts: Parts, options: Options) -> Method:
+    assert isinstance(parts.data, jax.Array)
+    return build(
+        parts.model,
+        parts.views,
+        parts.data,
+        parts.train,
+        num_clusters=parts.num_clusters,
+        head=parts.head,
+        total_budget=parts.total,
+        begin=parts.begin,
+        options=options["pcl"],
+        training=options["pcl_training"],
+        log=parts.log,
+        progress=parts.progress,
+    )
+
+
+SPEC = MethodSpec(
+    name="pcl",
+    summary='asks "do these two belong together?" about the most informative pairs',
+    asks=("pair",),
+    build=_build,
+    options={"pcl": PclOptions, "pcl_training": PclTraining},
+    chooses="pairs",
+    # The paper's pairs and heads; a person answers them in rounds.
+    defaults={"budget": 10_000, "rounds": 10, "model.head": "plain"},
+    published={"pcl.attention": "random", "pcl.distinct": False},
+)
