@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from idc_jax.annotate.fusion import fuse
-from idc_jax.annotate.questions import Answers, Questions
+from idc_jax.annotate.fusion import agreement, fuse
+from idc_jax.annotate.questions import SKIP, Answers, Questions, answered
 from idc_jax.annotate.store import Store
 from idc_jax.errors import UserError
 
@@ -62,10 +62,7 @@ def collect(store: Store, questions: Questions, annotator: Annotator) -> Answers
             f"round {frozen.round}: {missing.size} of {frozen.count} questions are unanswered, "
             f"the first at position {missing[0]}"
         )
-    return Answers(
-        kind=frozen.kind,
-        round=frozen.round,
-        indices=frozen.indices,
-        candidates=frozen.candidates,
-        choice=fuse(store.live(frozen.round), frozen.count, annotator.fusion),
-    )
+    live = store.live(frozen.round)
+    choice = fuse(live, frozen.count, annotator.fusion)
+    opinions = [row for row in live if row.choice != SKIP]
+    return answered(frozen, choice, agreement(opinions, choice).share)

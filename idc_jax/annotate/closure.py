@@ -1,8 +1,9 @@
-"""What pair answers imply: must-link and cannot-link closure with conflict detection.
+"""What answers imply: must-link and cannot-link closure with conflict detection.
 
 Must-link is an equivalence, and a cannot-link between two samples holds between everything
 linked to either ("Personalized Clustering via Targeted Representation Learning", its
-propagation step). Plain NumPy and Python: it runs once a round over a few thousand answers.
+propagation step). Samples said to be of one group are linked, those of different groups are not.
+Plain Python over what was said: each answer is entered once, whatever the number of samples.
 """
 
 from __future__ import annotations
@@ -15,22 +16,33 @@ from scipy import sparse
 from idc_jax.annotate.questions import DIFFERENT, SAME
 from idc_jax.errors import UserError
 
+# Groups from here on are clusters that a person was shown; those below are classes that somebody
+# named. Groups of one family exclude each other; a class and a cluster may be the same.
+CLUSTERS = 1 << 30
+
 
 class Closure(NamedTuple):
-    """Everything that follows from a list of pair answers.
+    """Everything that follows from what was said.
 
     Attributes:
       component: int32 ``[n]``, for each sample the lowest index that it must be linked with.
-      cannot: int32 ``[k, 2]``, the pairs of components (by lowest index) that differ, each once.
-      accepted: bool ``[m]``, False for an answer that says neither same nor different, and for
-        one that contradicts the answers before it; such an answer changes nothing.
-      conflicts: int32 ``[r]``, the positions of the contradictory answers.
+      cannot: int32 ``[k, 2]``, the pairs of components (by lowest index) that were said to
+        differ, each once; components of different groups differ besides.
+      label: int32 ``[n]``, the class that the component was said to be of, -1 for none.
+      cluster: int32 ``[n]``, likewise the cluster, a number from ``CLUSTERS`` on.
+      accepted: bool ``[m]``, for each pair whether it was entered: False for one that says neither
+        same nor different, and for one that contradicts what was said before; it changes nothing.
+      conflicts: int32 ``[r]``, the positions of the contradictory pairs.
+      refused: int32 ``[s]``, the samples whose group contradicts what was said before.
     """
 
     component: np.ndarray
     cannot: np.ndarray
+    label: np.ndarray
+    cluster: np.ndarray
     accepted: np.ndarray
     conflicts: np.ndarray
+    refused: np.ndarray
 
 
 def close_links(num_samples: int, pairs: np.ndarray, choice: np.ndarray) -> Closure:
@@ -48,21 +60,133 @@ def close_links(num_samples: int, pairs: np.ndarray, choice: np.ndarray) -> Clos
     Raises:
       UserError: shapes that do not fit, or an index outside ``0..n-1``.
     """
-    pairs, choice = np.asarray(pairs), np.asarray(choice)
-    _check(num_samples, pairs, choice)
-    forest = _Forest(num_samples)
-    add = {SAME: forest.link, DIFFERENT: forest.separate}
-    accepted = np.zeros(len(choice), bool)
-    conflicts = []
-    for position, (first, second, said) in enumerate(
-        zip(pairs[:, 0].tolist(), pairs[:, 1].tolist(), choice.tolist(), strict=True)
-    ):
-        if said in add:
-            accepted[position] = add[said](first, second)
-            if not accepted[position]:
-                conflicts.append(position)
-    component, cannot = forest.export()
-    return Closure(component, cannot, accepted, np.asarray(conflicts, np.int32))
+    links = Links(num_samples)
+    links.add_pairs(pairs, choice)
+    return links.closure()
+
+
+class Links:
+    """A closure that grows answer by answer.
+
+    Union-find over the samples that anything was said of, with the components that each must stay
+    apart from, and the groups that it is of.
+    """
+
+    def __init__(self, num_samples: int) -> None:
+        """Begin with nothing said of ``num_samples`` samples."""
+        self._num_samples = num_samples
+        self._parent: dict[int, int] = {}
+        self._size: dict[int, int] = {}
+        self._apart: dict[int, set[int]] = {}
+        # The groups of each root, at most one of either family, and a sample of each group.
+        self._groups: dict[int, dict[bool, int]] = {}
+        self._anchor: dict[int, int] = {}
+        self._accepted: list[bool] = []
+        self._conflicts: list[int] = []
+        self._refused: list[int] = []
+
+    def add_pairs(self, pairs: np.ndarray, choice: np.ndarray) -> None:
+        """Enter what was said of ``pairs`` ``[m, 2]``, in order; see :func:`close_links`."""
+        pairs, choice = np.asarray(pairs), np.asarray(choice)
+        _check(self._num_samples, pairs, choice)
+        add = {SAME: self._link, DIFFERENT: self._separate}
+        for (first, second), said in zip(pairs.tolist(), choice.tolist(), strict=True):
+            told = said in add
+            accepted = told and add[said](first, second)
+            if told and not accepted:
+                self._conflicts.append(len(self._accepted))
+            self._accepted.append(accepted)
+
+    def add_groups(self, samples: np.ndarray, groups: np.ndarray) -> None:
+        """Enter that ``samples`` ``[m]`` are of ``groups`` ``[m]``, numbers from 0 on."""
+        for sample, group in zip(samples.tolist(), groups.tolist(), strict=True):
+            if not self._name(sample, group):
+                self._refused.append(sample)
+
+    def closure(self) -> Closure:
+        """All that follows from what was entered so far."""
+        touched = np.fromiter(self._parent, np.int64, len(self._parent))
+        roots = np.asarray([self._find(sample) for sample in self._parent], np.int64)
+        lowest = dict.fromkeys(roots.tolist(), self._num_samples)
+        for sample, root in zip(touched.tolist(), roots.tolist(), strict=True):
+            lowest[root] = min(lowest[root], sample)
+        component = np.arange(self._num_samples, dtype=np.int32)
+        component[touched] = [lowest[root] for root in roots.tolist()]
+        named = np.full((2, self._num_samples), -1, np.int32)
+        for family in (False, True):
+            named[int(family), touched] = [
+                self._groups.get(root, {}).get(family, -1) for root in roots.tolist()
+            ]
+        cannot = {
+            (min(lowest[a], lowest[b]), max(lowest[a], lowest[b]))
+            for a, others in self._apart.items()
+            for b in others
+        }
+        return Closure(
+            component=component,
+            cannot=np.asarray(sorted(cannot), np.int32).reshape(-1, 2),
+            label=named[0],
+            cluster=named[1],
+            accepted=np.asarray(self._accepted, bool),
+            conflicts=np.asarray(self._conflicts, np.int32),
+            refused=np.asarray(self._refused, np.int32),
+        )
+
+    def _find(self, sample: int) -> int:
+        parent = self._parent
+        if sample not in parent:
+            parent[sample], self._size[sample] = sample, 1
+        while parent[sample] != sample:
+            parent[sample] = parent[parent[sample]]
+            sample = parent[sample]
+        return sample
+
+    def _link(self, first: int, second: int) -> bool:
+        """Join two components; False where they are known to differ."""
+        large, small = self._find(first), self._find(second)
+        if large == small:
+            return True
+        if self._differ(large, small):
+            return False
+        if self._size[large] < self._size[small]:
+            large, small = small, large
+        self._parent[small] = large
+        self._size[large] += self._size[small]
+        for other in self._apart.pop(small, set()):
+            self._apart[other].discard(small)
+            self._set_apart(large, other)
+        if small in self._groups:
+            self._groups.setdefault(large, {}).update(self._groups.pop(small))
+        return True
+
+    def _separate(self, first: int, second: int) -> bool:
+        """Keep two components apart; False where they are known to be one."""
+        first, second = self._find(first), self._find(second)
+        if first == second:
+            return False
+        self._set_apart(first, second)
+        return True
+
+    def _name(self, sample: int, group: int) -> bool:
+        """Make ``sample``'s component one of ``group``; False where it is of another."""
+        root, family = self._find(sample), group >= CLUSTERS
+        if self._groups.get(root, {}).get(family, group) != group:
+            return False
+        if group in self._anchor:
+            return self._link(sample, self._anchor[group])
+        self._anchor[group] = sample
+        self._groups.setdefault(root, {})[family] = group
+        return True
+
+    def _differ(self, first: int, second: int) -> bool:
+        ours, theirs = self._groups.get(first, {}), self._groups.get(second, {})
+        return second in self._apart.get(first, ()) or any(
+            ours[family] != theirs[family] for family in ours.keys() & theirs.keys()
+        )
+
+    def _set_apart(self, first: int, second: int) -> None:
+        self._apart.setdefault(first, set()).add(second)
+        self._apart.setdefault(second, set()).add(first)
 
 
 def block_links(closure: Closure, blocks: np.ndarray) -> np.ndarray:
@@ -86,6 +210,10 @@ def block_links(closure: Closure, blocks: np.ndarray) -> np.ndarray:
         places = np.flatnonzero(valid[block])
         rows = component[block, places]
         links[block][np.ix_(places, places)] -= cannot[rows][:, rows].toarray()
+    for named in (closure.label, closure.cluster):
+        group = np.where(valid, named[np.maximum(blocks, 0)], -1)
+        both = (group[:, :, None] >= 0) & (group[:, None, :] >= 0)
+        links[both & (group[:, :, None] != group[:, None, :])] = -1
     return links
 
 
@@ -110,62 +238,6 @@ def asked_pairs(pairs: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     asked[group[inside], i[inside], j[inside]] = True
     asked[group[inside], j[inside], i[inside]] = True
     return asked
-
-
-class _Forest:
-    """Union-find by size, with the set of components that each root must stay apart from."""
-
-    def __init__(self, size: int):
-        self.parent = list(range(size))
-        self.size = [1] * size
-        self.apart: dict[int, set[int]] = {}
-
-    def find(self, sample: int) -> int:
-        parent = self.parent
-        while parent[sample] != sample:
-            parent[sample] = parent[parent[sample]]
-            sample = parent[sample]
-        return sample
-
-    def link(self, first: int, second: int) -> bool:
-        """Join two components; False where they are known to differ."""
-        large, small = self.find(first), self.find(second)
-        if large == small:
-            return True
-        if small in self.apart.get(large, ()):
-            return False
-        if self.size[large] < self.size[small]:
-            large, small = small, large
-        self.parent[small] = large
-        self.size[large] += self.size[small]
-        for other in self.apart.pop(small, set()):
-            self.apart[other].discard(small)
-            self._set_apart(large, other)
-        return True
-
-    def separate(self, first: int, second: int) -> bool:
-        """Keep two components apart; False where they are known to be one."""
-        first, second = self.find(first), self.find(second)
-        if first == second:
-            return False
-        self._set_apart(first, second)
-        return True
-
-    def export(self) -> tuple[np.ndarray, np.ndarray]:
-        roots = np.asarray([self.find(sample) for sample in range(len(self.parent))], np.int32)
-        names, lowest = np.unique(roots, return_index=True)
-        name_of = dict(zip(names.tolist(), lowest.tolist(), strict=True))
-        component = lowest[np.searchsorted(names, roots)].astype(np.int32)
-        found = {
-            (min(name_of[a], name_of[b]), max(name_of[a], name_of[b]))
-            for a, others in self.apart.items()
-            for b in others
-        }
-        return component, np.asarray(sorted(found), np.int32).reshape(-1, 2)
-
-    def _set_apart(self, first: int, second: int) -> None:
-        self.apart.setdefault(first, set()).add(second)
-        self.apart.setdefault(second, set()).add(first)
 
 
 def _cannot_matrix(closure: Closure) -> sparse.csr_array:

@@ -4,15 +4,36 @@ Plain NumPy on purpose: questions are frozen, stored, sent to a page, and outliv
 that asked them.
 """
 
+import enum
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 QuestionKind = Literal["cluster", "pair", "label"]
 
-# Values of ``Answers.choice`` that are not a candidate, a class or same/different.
-NONE_OF_THESE = -1
-SKIP = -2
+
+class Code(enum.IntEnum):
+    """What stands where no group is named; the only such numbers in the project."""
+
+    # None of the clusters that were offered.
+    NONE_OF_THESE = -1
+    # Somebody was asked, and could not or would not say.
+    SKIP = -2
+    # Nobody has been asked.
+    UNASKED = -3
+
+
+class Role(enum.IntEnum):
+    """What a sample was asked about for."""
+
+    PLAIN = 0
+    # Speaks for its cluster.
+    REPRESENTATIVE = 1
+    # Far from its cluster's centre: speaks for itself alone.
+    DIFFICULT = 2
+
+
+NONE_OF_THESE, SKIP, UNASKED = Code
 # Values of ``Answers.choice`` for pairs.
 DIFFERENT = 0
 SAME = 1
@@ -32,6 +53,7 @@ class Questions(NamedTuple):
         ``[0]`` where the kind shows no clusters.
       members: int32 ``[c, r]``, a few more samples of each cluster, -1 where there are fewer.
       values: float32 ``[m]``, what the selector thought each question worth.
+      roles: int8 ``[m]``, the :class:`Role` of each.
     """
 
     kind: QuestionKind
@@ -41,6 +63,7 @@ class Questions(NamedTuple):
     exemplars: np.ndarray
     members: np.ndarray
     values: np.ndarray
+    roles: np.ndarray
 
     @property
     def count(self) -> int:  # type: ignore[override]  # tuple.count is of no use here
@@ -58,6 +81,7 @@ class Answers(NamedTuple):
       candidates: int32 ``[m, t]``.
       choice: int32 ``[m]``. Cluster questions: the chosen cluster id or ``NONE_OF_THESE``.
         Pairs: ``SAME`` or ``DIFFERENT``. Labels: a class id >= 0. Any kind: ``SKIP``.
+      weight: float32 ``[m]``, how far each is believed: the share of the people asked who said it.
     """
 
     kind: QuestionKind
@@ -65,19 +89,45 @@ class Answers(NamedTuple):
     indices: np.ndarray
     candidates: np.ndarray
     choice: np.ndarray
+    weight: np.ndarray
 
 
-def label_questions(round_: int, indices: np.ndarray, values: np.ndarray) -> Questions:
+def label_questions(
+    round_: int, indices: np.ndarray, values: np.ndarray, roles: np.ndarray | None = None
+) -> Questions:
     """Build "what is this?" questions about ``indices`` ``[m]``."""
-    return _plain("label", round_, indices, values)
+    return _plain("label", round_, indices, values, roles)
 
 
 def pair_questions(round_: int, pairs: np.ndarray, values: np.ndarray) -> Questions:
     """Build "same or different?" questions about ``pairs`` ``[m, 2]``."""
-    return _plain("pair", round_, pairs, values)
+    return _plain("pair", round_, pairs, values, None)
 
 
-def _plain(kind: QuestionKind, round_: int, indices: np.ndarray, values: np.ndarray) -> Questions:
+def plain_roles(count: int) -> np.ndarray:
+    """The roles of ``count`` questions that have none."""
+    return np.full(count, Role.PLAIN, np.int8)
+
+
+def answered(questions: Questions, choice: np.ndarray, weight: np.ndarray | None = None) -> Answers:
+    """The answers ``choice`` ``[m]`` to ``questions``, believed in full without a ``weight``."""
+    return Answers(
+        kind=questions.kind,
+        round=questions.round,
+        indices=questions.indices,
+        candidates=questions.candidates,
+        choice=np.asarray(choice, np.int32),
+        weight=np.ones(questions.count, np.float32) if weight is None else weight,
+    )
+
+
+def _plain(
+    kind: QuestionKind,
+    round_: int,
+    indices: np.ndarray,
+    values: np.ndarray,
+    roles: np.ndarray | None,
+) -> Questions:
     count = len(indices)
     return Questions(
         kind=kind,
@@ -87,4 +137,5 @@ def _plain(kind: QuestionKind, round_: int, indices: np.ndarray, values: np.ndar
         exemplars=np.zeros((0,), np.int32),
         members=np.zeros((0, 0), np.int32),
         values=np.asarray(values, np.float32),
+        roles=plain_roles(count) if roles is None else np.asarray(roles, np.int8),
     )

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from idc_jax.annotate.questions import Questions
+from idc_jax.annotate.questions import Questions, plain_roles
 from idc_jax.errors import UserError
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
@@ -312,4 +312,6 @@ def questions_from_json(text: str) -> Questions:
         exemplars=integers["exemplars"],
         members=integers["members"].reshape(clusters, -1 if clusters else 0),
         values=np.asarray(fields["values"], np.float32),
+        # Stores of before roles were kept have none.
+        roles=np.asarray(fields.get("roles", plain_roles(count)), np.int8),
     )

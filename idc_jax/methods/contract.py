@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from idc_jax.annotate.questions import Answers, QuestionKind, Questions
+from idc_jax.annotate.evidence import Evidence
+from idc_jax.annotate.questions import QuestionKind, Questions
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views
 from idc_jax.models.base import Model
@@ -16,37 +17,73 @@ from idc_jax.models.heads import HeadLayout
 from idc_jax.train.log import Log
 from idc_jax.train.start import Begin
 
-__all__ = ["Begin", "Log", "Method", "MethodSpec", "Options", "Parts", "State"]
+__all__ = [
+    "OWN",
+    "Begin",
+    "Context",
+    "Log",
+    "Method",
+    "MethodSpec",
+    "Options",
+    "Parts",
+    "Round",
+    "State",
+    "embeddings_of",
+]
 
-# A pytree of arrays alone: what a checkpoint holds.
+# Pytrees of arrays alone, NamedTuples outside: what checkpoints hold.
 State = Any
+Context = Any
 # A method's groups of options by name, each a NamedTuple.
 Options = Mapping[str, Any]
 # The selector's name that leaves the choice to the method.
 OWN = "own"
 
 
-class Method(NamedTuple):
-    """Four functions, pure in (key, state, ...); `learn` and `init` may stream from the data.
+class Round(NamedTuple):
+    """Where a run stands.
 
     Attributes:
-      init: ``(key) -> state``: load or pre-train the network, embed, cluster.
-      ask: ``(key, state, round, budget) -> (state, questions)``: at most ``budget`` questions
-        that were never asked before. What it returns is frozen.
-      learn: ``(key, state, answers) -> (state, info)``: ``answers`` are those of one round;
-        the state carries the earlier ones. ``info`` is a flat dict of scalars to log.
-      predict: ``(state) -> probabilities [n, c]``, rows summing to one.
-      embed: ``(state) -> embeddings [n, d]``, for maps and galleries.
-      restore: ``(tree) -> state``: the inverse of ``flax.serialization.to_state_dict(state)``,
-        for checkpoints.
+      number: of the round, from 1.
+      budget: questions wanted in it.
+      asked: questions asked before it.
+      total: questions of the whole run.
+      last: whether no other round follows.
     """
 
-    init: Callable[[jax.Array], State]
-    ask: Callable[[jax.Array, State, int, int], tuple[State, Questions]]
-    learn: Callable[[jax.Array, State, Answers], tuple[State, dict[str, float]]]
-    predict: Callable[[State], jax.Array]
-    embed: Callable[[State], jax.Array]
-    restore: Callable[[dict[str, Any]], State]
+    number: int
+    budget: int
+    asked: int
+    total: int
+    last: bool
+
+
+class Method(NamedTuple):
+    """Three functions, pure in their arguments; `learn` and `init` may stream from the data.
+
+    A context is what never changes (features, a graph), a state what is learned. The state has
+    ``probabilities [n, c]``, rows summing to one, and the state or the context has ``embeddings
+    [n, d]``: nobody runs a network again to predict. A method holds no answers: all that was
+    ever said comes as evidence.
+
+    Attributes:
+      init: ``(key) -> (context, state)``: load or pre-train the network, embed, cluster.
+      ask: ``(key, context, state, evidence, round) -> questions``: at most ``round.budget``, about
+        what was never asked before. What it returns is frozen.
+      learn: ``(key, context, state, evidence, round) -> (state, info)``. What is new in the
+        evidence is of ``round.number``; nothing is new where nothing was left to ask, and then the
+        call is the last. ``info`` is a flat dict of scalars to log.
+    """
+
+    init: Callable[[jax.Array], tuple[Context, State]]
+    ask: Callable[[jax.Array, Context, State, Evidence, Round], Questions]
+    learn: Callable[[jax.Array, Context, State, Evidence, Round], tuple[State, dict[str, float]]]
+
+
+def embeddings_of(context: Context, state: State) -> jax.Array:
+    """The embeddings ``[n, d]`` of a method's context, or where they move of its state."""
+    fixed = getattr(context, "embeddings", None)
+    return state.embeddings if fixed is None else fixed
 
 
 class Parts(NamedTuple):
@@ -90,6 +127,8 @@ class MethodSpec(NamedTuple):
       summary: one line for ``--help``.
       asks: the kinds of questions that it asks, its usual one first.
       build: ``(parts, options) -> method``.
+      context: the type of its context.
+      state: likewise; both are rebuilt from checkpoints by their fields' annotations.
       options: for each group of its options in a config, the NamedTuple whose fields they are.
       chooses: what its questions are about, so which selectors can choose for it.
       streams: whether its samples may be more than fit on the device.
@@ -101,6 +140,8 @@ class MethodSpec(NamedTuple):
     summary: str
     asks: tuple[QuestionKind, ...]
     build: Callable[[Parts, Options], Method]
+    context: type
+    state: type
     options: Mapping[str, type]
     chooses: Literal["samples", "pairs"] = "samples"
     streams: bool = False

@@ -18,6 +18,8 @@ _BLOCK = 4096
 _SAMPLE, _SAMPLE_PER_CLUSTER = 8192, 32
 # Up to so many clusters, sums are taken by a matrix product, beyond by scattering.
 _DENSE_SUMS = 128
+# A coordinate of centres that are not in use: farther than any point, and its square is finite.
+_OUT_OF_REACH = 1e15
 
 
 class KMeans(NamedTuple):
@@ -123,6 +125,7 @@ def plus_plus(
     *,
     centers: jax.Array | None = None,
     given: jax.Array | None = None,
+    used: jax.Array | int | None = None,
 ) -> jax.Array:
     """Starting centres ``[c, d]`` by D² sampling, each the best of ``2 + ⌊log c⌋`` draws.
 
@@ -132,6 +135,7 @@ def plus_plus(
       num_clusters: centres wanted.
       centers: centres ``[c, d]`` of which some are known already.
       given: bool ``[c]``, which of ``centers`` are known; the others are sampled.
+      used: sample so many centres only; the others are put out of everything's reach.
     """
     if centers is None or given is None:
         centers = jnp.zeros((num_clusters, x.shape[1]), x.dtype)
@@ -150,7 +154,10 @@ def plus_plus(
         best = jnp.argmin(jnp.sum(after, axis=0))
         return centers.at[i].set(drawn[best]), after[:, best]
 
-    return jax.lax.fori_loop(0, num_clusters, step, (centers, known))[0]
+    if used is None:
+        return jax.lax.fori_loop(0, num_clusters, step, (centers, known))[0]
+    centers, _ = jax.lax.fori_loop(0, used, step, (centers, known))
+    return jnp.where((jnp.arange(num_clusters) < used)[:, None], centers, _OUT_OF_REACH)
 
 
 def _sample_far(key: jax.Array, nearest2: jax.Array, num_draws: int) -> jax.Array:
@@ -221,11 +228,10 @@ def _update(x: jax.Array, centers: jax.Array, fixed: jax.Array | None) -> jax.Ar
     assignments, distances2 = assign(x, centers, fixed)
     sums, counts = cluster_sums(x, assignments, centers.shape[0])
     means = sums / jnp.maximum(counts, 1.0)[:, None]
-    return jax.lax.cond(
-        jnp.any(counts == 0),
-        lambda: _reseed(x, means, counts, distances2),
-        lambda: means,
-    )
+    unused = centers[:, 0] >= _OUT_OF_REACH
+    means = jnp.where(unused[:, None], centers, means)
+    empty = (counts == 0) & ~unused
+    return jax.lax.cond(jnp.any(empty), lambda: _reseed(x, means, empty, distances2), lambda: means)
 
 
 def cluster_sums(
@@ -266,9 +272,8 @@ def minibatch(
     return jax.lax.fori_loop(0, num_steps, step, start)[0]
 
 
-def _reseed(x: jax.Array, means: jax.Array, counts: jax.Array, distances2: jax.Array) -> jax.Array:
-    """Put the r-th empty cluster on the r-th farthest point."""
-    empty = counts == 0
+def _reseed(x: jax.Array, means: jax.Array, empty: jax.Array, distances2: jax.Array) -> jax.Array:
+    """Put the r-th ``empty`` cluster on the r-th farthest point."""
     far = jax.lax.top_k(distances2, means.shape[0])[1]
     rank = jnp.cumsum(empty) - 1
     return jnp.where(empty[:, None], x[far[jnp.maximum(rank, 0)]], means)

@@ -20,6 +20,7 @@ def semi_supervised_kmeans(
     restarts: int = 10,
     max_iterations: int = 100,
     tolerance: float = 1e-4,
+    used: int | None = None,
 ) -> KMeans:
     """k-means in which labelled points stay in the cluster of their label.
 
@@ -36,6 +37,8 @@ def semi_supervised_kmeans(
       restarts: independent runs, of which the one with the least inertia is returned.
       max_iterations: Lloyd steps of one run at most.
       tolerance: see :func:`~idc_jax.ops.kmeans`.
+      used: make only so many clusters; the others' centres are far from everything and nobody is
+        theirs. Calls that differ in this alone share a compiled program.
 
     Raises:
       UserError: a label outside ``-1 .. num_clusters − 1``, ``num_clusters`` out of range, or
@@ -44,7 +47,9 @@ def semi_supervised_kmeans(
     x = arrays.check_matrix(x)
     check_num_clusters(num_clusters, x.shape[0])
     labels = arrays.check_labels(labels, x.shape[0], num_clusters)
-    return _run(key, x, labels, num_clusters, restarts, max_iterations, tolerance)
+    used = num_clusters if used is None else used
+    check_num_clusters(used, num_clusters)
+    return _run(key, x, labels, used, num_clusters, restarts, max_iterations, tolerance)
 
 
 @functools.partial(jax.jit, static_argnames=("num_clusters", "restarts", "max_iterations"))
@@ -52,6 +57,7 @@ def _run(
     key: jax.Array,
     x: jax.Array,
     labels: jax.Array,
+    used: int,
     num_clusters: int,
     restarts: int,
     max_iterations: int,
@@ -60,7 +66,7 @@ def _run(
     means, given = _class_means(x, labels, num_clusters)
 
     def run(key: jax.Array) -> KMeans:
-        centers = plus_plus(key, x, num_clusters, centers=means, given=given)
+        centers = plus_plus(key, x, num_clusters, centers=means, given=given, used=used)
         return lloyd(x, centers, max_iterations, tolerance, fixed=labels)
 
     runs = jax.lax.map(run, jax.random.split(key, restarts))

@@ -14,9 +14,9 @@ from idc_jax import annotate
 from idc_jax.annotate.annotator import Annotator, FusionName
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
-from idc_jax.train.log import Log
-from idc_jax.runs.outlook import in_words
 from idc_jax.runs.loop import Notify
+from idc_jax.runs.outlook import in_words
+from idc_jax.train.log import Log
 
 
 class AnnotatorOptions(NamedTuple):

@@ -18,8 +18,6 @@ from ml_collections import ConfigDict
 
 from idc_jax import annotate, data, models
 from idc_jax.annotate.store import Store
-from idc_jax.runs.answering import AnnotatorOptions, announce_data, answer_names, answering
-from idc_jax.train.start import Start, make_begin, published_weights
 from idc_jax.data.augment.strong import StrongOptions
 from idc_jax.data.augment.warped import WarpOptions
 from idc_jax.data.augment.weak import WeakOptions
@@ -27,26 +25,28 @@ from idc_jax.data.base import Dataset
 from idc_jax.data.residency import Samples, place
 from idc_jax.data.target_maps import retarget
 from idc_jax.data.views import Views
-from idc_jax.train.embedded import embedded
 from idc_jax.errors import UserError
 from idc_jax.methods.committee import method as graph_committee
-from idc_jax.methods.dsac import method as dsac
-from idc_jax.methods.idc import method as idc
-from idc_jax.methods.pcl import method as pcl
 from idc_jax.methods.contract import Begin, Log, Method
+from idc_jax.methods.dsac import method as dsac
 from idc_jax.methods.dsac.training import DsacTraining
+from idc_jax.methods.idc import method as idc
 from idc_jax.methods.idc.options import for_new_head
+from idc_jax.methods.pcl import method as pcl
 from idc_jax.methods.pcl.training import PclTraining
 from idc_jax.models.base import Model
 from idc_jax.models.importing import Imported, open_network
 from idc_jax.ops import check_finite
 from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
+from idc_jax.runs.answering import AnnotatorOptions, announce_data, answer_names, answering
 from idc_jax.runs.loop import Outcome, Plan, question_total, run
 from idc_jax.runs.settings import check_settings, with_picks
+from idc_jax.runs.workdir import MetricsLog, check_writable, claim
+from idc_jax.train.embedded import embedded
 from idc_jax.train.finetune import FinetuneOptions
 from idc_jax.train.parallel import everywhere, make_mesh
 from idc_jax.train.pretrain import PretrainOptions
-from idc_jax.runs.workdir import MetricsLog, check_writable, claim
+from idc_jax.train.start import Start, make_begin, published_weights
 
 _VERSIONS = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 

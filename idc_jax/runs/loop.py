@@ -13,23 +13,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import flax.serialization
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
 from idc_jax.annotate.annotator import Annotator, collect
+from idc_jax.annotate.evidence import Ledger
 from idc_jax.annotate.exchange import answer_records, write_jsonl
 from idc_jax.annotate.questions import Answers, Questions
 from idc_jax.annotate.store import STOPPED, Store
-from idc_jax.train.checkpoint import Checkpoints
 from idc_jax.data.base import Dataset
-from idc_jax.methods.contract import Method, State
+from idc_jax.errors import UserError
+from idc_jax.methods.contract import Context, Method, MethodSpec, Round, State, embeddings_of
 from idc_jax.metrics import cluster_health, clustering_metrics, collapse_warning
-from idc_jax.runs.outlook import outlook
 from idc_jax.report import count_questions
+from idc_jax.runs.outlook import outlook
 from idc_jax.runs.workdir import MetricsLog
+from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 
 _INIT, _ASK, _LEARN = range(3)
 
@@ -73,7 +73,23 @@ class Outcome(NamedTuple):
     embeddings: np.ndarray
 
 
+class _Run(NamedTuple):
+    """What stays the same through a run."""
+
+    spec: MethodSpec
+    method: Method
+    dataset: Dataset
+    store: Store
+    plan: Plan
+    workdir: Path
+    log: MetricsLog
+    notify: Notify
+
+
 class _Progress(NamedTuple):
+    """What moves."""
+
+    context: Context
     state: State
     initial: np.ndarray
     history: list[dict[str, Any]]
@@ -81,6 +97,7 @@ class _Progress(NamedTuple):
 
 
 def run(
+    spec: MethodSpec,
     method: Method,
     dataset: Dataset,
     make_annotator: MakeAnnotator,
@@ -94,6 +111,7 @@ def run(
     """Run ``method`` to the end of ``plan``, or go on where ``workdir`` says it stopped.
 
     Args:
+      spec: says what the method is.
       method: what asks and learns.
       dataset: scored against its labels where it has any.
       make_annotator: called with the initial probabilities.
@@ -108,34 +126,37 @@ def run(
     """
     checkpoints = Checkpoints(workdir / "checkpoints" / "rounds")
     with Store(workdir / "answers.db") as store:
-        progress = _resume(method, checkpoints, log, seconds)
+        this = _Run(spec, method, dataset, store, plan, workdir, log, notify)
+        progress = _resume(this, checkpoints, seconds)
         if progress is None:
-            progress = _begin(method, dataset, plan, log, seconds, notify)
+            progress = _begin(this, seconds)
             _save(checkpoints, 0, progress, log)
         annotator = make_annotator(progress.initial)
         rounds = [_answered(store, r, annotator) for r in range(1, len(progress.history))]
-        for round_ in range(len(progress.history), plan.rounds + 1):
+        # Methods that ask about clusters mean their own; others read what people were shown.
+        ledger = Ledger(dataset.size, shown="cluster" not in spec.asks)
+        for asked in rounds:
+            ledger.add(*asked)
+        for number in range(len(progress.history), plan.rounds + 1):
             if (name := store.recall(STOPPED)) is not None:
-                logging.warning("%s stopped the run after round %d", name, round_ - 1)
+                logging.warning("%s stopped the run after round %d", name, number - 1)
                 break
-            progress, asked = _round(
-                round_, method, dataset, store, annotator, plan, progress, log, notify
-            )
-            if asked is None:
-                logging.warning("nothing is left to ask; the run ends after %d rounds", round_ - 1)
+            progress, said = _round(this, number, ledger, annotator, progress)
+            if said is None:
+                logging.warning("nothing is left to ask; the run ends after %d rounds", number - 1)
                 break
-            rounds.append(asked)
-            _save(checkpoints, round_, progress, log)
+            rounds.append(said)
+            _save(checkpoints, number, progress, log)
         write_jsonl(workdir / "answers.jsonl", answer_records(store))
     checkpoints.close()
-    final = np.asarray(method.predict(progress.state))
+    final = np.asarray(progress.state.probabilities)
     return Outcome(
         rounds=rounds,
         history=progress.history,
         seconds=progress.seconds,
         initial=_widened(progress.initial, final.shape[1]),
         final=final,
-        embeddings=np.asarray(method.embed(progress.state)),
+        embeddings=np.asarray(embeddings_of(progress.context, progress.state)),
     )
 
 
@@ -155,81 +176,79 @@ def share_of_budget(plan: Plan, round_: int) -> int:
     return plan.budget // plan.rounds + (round_ <= plan.budget % plan.rounds)
 
 
-def _begin(
-    method: Method,
-    dataset: Dataset,
-    plan: Plan,
-    log: MetricsLog,
-    seconds: dict[str, float],
-    notify: Notify,
-) -> _Progress:
-    notify("init", {})
+def _begin(this: _Run, seconds: dict[str, float]) -> _Progress:
+    this.notify("init", {})
     with _timed(seconds, "init"):
-        state = jax.block_until_ready(method.init(_key(plan, _INIT, 0)))
-    initial = np.asarray(method.predict(state))
-    progress = _Progress(state, initial, [], seconds)
-    return _evaluated(0, 0, {}, method, dataset, progress, log, notify)
+        context, state = this.method.init(_key(this.plan, _INIT, 0))
+        jax.block_until_ready((context, state))
+    initial = np.asarray(state.probabilities)
+    kept = Checkpoints(_context_folder(this.workdir))
+    kept.save(0, {"context": context, "initial": initial}, {})
+    kept.close()
+    return _evaluated(this, 0, 0, {}, _Progress(context, state, initial, [], seconds))
 
 
 def _round(
-    round_: int,
-    method: Method,
-    dataset: Dataset,
-    store: Store,
-    annotator: Annotator,
-    plan: Plan,
-    progress: _Progress,
-    log: MetricsLog,
-    notify: Notify,
+    this: _Run, number: int, ledger: Ledger, annotator: Annotator, progress: _Progress
 ) -> tuple[_Progress, tuple[Questions, Answers] | None]:
-    seconds = progress.seconds
+    """A round, or its questions and answers None where nothing was left to ask."""
+    seconds, plan, method = progress.seconds, this.plan, this.method
+    asked = progress.history[-1]["questions"]
+    budget = share_of_budget(plan, number)
+    round_ = Round(number, budget, asked, plan.budget, number == plan.rounds)
     with _timed(seconds, "select"):
-        questions = store.questions(round_)
-        state = progress.state
+        questions = this.store.questions(number)
         if questions is None:
-            budget = share_of_budget(plan, round_)
-            state, questions = method.ask(_key(plan, _ASK, round_), state, round_, budget)
-    if not questions.count:
-        return progress, None
-    notify("annotate", {"round": round_, "questions": questions.count})
-    with _timed(seconds, "annotate"):
-        answers = collect(store, questions, annotator)
-    notify("learn", {"round": round_})
+            key, evidence = _key(plan, _ASK, number), ledger.evidence()
+            questions = method.ask(key, progress.context, progress.state, evidence, round_)
+    said: tuple[Questions, Answers] | None = None
+    if questions.count:
+        this.notify("annotate", {"round": number, "questions": questions.count})
+        with _timed(seconds, "annotate"):
+            said = questions, collect(this.store, questions, annotator)
+        ledger.add(*said)
+    ends = said is None or this.store.recall(STOPPED) is not None
+    round_ = round_._replace(budget=questions.count, last=round_.last or ends)
+    this.notify("learn", {"round": number})
     with _timed(seconds, "learn"):
-        state, info = method.learn(_key(plan, _LEARN, round_), state, answers)
+        state, info = method.learn(
+            _key(plan, _LEARN, number), progress.context, progress.state, ledger.evidence(), round_
+        )
         jax.block_until_ready(state)
+    _check_finite(this.spec.name, number, state)
     if info:
-        log({"phase": "learn", "round": round_, **info})
-    total = progress.history[-1]["questions"] + questions.count
+        this.log({"phase": "learn", "round": number, **info})
     progress = progress._replace(state=state)
-    return (
-        _evaluated(round_, total, info, method, dataset, progress, log, notify),
-        (questions, answers),
-    )
+    if said is None and not info:
+        return progress, None
+    return _evaluated(this, number, asked + questions.count, info, progress), said
+
+
+def _check_finite(name: str, number: int, state: State) -> None:
+    """Refuse a prediction that means nothing; the answers are kept all the same."""
+    if not np.isfinite(np.asarray(state.probabilities)).all():
+        raise UserError(
+            f"round {number}: {name} predicts numbers that are not finite; the answers are kept: "
+            "try a lower learning rate or weaker options in another --workdir"
+        )
 
 
 def _evaluated(
-    round_: int,
-    questions: int,
-    info: Mapping[str, float],
-    method: Method,
-    dataset: Dataset,
-    progress: _Progress,
-    log: MetricsLog,
-    notify: Notify,
+    this: _Run, number: int, questions: int, info: Mapping[str, float], progress: _Progress
 ) -> _Progress:
     """Score the state's predictions and enter them into the history."""
     with _timed(progress.seconds, "evaluate"):
-        probs = np.asarray(method.predict(progress.state))
-        metrics = evaluate(probs, dataset.labels)
+        probs = np.asarray(progress.state.probabilities)
+        metrics = evaluate(probs, this.dataset.labels)
         health = cluster_health(probs)
     warning = collapse_warning(health, probs.shape[1])
     if warning:
-        logging.warning("round %d: %s", round_, warning)
-    entry = {"round": round_, "questions": questions, "metrics": metrics, "health": health}
+        logging.warning("round %d: %s", number, warning)
+    entry = {"round": number, "questions": questions, "metrics": metrics, "health": health}
     entry["outlook"] = outlook(info)
-    log({"phase": "evaluate", "round": round_, "questions": questions, **(metrics or {}), **health})
-    notify("evaluated", {**entry, "probabilities": probs})
+    scores = {**(metrics or {}), **health}
+    this.log({"phase": "evaluate", "round": number, "questions": questions, **scores})
+    this.notify("evaluated", {**entry, "probabilities": probs})
     return progress._replace(history=[*progress.history, entry])
 
 
@@ -247,31 +266,37 @@ def _answered(store: Store, round_: int, annotator: Annotator) -> tuple[Question
     return questions, collect(store, questions, annotator)
 
 
-def _resume(
-    method: Method, checkpoints: Checkpoints, log: MetricsLog, seconds: dict[str, float]
-) -> _Progress | None:
+def _resume(this: _Run, checkpoints: Checkpoints, seconds: dict[str, float]) -> _Progress | None:
     saved = checkpoints.latest()
     if saved is None:
         return None
+    kept = read_latest(_context_folder(this.workdir))
+    if kept is None:
+        # A run of before the context was kept apart: it begins again, with the answers it has.
+        return None
     logging.info("going on after round %d", saved.step)
-    log.rewind(saved.meta["log_lines"])
+    this.log.rewind(saved.meta["log_lines"])
     spent = {k: saved.meta["seconds"].get(k, 0.0) + seconds.get(k, 0.0) for k in seconds}
     return _Progress(
-        state=method.restore(saved.tree["state"]),
-        initial=np.asarray(saved.tree["initial"]),
+        context=rebuild(this.spec.context, kept.tree["context"]),
+        state=rebuild(this.spec.state, saved.tree["state"]),
+        initial=np.asarray(kept.tree["initial"]),
         history=saved.meta["history"],
         seconds={**saved.meta["seconds"], **spent},
     )
 
 
-def _save(checkpoints: Checkpoints, round_: int, progress: _Progress, log: MetricsLog) -> None:
-    state = flax.serialization.to_state_dict(jax.tree.map(jnp.asarray, progress.state))
+def _save(checkpoints: Checkpoints, number: int, progress: _Progress, log: MetricsLog) -> None:
     meta = {
         "history": progress.history,
         "seconds": progress.seconds,
         "log_lines": len(log.lines),
     }
-    checkpoints.save(round_, {"state": state, "initial": progress.initial}, meta)
+    checkpoints.save(number, {"state": progress.state}, meta)
+
+
+def _context_folder(workdir: Path) -> Path:
+    return workdir / "checkpoints" / "context"
 
 
 def _key(plan: Plan, purpose: int, round_: int) -> jax.Array:

@@ -1,19 +1,19 @@
 """DSAC end to end on a toy, and the pieces of class space by hand."""
 
-import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from playing import Game
 
 from idc_jax import data, models
-from idc_jax.annotate.questions import SKIP, Answers
+from idc_jax.annotate.closure import CLUSTERS
+from idc_jax.annotate.questions import SKIP, UNASKED, Role
 from idc_jax.errors import UserError
 from idc_jax.methods.common.class_space import (
-    UNASKED,
-    UNUSABLE,
-    allocate_slots,
     around_answers,
+    by_number,
+    by_prediction,
     nearest_to_centers,
     representatives,
 )
@@ -26,20 +26,23 @@ C = 3
 BUDGET = 7
 
 
-def test_classes_take_their_own_output_or_the_lowest_free_one():
-    slots, placed = allocate_slots(np.full(3, -1), np.array([2, 7, 2, SKIP, 0]))
-    np.testing.assert_array_equal(slots, [7, 0, 2])
-    # Class 7 took output 0, so class 0 gets output 1.
-    slots, more = allocate_slots(slots, np.array([0, 9, 7]))
-    np.testing.assert_array_equal(placed, [2, 0, 2, UNUSABLE, 1])
-    np.testing.assert_array_equal(more, [1, UNUSABLE, 0])
-    np.testing.assert_array_equal(slots, [7, 0, 2])
+def test_groups_take_their_own_output_or_the_lowest_free_one():
+    slots = by_number(np.full(3, -1), np.array([0, 2, 7]), np.zeros((3, 3)))
+    np.testing.assert_array_equal(slots, [0, 7, 2])
+    # None is left.
+    np.testing.assert_array_equal(by_number(slots, np.array([1]), np.zeros((1, 3))), slots)
+
+
+def test_classes_take_the_outputs_that_they_fit_best_and_clusters_their_own():
+    mass = np.array([[0.0, 5.0, 4.0], [9.0, 8.0, 0.0], [0.0, 9.0, 0.0]])
+    slots = by_prediction(np.full(3, -1), np.array([3, 4, CLUSTERS + 1]), mass)
+    np.testing.assert_array_equal(slots, [4, CLUSTERS + 1, 3])
 
 
 def test_a_representative_is_the_usable_answer_nearest_its_centre():
     assignments = np.array([0, 0, 1, 1, 2, 0])
     distances2 = np.array([3.0, 1.0, 2.0, 1.0, 0.0, 0.5])
-    labels = np.array([1, 2, 0, UNUSABLE, UNASKED, UNASKED])
+    labels = np.array([1, 2, 0, SKIP, UNASKED, UNASKED])
     got = representatives(np.array([0, 1, 2, 3]), labels, assignments, distances2, 3)
     np.testing.assert_array_equal(got, [1, 2, -1])
 
@@ -51,7 +54,7 @@ def test_the_nearest_to_each_centre_are_capped_at_the_cluster():
 
 def test_answers_speak_for_the_nearest_to_them():
     z = jnp.array([[0.0], [1.0], [2.0], [9.0], [10.0], [12.0]])
-    labels = np.array([2, UNASKED, UNASKED, UNUSABLE, 0, UNASKED])
+    labels = np.array([2, UNASKED, UNASKED, SKIP, 0, UNASKED])
     np.testing.assert_array_equal(around_answers(z, labels, 2), [2, 2, -1, 0, 0, -1])
     np.testing.assert_array_equal(around_answers(z, np.full(6, UNASKED), 2), np.full(6, -1))
 
@@ -103,14 +106,8 @@ def build(toy, **options):
     )
 
 
-def answer(questions, labels):
-    choice = labels[questions.indices].astype(np.int32)
-    return Answers("label", questions.round, questions.indices, questions.candidates, choice)
-
-
-def accuracy(method, state, labels):
-    predictions = np.asarray(method.predict(state)).argmax(1)
-    return clustering_metrics(predictions, labels, C)["acc"]
+def accuracy(game, labels):
+    return clustering_metrics(game.probabilities.argmax(1), labels, C)["acc"]
 
 
 @pytest.mark.parametrize(
@@ -129,74 +126,53 @@ def accuracy(method, state, labels):
 )
 def test_rounds_of_answers_teach_the_classes(toy, options):
     labels = toy[3]
-    method = build(toy, **options)
-    state = method.init(jax.random.key(0))
+    game = Game(build(toy, **options), 120, 2 * BUDGET)
     asked = []
-    for round_ in (1, 2):
-        state, questions = method.ask(jax.random.key(round_), state, round_, BUDGET)
+    for _ in range(2):
+        questions = game.ask(BUDGET)
         assert questions.kind == "label"
         assert questions.count == BUDGET
         asked.extend(questions.indices.tolist())
-        state, info = method.learn(jax.random.key(10 + round_), state, answer(questions, labels))
+        info = game.say(questions, labels[questions.indices])
         assert all(np.isfinite(value) for value in info.values())
     assert len(set(asked)) == 2 * BUDGET
     assert info["answered"] == 2 * BUDGET
     assert (info["pseudo_labelled"] == 0) == (options.get("pseudo_labels") == "none")
-    probabilities = method.predict(state)
-    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
-    assert method.embed(state).shape == (120, 8 if "space" in options else 16)
+    np.testing.assert_allclose(game.probabilities.sum(1), 1, rtol=1e-5)
+    assert game.embeddings.shape == (120, 8 if "space" in options else 16)
     # Outliers alone are a poor sample of their classes.
     least = 0.6 if options.get("picks") == "difficult" else 0.85
-    assert accuracy(method, state, labels) > least
+    assert accuracy(game, labels) > least
 
 
 def test_the_first_prediction_is_the_clustering(toy):
-    method = build(toy)
-    state = method.init(jax.random.key(0))
-    np.testing.assert_array_equal(method.predict(state).argmax(1), state.assignments)
+    game = Game(build(toy), 120, BUDGET)
+    np.testing.assert_array_equal(game.probabilities.argmax(1), game.state.assignments)
 
 
 def test_skips_and_classes_beyond_the_outputs_teach_nothing_and_are_not_asked_again(toy):
-    method = build(toy)
-    state = method.init(jax.random.key(0))
-    state, questions = method.ask(jax.random.key(1), state, 1, BUDGET)
-    choice = np.array([0, 1, 2, 3, SKIP, SKIP, SKIP], np.int32)
-    answers = Answers("label", 1, questions.indices, questions.candidates, choice)
-    state, info = method.learn(jax.random.key(2), state, answers)
+    game = Game(build(toy), 120, 2 * BUDGET)
+    questions = game.ask(BUDGET)
+    info = game.say(questions, [0, 1, 2, 3, SKIP, SKIP, SKIP])
     assert info["answered"] == 3
     assert info["unusable"] == 4
-    _, again = method.ask(jax.random.key(3), state, 2, BUDGET)
+    again = game.ask(BUDGET)
     assert not set(again.indices.tolist()) & set(questions.indices.tolist())
 
 
-def test_nothing_but_skips_still_trains(toy):
-    method = build(toy)
-    state = method.init(jax.random.key(0))
-    state, questions = method.ask(jax.random.key(1), state, 1, BUDGET)
-    answers = Answers(
-        "label", 1, questions.indices, questions.candidates, np.full(BUDGET, SKIP, np.int32)
-    )
-    state, info = method.learn(jax.random.key(2), state, answers)
-    assert info["class"] == 0.0
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables))
-
-
-def test_a_checkpoint_gives_the_state_back(toy):
-    method = build(toy)
-    state = method.init(jax.random.key(0))
-    back = method.restore(flax.serialization.to_state_dict(state))
-    assert jax.tree.structure(back) == jax.tree.structure(state)
-    jax.tree.map(np.testing.assert_array_equal, back, state)
+def test_nothing_but_skips_leaves_all_as_it_was(toy):
+    game = Game(build(toy), 120, BUDGET)
+    before = game.probabilities
+    assert game.say(game.ask(BUDGET), np.full(BUDGET, SKIP)) == {}
+    np.testing.assert_array_equal(game.probabilities, before)
 
 
 def test_the_same_keys_give_the_same_run(toy):
-    method = build(toy)
-
     def run():
-        state = method.init(jax.random.key(5))
-        state, questions = method.ask(jax.random.key(6), state, 1, BUDGET)
-        state, _ = method.learn(jax.random.key(7), state, answer(questions, toy[3]))
-        return questions.indices, method.predict(state)
+        game = Game(build(toy), 120, BUDGET, seed=5)
+        questions = game.ask(BUDGET)
+        game.say(questions, toy[3][questions.indices])
+        return questions.indices, game.probabilities
 
     (first, first_probs), (second, second_probs) = run(), run()
     np.testing.assert_array_equal(first, second)
@@ -206,15 +182,24 @@ def test_the_same_keys_give_the_same_run(toy):
 def test_the_graph_knows_answers_apart_from_skips_and_unnamed_classes(toy):
     """Class 2 stays unnamed: its cluster lives on, and a skip draws nobody."""
     labels = toy[3]
-    method = build(toy, pseudo_labels="graph", space="input", pseudo_start=40)
-    state = method.init(jax.random.key(0))
-    asked = np.array([0, 40, 41, 80])
-    answers = Answers("label", 1, asked, np.zeros((4, 0)), np.array([0, 1, SKIP, SKIP], np.int32))
-    state, info = method.learn(jax.random.key(1), state, answers)
+    game = Game(build(toy, pseudo_labels="graph", space="input", pseudo_start=40), 120, 4)
+    info = game.say(game.next_labels([0, 40, 41, 80]), [0, 1, SKIP, SKIP])
     assert info["classes_named"] == 2
     assert info["pseudo_labelled"] == 118
-    np.testing.assert_array_equal(state.slots, [0, 1, -1])
-    assert (np.asarray(state.assignments) == labels).mean() > 0.95
+    np.testing.assert_array_equal(game.state.slots, [0, 1, -1])
+    assert (np.asarray(game.state.assignments) == labels).mean() > 0.95
+
+
+def test_a_difficult_sample_never_speaks_for_its_cluster(toy):
+    """The representatives were skipped: nobody stands for the clusters."""
+    game = Game(build(toy, pseudo_start=40), 120, 2 * C)
+    questions = game.ask(2 * C)
+    speaks = questions.roles == Role.REPRESENTATIVE
+    assert speaks.sum() == C
+    assert (questions.roles[~speaks] == Role.DIFFICULT).all()
+    info = game.say(questions, np.where(speaks, SKIP, toy[3][questions.indices]))
+    assert info["answered"] == C
+    assert info["pseudo_labelled"] == 0
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,14 @@
 
 from functools import partial
 
-import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from playing import Game
 from sklearn.linear_model import LogisticRegression
 
-from idc_jax.annotate.questions import DIFFERENT, NONE_OF_THESE, SAME, SKIP, Answers
+from idc_jax.annotate.questions import DIFFERENT, NONE_OF_THESE, SAME, SKIP
 from idc_jax.errors import UserError
 from idc_jax.methods.committee import method as graph_committee
 from idc_jax.methods.committee.forecast import (
@@ -52,49 +52,34 @@ def build(inputs, clusters=C, **options):
     )
 
 
-@pytest.fixture(scope="module")
-def begun(inputs):
-    method = build(inputs)
-    return method, method.init(jax.random.key(0))
+@pytest.fixture
+def game(inputs):
+    return Game(build(inputs), N, N)
 
 
-def answers(kind, indices, choice, candidates=None):
-    indices = np.asarray(indices, np.int32)
-    offered = np.zeros((len(indices), 0)) if candidates is None else candidates
-    return Answers(kind, 1, indices, np.asarray(offered, np.int32), np.asarray(choice, np.int32))
+def labelled(game, indices, choice):
+    return game.say(game.next_labels(indices), list(choice))
 
 
-def learned(begun, *rounds):
-    method, state = begun
-    for given in rounds:
-        state, _ = method.learn(jax.random.key(1), state, given)
-    return state
+def one_of_each(game, choice=range(C)):
+    return labelled(game, [40 * k for k in range(C)], choice)
 
 
-def one_of_each(choice=range(C)):
-    return answers("label", [40 * k for k in range(C)], list(choice))
-
-
-def test_two_rounds_end_at_the_classes_and_ask_nothing_twice(begun):
-    method, state = begun
+def test_two_rounds_end_at_the_classes_and_ask_nothing_twice(game):
     asked = []
-    for round_ in (1, 2):
-        state, questions = method.ask(jax.random.key(round_), state, round_, BUDGET)
+    for _ in range(2):
+        questions = game.ask(BUDGET)
         assert questions.kind == "label"
         assert questions.count == BUDGET
         asked += questions.indices.tolist()
-        given = answers("label", questions.indices, LABELS[questions.indices])
-        state, info = method.learn(jax.random.key(9), state, given)
+        info = game.say(questions, LABELS[questions.indices])
     assert len(set(asked)) == 2 * BUDGET
-    probs = np.asarray(method.predict(state))
-    np.testing.assert_allclose(probs.sum(1), 1, rtol=1e-5)
-    assert clustering_metrics(probs.argmax(1), LABELS, C)["acc"] == 1
+    np.testing.assert_allclose(game.probabilities.sum(1), 1, rtol=1e-5)
+    assert clustering_metrics(game.probabilities.argmax(1), LABELS, C)["acc"] == 1
     assert info["answered"] == 2 * BUDGET
     assert info["classes_named"] == C
     assert 0.5 < info["expected_accuracy"] <= 1
     assert 0 <= info["expected_gain_of_50"] <= 0.5
-    again = method.restore(flax.serialization.to_state_dict(state))
-    assert jax.tree.structure(again) == jax.tree.structure(state)
 
 
 def test_the_first_round_asks_one_of_each_cluster_and_fills_up(inputs):
@@ -119,55 +104,69 @@ def test_the_first_round_asks_one_of_each_cluster_and_fills_up(inputs):
     assert len(ask(candidates=everyone, budget=0).indices) == 0
 
 
-def test_a_round_of_skips_changes_nothing_and_is_not_repeated(begun):
-    method, state = begun
-    after, info = method.learn(
-        jax.random.key(0), state, answers("label", range(N - 4), [SKIP] * (N - 4))
-    )
-    assert info == {}
-    np.testing.assert_array_equal(method.predict(after), method.predict(state))
-    _, questions = method.ask(jax.random.key(0), after, 2, BUDGET)
-    assert set(questions.indices.tolist()) == set(range(N - 4, N))
+def test_a_round_of_skips_changes_nothing_and_is_not_repeated(game):
+    before = game.probabilities
+    assert labelled(game, range(N - 4), [SKIP] * (N - 4)) == {}
+    np.testing.assert_array_equal(game.probabilities, before)
+    assert set(game.ask(BUDGET).indices.tolist()) == set(range(N - 4, N))
 
 
-def test_a_wrong_answer_is_outvoted(begun):
-    right = answers("label", range(0, N, 4), LABELS[::4])
-    wrong = answers("label", [1], [2])
-    state = learned(begun, right, wrong)
-    predicted = np.asarray(state.probabilities).argmax(1)
-    assert (np.asarray(state.slots)[predicted] == LABELS)[np.arange(N) != 1].all()
+def test_a_wrong_answer_is_outvoted(game):
+    labelled(game, range(0, N, 4), LABELS[::4])
+    labelled(game, [1], [2])
+    predicted = game.probabilities.argmax(1)
+    assert (np.asarray(game.state.slots)[predicted] == LABELS)[np.arange(N) != 1].all()
 
 
 def test_more_classes_than_clusters_get_outputs(inputs):
-    method = build(inputs, clusters=2)
-    state = learned((method, method.init(jax.random.key(0))), one_of_each([7, 1, 4]))
-    assert state.probabilities.shape == (N, 3)
-    named = np.asarray(state.slots)[np.asarray(state.probabilities).argmax(1)]
+    game = Game(build(inputs, clusters=2), N, N)
+    one_of_each(game, [7, 1, 4])
+    assert game.probabilities.shape == (N, 3)
+    named = np.asarray(game.state.slots)[game.probabilities.argmax(1)]
     np.testing.assert_array_equal(named, np.array([7, 1, 4])[LABELS])
 
 
-def test_none_of_these_rules_out_what_was_offered(begun):
-    method, state = begun
-    offered = np.argsort(-np.asarray(state.probabilities[:2]), axis=1)[:, :1]
-    given = answers("cluster", [0, 1], [NONE_OF_THESE, NONE_OF_THESE], offered)
-    state = learned(begun, given)
-    assert (np.asarray(state.probabilities[:2]).argmax(1) != offered[:, 0]).all()
-    chosen = answers("cluster", [2, 42, 82], [2, 0, 1], [[2], [0], [1]])
-    state = learned((method, state), chosen)
-    predicted = np.asarray(state.probabilities).argmax(1)[2:]
+def test_none_of_these_rules_out_what_was_offered(game):
+    offered = np.argsort(-game.probabilities[:2], axis=1)[:, :1]
+    exemplars = [-1, -1, -1]
+    game.say(game.next_clusters([0, 1], offered, exemplars), [NONE_OF_THESE, NONE_OF_THESE])
+    assert (game.probabilities[:2].argmax(1) != offered[:, 0]).all()
+    game.say(game.next_clusters([2, 42, 82], [[2], [0], [1]], exemplars), [2, 0, 1])
+    predicted = game.probabilities.argmax(1)[2:]
     np.testing.assert_array_equal(predicted, np.array([2, 0, 1])[LABELS][2:])
 
 
-def test_pairs_carry_names_and_keep_apart(begun):
+def test_pairs_carry_names_and_keep_apart(inputs):
+    game, plain, apart = (Game(build(inputs), N, N) for _ in range(3))
+    for one in (game, plain, apart):
+        one_of_each(one)
     # 119 is in the last blob, yet somebody says that it belongs with sample 0.
-    same = answers("pair", [[0, 119], [5, 6]], [SAME, SAME])
-    state = learned(begun, one_of_each(), same)
-    probs = np.asarray(state.probabilities)
-    assert probs[119].argmax() == probs[0].argmax()
-    np.testing.assert_allclose(probs[5], probs[6], rtol=1e-6)
-    apart = answers("pair", [[0, 3]], [DIFFERENT])
-    before = learned(begun, one_of_each()).probabilities[3, 0]
-    assert learned(begun, one_of_each(), apart).probabilities[3, 0] < before
+    game.say(game.next_pairs([[0, 119], [5, 6]]), [SAME, SAME])
+    assert game.probabilities[119].argmax() == game.probabilities[0].argmax()
+    np.testing.assert_allclose(game.probabilities[5], game.probabilities[6], rtol=1e-6)
+    apart.say(apart.next_pairs([[0, 3]]), [DIFFERENT])
+    assert apart.probabilities[3, 0] < plain.probabilities[3, 0]
+
+
+def test_an_answer_that_few_agree_on_is_believed_less(game):
+    x, near = game.context.embeddings, game.context.neighbors
+    choice = jnp.full(N, -3).at[jnp.array([0, 40, 80, 1])].set(jnp.array([0, 1, 2, 1]))
+    given = (x, near, game.state.probabilities, choice, jnp.zeros((N, C), bool))
+    options = CommitteeOptions(reaches=((5, 0.9),), steps=50)
+    full = decide(*given, options)
+    half = decide(*given, options, belief=jnp.full(N, 0.5))
+    assert half[1, 1] < full[1, 1]
+    np.testing.assert_allclose(half[2], full[2], rtol=1e-5)
+
+
+def test_no_strength_of_the_penalty_makes_the_regression_diverge(inputs):
+    x = inputs[:10] / jnp.linalg.norm(inputs[:10], axis=1, keepdims=True)
+    named = jnp.ones(C, bool)
+    for strength in (1e-4, 0.01, 0.05, 1.0):
+        found = regression(x, x, jnp.arange(10) % C, jnp.ones(10), named, strength, 400)
+        assert np.isfinite(found).all()
+        wanted = LogisticRegression(C=strength, tol=1e-8).fit(x, np.arange(10) % C)
+        np.testing.assert_allclose(found, wanted.predict_proba(x), atol=2e-3)
 
 
 def test_regression_is_that_of_scikit_learn():
@@ -183,10 +182,10 @@ def test_regression_is_that_of_scikit_learn():
     assert (found[:, 3] == 0).all()
 
 
-def test_regression_counts_in_proportion_to_the_answers(begun):
-    _, state = begun
-    choice = state.choice.at[jnp.array([0, 40, 80, 81])].set(jnp.array([0, 1, 2, 2]))
-    given = (state.features, state.neighbors, state.probabilities, choice, state.rejected)
+def test_regression_counts_in_proportion_to_the_answers(game):
+    choice = jnp.full(N, -3).at[jnp.array([0, 40, 80, 81])].set(jnp.array([0, 1, 2, 2]))
+    x, near = game.context.embeddings, game.context.neighbors
+    given = (x, near, game.state.probabilities, choice, jnp.zeros((N, C), bool))
     options = CommitteeOptions(reaches=((5, 0.9),), steps=50)
     spreading = decide(*given, options._replace(regression=0.0))
     alone = decide(*given, options._replace(reaches=()))
@@ -253,6 +252,8 @@ def test_the_expected_gain_follows_the_rounds():
         ({"reaches": ((0, 0.5),)}, r"has \(0, 0.5\)"),
         ({"regression_from": 0.0}, "regression_from is 0.0"),
         ({"trust": 1.0}, "trust is 1.0"),
+        ({"regression": -1.0}, "regression is -1.0"),
+        ({"steps": 0}, "steps is 0"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(inputs, options, message):
@@ -272,10 +273,8 @@ def test_share_of_the_unnamed_by_hand():
 
 
 def test_a_cluster_without_a_name_lowers_the_expectation(inputs):
-    one_named = answers("label", [0, 1], [0, 0])
-    wanted = {c: build(inputs, c) for c in (1, C)}
     expected = {}
-    for c, method in wanted.items():
-        _, info = method.learn(jax.random.key(1), method.init(jax.random.key(0)), one_named)
+    for c in (1, C):
+        info = labelled(Game(build(inputs, c), N, N), [0, 1], [0, 0])
         expected[c] = info["expected_accuracy"]
     assert expected[C] == pytest.approx(expected[1] * (1 - unnamed_share(C, 1, 2)), abs=1e-5)

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from playing import Game
 
 from idc_jax import models
-from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Answers, Questions
+from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Questions
 from idc_jax.data import feature_views
 from idc_jax.data.views import view_batch
 from idc_jax.errors import UserError
@@ -19,7 +20,7 @@ from idc_jax.methods.idc import method as idc
 from idc_jax.methods.idc import options as idc_options
 from idc_jax.methods.idc.questions import ask_clusters
 from idc_jax.selectors import Selection
-from idc_jax.train.finetune import UNASKED, FinetuneOptions
+from idc_jax.train.finetune import FinetuneOptions
 
 N, D, C = 90, 6, 3
 
@@ -54,12 +55,11 @@ def compose(data: jax.Array, options: dict[str, Any], learning: dict[str, Any]) 
     )
 
 
-def told(questions: Questions, truth: np.ndarray) -> Answers:
+def told(questions: Questions, truth: np.ndarray) -> np.ndarray:
     """What somebody who knows which cluster each sample belongs to would say."""
     right = truth[questions.indices]
     offered = (questions.candidates == right[:, None]).any(1)
-    choice = np.where(offered, right, NONE_OF_THESE).astype(np.int32)
-    return Answers("cluster", questions.round, questions.indices, questions.candidates, choice)
+    return np.where(offered, right, NONE_OF_THESE).astype(np.int32)
 
 
 @pytest.mark.parametrize(
@@ -81,17 +81,17 @@ def test_answers_teach(
 ) -> None:
     data, labels = blobs
     method = compose(data, {"num_candidates": candidates} | options, learning)
-    state = method.init(jax.random.key(0))
+    game = Game(method, N, 30)
     # A person whose groups are the clusters by other names: shift every id by one.
-    start = np.asarray(method.predict(state)).argmax(1)
+    start = game.probabilities.argmax(1)
     of_class = np.array([np.bincount(start[labels == k], minlength=C).argmax() for k in range(C)])
     truth = ((of_class + 1) % C)[labels]
     before = (start == truth).mean()
-    for round_ in (1, 2):
-        state, questions = method.ask(jax.random.key(round_), state, round_, 15)
-        state, info = method.learn(jax.random.key(round_), state, told(questions, truth))
+    for _ in range(2):
+        questions = game.ask(15)
+        info = game.say(questions, told(questions, truth))
         assert all(np.isfinite(value) for value in info.values())
-    after = (np.asarray(method.predict(state)).argmax(1) == truth).mean()
+    after = (game.probabilities.argmax(1) == truth).mean()
     assert before < 0.2
     # Two candidates of three often leave the right one out; "none of these" still helps.
     assert after > (0.85 if candidates == 5 else 0.4)
@@ -101,7 +101,7 @@ def test_a_network_without_a_head_starts_from_clusters_of_directions(
     blobs: tuple[jax.Array, np.ndarray],
 ) -> None:
     data, labels = blobs
-    state = compose(data, {"centers": "spherical", "head_steps": 0}, {}).init(jax.random.key(0))
+    _, state = compose(data, {"centers": "spherical", "head_steps": 0}, {}).init(jax.random.key(0))
     # The head is random; what is predicted is the clusters, each of one blob.
     table = np.zeros((C, C), int)
     np.add.at(table, (np.asarray(state.probabilities).argmax(1), labels), 1)
@@ -122,15 +122,13 @@ def test_a_new_head_learns_before_it_teaches() -> None:
 
 def test_questions_are_new_capped_and_frozen(blobs: tuple[jax.Array, np.ndarray]) -> None:
     data, labels = blobs
-    method = compose(data, {}, {})
-    state = method.init(jax.random.key(0))
-    state, first = method.ask(jax.random.key(1), state, 1, 20)
-    _, again = method.ask(jax.random.key(1), state, 1, 20)
+    game = Game(compose(data, {}, {}), N, N)
+    first, again = game.ask(20), game.ask(20)
     np.testing.assert_array_equal(first.indices, again.indices)
     assert first.candidates.shape == (20, C)
     assert {tuple(sorted(row)) for row in first.candidates} == {(0, 1, 2)}
-    state, _ = method.learn(jax.random.key(1), state, told(first, labels))
-    _, rest = method.ask(jax.random.key(2), state, 2, N)
+    game.say(first, told(first, labels))
+    rest = game.ask(N)
     assert set(first.indices).isdisjoint(rest.indices)
     assert len(rest.indices) == N - 20
 
@@ -139,27 +137,11 @@ def test_a_round_of_skips_changes_nothing_but_is_not_asked_again(
     blobs: tuple[jax.Array, np.ndarray],
 ) -> None:
     data, _ = blobs
-    method = compose(data, {}, {})
-    state = method.init(jax.random.key(0))
-    before = np.asarray(method.predict(state))
-    state, asked = method.ask(jax.random.key(1), state, 1, 5)
-    skips = Answers("cluster", 1, asked.indices, asked.candidates, np.full(5, SKIP, np.int32))
-    state, info = method.learn(jax.random.key(1), state, skips)
-    assert info == {}
-    _, next_ = method.ask(jax.random.key(2), state, 2, 5)
-    assert set(asked.indices).isdisjoint(next_.indices)
-    np.testing.assert_array_equal(np.asarray(method.predict(state)), before)
-
-
-def test_restore_is_the_inverse_of_the_state_dict(blobs: tuple[jax.Array, np.ndarray]) -> None:
-    import flax.serialization
-
-    method = compose(blobs[0], {}, {})
-    state = method.init(jax.random.key(0))
-    again = method.restore(flax.serialization.to_state_dict(state))
-    assert jax.tree.structure(again) == jax.tree.structure(state)
-    jax.tree.map(np.testing.assert_array_equal, again, state)
-    assert int((state.choice == UNASKED).sum()) == N
+    game = Game(compose(data, {}, {}), N, 10)
+    before, asked = game.probabilities, game.ask(5)
+    assert game.say(asked, np.full(5, SKIP)) == {}
+    assert set(asked.indices).isdisjoint(game.ask(5).indices)
+    np.testing.assert_array_equal(game.probabilities, before)
 
 
 def test_exemplars_and_members_by_hand() -> None:

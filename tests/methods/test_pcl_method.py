@@ -1,14 +1,14 @@
 """PCL end to end on a toy, and its blocks by hand."""
 
-import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from playing import Game
 
 from idc_jax import data, models
-from idc_jax.annotate.closure import asked_pairs
-from idc_jax.annotate.questions import SKIP, Answers
+from idc_jax.annotate.closure import asked_pairs, block_links
+from idc_jax.annotate.questions import SKIP
 from idc_jax.errors import UserError
 from idc_jax.methods.pcl import method as pcl
 from idc_jax.methods.pcl.pairs import keep_pairs
@@ -47,7 +47,7 @@ def toy():
     return network, views, inputs, labels, np.arange(150) < 110, lambda key: variables
 
 
-def build(toy, attention="identity", epochs=60, total_budget=BUDGET, train_options=None, **options):
+def build(toy, attention="identity", epochs=60, train_options=None, **options):
     network, views, inputs, _, train, begin = toy
     return pcl.build(
         network,
@@ -67,17 +67,19 @@ def build(toy, attention="identity", epochs=60, total_budget=BUDGET, train_optio
         ),
         num_clusters=C,
         head="plain",
-        total_budget=total_budget,
         begin=begin,
         log=lambda info: None,
         progress=False,
     )
 
 
-def answer(questions, labels):
+def begin(toy, *args, total=BUDGET, **options):
+    return Game(build(toy, *args, **options), 150, total)
+
+
+def same(questions, labels):
     first, second = questions.indices.T
-    same = (labels[first] == labels[second]).astype(np.int32)
-    return Answers("pair", questions.round, questions.indices, questions.candidates, same)
+    return (labels[first] == labels[second]).astype(np.int32)
 
 
 def test_blocks_hold_every_sample_once_training_first():
@@ -94,99 +96,69 @@ def test_blocks_hold_every_sample_once_training_first():
 @pytest.mark.parametrize("attention", ["identity", "none"])
 def test_answers_turn_the_clusters_towards_the_person(toy, attention):
     labels = toy[3]
-    method = build(toy, attention)
-    state = method.init(jax.random.key(0))
+    game = begin(toy, attention)
     asked = set()
-    for round_ in (1, 2):
-        state, questions = method.ask(jax.random.key(round_), state, round_, BUDGET // 2)
+    for _ in range(2):
+        questions = game.ask(BUDGET // 2)
         assert questions.kind == "pair"
         pairs = {tuple(sorted(pair)) for pair in questions.indices.tolist()}
         assert len(pairs) == questions.count == BUDGET // 2
         assert not pairs & asked
         asked |= pairs
-        state, info = method.learn(jax.random.key(9 + round_), state, answer(questions, labels))
+        info = game.say(questions, same(questions, labels))
         assert all(np.isfinite(value) for value in info.values())
     assert info["answered"] == BUDGET
     assert info["contradictions"] == 0
     assert info["must_links"] >= info["same"]
-    probabilities = np.asarray(method.predict(state))
-    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
-    assert method.embed(state).shape == (150, 16)
-    assert clustering_metrics(probabilities.argmax(1), labels, C)["acc"] > 0.9
+    np.testing.assert_allclose(game.probabilities.sum(1), 1, rtol=1e-5)
+    assert game.embeddings.shape == (150, 16)
+    assert clustering_metrics(game.probabilities.argmax(1), labels, C)["acc"] > 0.9
 
 
 @pytest.mark.parametrize("picks", ["both", "uncertain", "hard", "random"])
 def test_questions_stay_within_training_blocks_and_are_unknown(toy, picks):
-    method = build(toy, "none", epochs=0, picks=picks)
-    state = method.init(jax.random.key(0))
+    game = begin(toy, "none", epochs=0, picks=picks)
     known = []
-    for round_ in range(1, 4):
-        state, questions = method.ask(jax.random.key(round_), state, round_, 20)
+    for _ in range(3):
+        questions = game.ask(20)
         assert toy[4][questions.indices].all()
-        blocks = np.asarray(state.blocks)
+        blocks = np.asarray(game.context.blocks)
         inside = asked_pairs(questions.indices, blocks)
         assert inside.sum() == 2 * questions.count == 40
         pairs = [tuple(sorted(pair)) for pair in questions.indices.tolist()]
-        closed = pcl.block_links(pcl.closure_of(state, 150), blocks)
+        closed = block_links(game.ledger.evidence().closure, blocks)
         assert not (closed[inside] != 0).any()
         assert not set(pairs) & set(known)
         known.extend(pairs)
-        state, _ = method.learn(jax.random.key(0), state, answer(questions, toy[3]))
+        game.say(questions, same(questions, toy[3]))
 
 
 def test_one_pair_per_block_is_the_papers_schedule(toy):
-    method = build(toy, "none", epochs=0, per_block=1, picks="random")
-    state = method.init(jax.random.key(0))
-    state, questions = method.ask(jax.random.key(1), state, 1, 100)
     # 110 training samples make 4 blocks of 32.
-    assert questions.count == 4
+    assert begin(toy, "none", epochs=0, per_block=1, picks="random").ask(100).count == 4
 
 
 def test_skipped_and_contradictory_answers_are_kept_apart(toy):
-    method = build(toy, "none", epochs=1, picks="random")
-    state = method.init(jax.random.key(0))
-    block = np.asarray(state.blocks)[0]
+    game = begin(toy, "none", epochs=1, picks="random")
+    block = np.asarray(game.context.blocks)[0]
     pairs = np.stack([block[[0, 1, 0, 3]], block[[1, 2, 2, 4]]], axis=1)
-    choice = np.array([1, 1, 0, SKIP], np.int32)
-    answers = Answers("pair", 1, pairs, np.zeros((4, 0), np.int32), choice)
-    state, info = method.learn(jax.random.key(1), state, answers)
+    info = game.say(game.next_pairs(pairs), [1, 1, 0, SKIP])
     assert info["contradictions"] == 1
     assert info["must_links"] == 3
     assert info["cannot_links"] == 0
-    _, questions = method.ask(jax.random.key(2), state, 2, 2000)
-    again = {tuple(sorted(pair)) for pair in questions.indices.tolist()}
+    again = {tuple(sorted(pair)) for pair in game.ask(2000).indices.tolist()}
     assert tuple(sorted(pairs[3])) not in again
 
 
-def test_more_answers_than_planned_are_kept(toy):
-    method = build(toy, "none", epochs=0, total_budget=3, picks="random")
-    state = method.init(jax.random.key(0))
-    state, questions = method.ask(jax.random.key(1), state, 1, 5)
-    state, info = method.learn(jax.random.key(2), state, answer(questions, toy[3]))
-    assert info["answered"] == 5
-    np.testing.assert_array_equal(state.pairs, questions.indices)
-
-
-def test_a_checkpoint_gives_the_state_back(toy):
-    method = build(toy, "none", epochs=1)
-    state = method.init(jax.random.key(0))
-    back = method.restore(flax.serialization.to_state_dict(state))
-    assert jax.tree.structure(back) == jax.tree.structure(state)
-    jax.tree.map(np.testing.assert_array_equal, back, state)
-
-
 def test_prediction_is_deterministic_and_the_same_keys_give_the_same_run(toy):
-    method = build(toy, epochs=2)
-
     def run():
-        state = method.init(jax.random.key(3))
-        state, questions = method.ask(jax.random.key(4), state, 1, 20)
-        state, _ = method.learn(jax.random.key(5), state, answer(questions, toy[3]))
-        return questions.indices, method.predict(state), method.predict(state)
+        game = Game(build(toy, epochs=2), 150, 20, seed=3)
+        questions = game.ask(20)
+        game.say(questions, same(questions, toy[3]))
+        return questions.indices, game.probabilities
 
-    (first, predicted, again), (second, repeated, _) = run(), run()
+    (first, predicted), (second, repeated) = run(), run()
     np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(predicted, again)
     np.testing.assert_array_equal(predicted, repeated)
 
 
@@ -215,13 +187,42 @@ def test_the_last_epochs_may_add_links_that_nobody_confirmed(toy):
 
     def embedded(threshold):
         options = {"final_epochs": 1, "pseudo_threshold": threshold}
-        method = build(toy, "none", epochs=0, total_budget=20, train_options=options)
-        state = method.init(jax.random.key(0))
-        state, questions = method.ask(jax.random.key(1), state, 1, 20)
-        state, _ = method.learn(jax.random.key(2), state, answer(questions, toy[3]))
-        return np.asarray(method.embed(state))
+        game = begin(toy, "none", epochs=0, total=20, train_options=options)
+        questions = game.ask(20)
+        game.say(questions, same(questions, toy[3]), last=True)
+        return game.embeddings
 
     assert np.abs(embedded(1.0) - embedded(0.0)).max() > 1e-4
+
+
+def test_the_last_stage_runs_once_whatever_the_rounds_hold(toy):
+    """Told that a round is the last; also where people stopped, or nothing was left to ask."""
+    options = {"final_epochs": 2, "pseudo_threshold": 1.0}
+    steps = []
+    network, views, inputs, _, train, start = toy
+    method = pcl.build(
+        network,
+        views,
+        inputs,
+        train,
+        options=pcl.PclOptions(attention="none", picks="random"),
+        training=PclTraining(block_size=SIZE, warmup_epochs=0, epochs=1, **options),
+        num_clusters=C,
+        head="plain",
+        begin=start,
+        log=steps.append,
+        progress=False,
+    )
+    game = Game(method, 150, 30)
+    for count, last in ((12, False), (17, False), (1, True)):
+        questions = game.ask(count)
+        game.say(questions, same(questions, toy[3]), last=last)
+        assert len(steps) == (1 + 2 * last)
+        steps.clear()
+    stopped = Game(method, 150, 30)
+    nothing = stopped.next_pairs(np.zeros((0, 2), int))
+    stopped.say(nothing, np.zeros(0, int), last=True)
+    assert len(steps) == 2
 
 
 @pytest.mark.parametrize(

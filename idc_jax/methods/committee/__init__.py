@@ -1,6 +1,7 @@
 """The graph committee: a clustering from few answers about fixed features."""
 
 from idc_jax.methods.committee.method import GraphCommitteeOptions, build
+from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.contract import OWN, Method, MethodSpec, Options, Parts
 
 __all__ = ["SPEC"]
@@ -27,6 +28,8 @@ SPEC = MethodSpec(
     summary='asks "what is this?" and learns from few answers on features that stay as they are',
     asks=("label",),
     build=_build,
+    context=GraphCommitteeContext,
+    state=GraphCommitteeState,
     options={"graph_committee": GraphCommitteeOptions},
     defaults={"rounds": 10, "graph_committee.space": "network"},
 )

@@ -21,6 +21,8 @@ from idc_jax.ops.graph import edge_weights, propagate
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
 _ROWS = 128
 _TINY = 1e-12
+# The planes decide what is asked next.
+matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 class CommitteeOptions(NamedTuple):
@@ -52,6 +54,9 @@ def decide(
     choice: jax.Array,
     rejected: jax.Array,
     options: CommitteeOptions,
+    *,
+    belief: jax.Array | None = None,
+    capacity: int = 0,
 ) -> jax.Array:
     """What every sample is, given the answers.
 
@@ -67,6 +72,9 @@ def decide(
         one sample has a class.
       rejected: bool ``[n, c]``, classes that a sample is known not to be of.
       options: how.
+      belief: ``[n]``, how far each answer is believed; None for in full. It scales the trust.
+      capacity: as many answered samples as there may ever be: as long as there are no more, no
+        number of them compiles anything anew.
 
     Returns:
       ``[n, c]``, rows summing to one. Classes that nobody has named get next
@@ -86,7 +94,7 @@ def decide(
         )
         heard += 1.0
     if options.regression:
-        rows, weights = _answered(choice)
+        rows, weights = _answered(choice, capacity)
         plane = regression(
             features,
             features[rows],
@@ -99,7 +107,8 @@ def decide(
         weight = jnp.minimum(weights.sum() / named.sum() / options.regression_from, 1.0)
         total += weight * plane
         heard += weight
-    return _weigh(total / heard, choice, rejected, options.trust)
+    trust = options.trust * (jnp.ones(len(choice)) if belief is None else belief)
+    return _weigh(total / heard, choice, rejected, trust)
 
 
 @partial(jax.jit, static_argnames=("reaches", "iterations"))
@@ -124,10 +133,10 @@ def _spread(
     return total / len(reaches)
 
 
-def _answered(choice: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _answered(choice: jax.Array, capacity: int) -> tuple[jax.Array, jax.Array]:
     """Indices of the samples with a class, padded, and their weights: 1, or 0 for padding."""
     rows = np.flatnonzero(np.asarray(choice) >= 0)
-    size = -(-len(rows) // _ROWS) * _ROWS
+    size = -(-max(len(rows), capacity) // _ROWS) * _ROWS
     padded = np.zeros(size, np.int32)
     padded[: len(rows)] = rows
     return jnp.asarray(padded), jnp.asarray(np.arange(size) < len(rows), jnp.float32)
@@ -159,17 +168,20 @@ def regression(
     """
     total = jnp.maximum(weights.sum(), 1.0)
     decay = 1.0 / (inverse_penalty * total)
+    # Rows (x, 1) have a squared length of 2, so the loss bends by 1 at most, and the planes'
+    # penalty by its decay: under a strong one they want short steps.
+    rates = (1.0 / (1.0 + decay), 1.0)
     targets = jax.nn.one_hot(classes, named.shape[0])
 
     def logits(x: jax.Array, plane: tuple[jax.Array, jax.Array]) -> jax.Array:
-        return jnp.where(named, x @ plane[0] + plane[1], -jnp.inf)
+        return jnp.where(named, matmul(x, plane[0]) + plane[1], -jnp.inf)
 
     def descend(step: jax.Array, state: tuple) -> tuple:
         plane, before = state
         ahead = jax.tree.map(lambda a, b: a + step / (step + 3.0) * (a - b), plane, before)
         error = (jax.nn.softmax(logits(rows, ahead)) - targets) * (weights / total)[:, None]
-        # Rows (x, 1) have a squared length of 2, so the loss bends by 1 at most.
-        moved = (ahead[0] - rows.T @ error - decay * ahead[0], ahead[1] - error.sum(0))
+        slope = (matmul(rows.T, error) + decay * ahead[0], error.sum(0))
+        moved = jax.tree.map(lambda a, down, rate: a - rate * down, ahead, slope, rates)
         return moved, plane
 
     start = (jnp.zeros((rows.shape[1], named.shape[0])), jnp.zeros(named.shape[0]))
@@ -178,10 +190,13 @@ def regression(
 
 
 @jax.jit
-def _weigh(opinion: jax.Array, choice: jax.Array, rejected: jax.Array, trust: float) -> jax.Array:
+def _weigh(
+    opinion: jax.Array, choice: jax.Array, rejected: jax.Array, trust: jax.Array
+) -> jax.Array:
     """The opinion once each answered sample has heard its own answer."""
     others = jnp.maximum(opinion.shape[1] - 1, 1)
     said = jax.nn.one_hot(choice, opinion.shape[1], dtype=bool)
+    trust = trust[:, None]
     doubt = (1 - trust) / others
     likelihood = jnp.where((choice >= 0)[:, None], jnp.where(said, trust, doubt), 1.0)
     likelihood = jnp.where(rejected, jnp.minimum(likelihood, doubt), likelihood)

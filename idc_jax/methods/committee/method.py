@@ -13,19 +13,19 @@ tells how good the clustering is and what more answers would bring.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops, scores, selectors
-from idc_jax.annotate.questions import SKIP, Answers, Questions, label_questions
+from idc_jax.annotate.evidence import Evidence, says_something
+from idc_jax.annotate.questions import Questions, label_questions
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views
-from idc_jax.errors import UserError, check_one_of
+from idc_jax.errors import UserError, check_at_least, check_one_of
 from idc_jax.methods.committee.forecast import (
-    Trials,
     expected_accuracy,
     expected_gain,
     no_trials,
@@ -34,16 +34,17 @@ from idc_jax.methods.committee.forecast import (
 )
 from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.opening import first_picks
-from idc_jax.methods.committee.state import GraphCommitteeState, agreed, implied, record
-from idc_jax.methods.contract import Begin, Log, Method
+from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState, agreed
+from idc_jax.methods.common.choosing import choose, found
+from idc_jax.methods.common.class_space import Heard, by_number, hear, missing_outputs
+from idc_jax.methods.contract import Begin, Log, Method, Round
 from idc_jax.models.base import Model, Variables
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
 from idc_jax.selectors import Selection
 from idc_jax.selectors.uncertainty import margin_values
-from idc_jax.train.finetune import UNASKED
 from idc_jax.train.loop import run_network
 
-__all__ = ["GraphCommitteeOptions", "GraphCommitteeState", "build", "restore"]
+__all__ = ["GraphCommitteeOptions", "build", "compare", "first_state"]
 
 Space = Literal["input", "network", "instance"]
 # Doubt of a sample of which the committee is sure.
@@ -81,20 +82,6 @@ class GraphCommitteeOptions(NamedTuple):
     steps: int = CommitteeOptions().steps
     regression_from: float = CommitteeOptions().regression_from
     trust: float = CommitteeOptions().trust
-
-
-class Compared(NamedTuple):
-    """Where samples are compared.
-
-    Attributes:
-      features: float32 ``[n, d]``, averaged over neighbours, of unit length.
-      neighbors: the graph, ``[n, k]`` each.
-      density: float32 ``[n]``, IDC's representativeness of each sample among ``features``.
-    """
-
-    features: jax.Array
-    neighbors: ops.Neighbors
-    density: jax.Array
 
 
 class _Setting(NamedTuple):
@@ -138,47 +125,30 @@ def build(
     _check(options, num_clusters, data.shape[0])
     setting = _Setting(model, views, data, num_clusters, begin, options)
     return Method(
-        init=partial(_init, setting),
-        ask=partial(_ask, setting),
-        learn=partial(_learn, setting),
-        predict=lambda state: state.probabilities,
-        embed=lambda state: state.features,
-        restore=restore,
+        init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
     )
 
 
-def restore(tree: dict[str, Any]) -> GraphCommitteeState:
-    """Build the state from its plain dict."""
-    nested = {"neighbors": ops.Neighbors(**tree["neighbors"]), "trials": Trials(**tree["trials"])}
-    return GraphCommitteeState(**{"variables": {}, **tree, **nested})
-
-
-def _init(setting: _Setting, key: jax.Array) -> GraphCommitteeState:
+def _init(setting: _Setting, key: jax.Array) -> tuple[GraphCommitteeContext, GraphCommitteeState]:
     begin_key, space_key, cluster_key = jax.random.split(key, 3)
     variables, x = _embed(setting, begin_key)
-    compared = compare(space_key, x, setting.options)
+    context = compare(space_key, x, setting.options)._replace(variables=variables)
     c, restarts = setting.num_clusters, setting.options.restarts
-    return first_state(cluster_key, compared, c, restarts)._replace(variables=variables)
+    return context, first_state(cluster_key, context.embeddings, c, restarts)
 
 
 def first_state(
-    key: jax.Array, compared: Compared, num_clusters: int, restarts: int
+    key: jax.Array, embeddings: jax.Array, num_clusters: int, restarts: int
 ) -> GraphCommitteeState:
-    """The state before any answer: k-means of what :func:`compare` gave."""
-    features = compared.features
-    n = features.shape[0]
-    clusters = ops.kmeans(key, features, num_clusters, restarts=restarts)
-    distances2 = ops.squared_distances(features, clusters.centers)
+    """The state before any answer: k-means of the ``embeddings`` ``[n, d]``."""
+    clusters = ops.kmeans(key, embeddings, num_clusters, restarts=restarts)
+    distances2 = ops.squared_distances(embeddings, clusters.centers)
+    usual = jnp.maximum(jnp.mean(jnp.min(distances2, axis=1)), 1e-12)
     return GraphCommitteeState(
-        variables={},
-        **compared._asdict(),
-        probabilities=jax.nn.softmax(-distances2 / jnp.mean(jnp.min(distances2, axis=1))),
+        probabilities=jax.nn.softmax(-distances2 / usual),
         slots=jnp.full(num_clusters, -1, jnp.int32),
-        choice=jnp.full(n, UNASKED, jnp.int32),
-        rejected=jnp.zeros((n, num_clusters), bool),
-        pairs=jnp.full((1, 3), SKIP, jnp.int32).at[0, :2].set(0),
-        trials=no_trials(n),
-        history=jnp.zeros((1, 2), jnp.float32),
+        trials=no_trials(embeddings.shape[0]),
+        history=jnp.zeros((0, 2), jnp.float32),
     )
 
 
@@ -191,7 +161,7 @@ def _embed(setting: _Setting, key: jax.Array) -> tuple[Variables, jax.Array]:
     return variables, outputs.instance if setting.options.space == "instance" else outputs.embedding
 
 
-def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Compared:
+def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> GraphCommitteeContext:
     """Make of ``x`` ``[n, d]`` the space and the graph in which samples are compared.
 
     Args:
@@ -205,92 +175,118 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
         z = ops.normalize(x - jnp.mean(x, axis=0))
     widest = max((k for k, _ in options.reaches), default=1)
     found = ops.knn(z, max(widest, options.hop_neighbors))
-    features = ops.normalize(
+    embeddings = ops.normalize(
         smooth(z, ops.nearest(found, options.hop_neighbors), hops=options.hops)
     )
-    density = scores.representativeness(features, options.density_neighbors)
-    return Compared(features, ops.nearest(found, widest), density)
+    density = scores.representativeness(embeddings, options.density_neighbors)
+    return GraphCommitteeContext({}, embeddings, ops.nearest(found, widest), density)
 
 
 def _ask(
-    setting: _Setting, key: jax.Array, state: GraphCommitteeState, round_: int, budget: int
-) -> tuple[GraphCommitteeState, Questions]:
-    picks = _select(setting.options, key, state, budget)
-    indices = np.asarray(picks.indices)
-    asked = indices >= 0
-    return state, label_questions(round_, indices[asked], np.asarray(picks.values)[asked])
+    setting: _Setting,
+    key: jax.Array,
+    context: GraphCommitteeContext,
+    state: GraphCommitteeState,
+    evidence: Evidence,
+    round_: Round,
+) -> Questions:
+    picks = _select(setting.options, key, context, state, evidence, round_.budget)
+    indices, values, _ = found(picks)
+    return label_questions(round_.number, indices, values)
 
 
 def _select(
-    options: GraphCommitteeOptions, key: jax.Array, state: GraphCommitteeState, budget: int
+    options: GraphCommitteeOptions,
+    key: jax.Array,
+    context: GraphCommitteeContext,
+    state: GraphCommitteeState,
+    evidence: Evidence,
+    budget: int,
 ) -> Selection:
+    embeddings, probs = context.embeddings, state.probabilities
     if options.picks != "value":
-        return _named_selector(options.picks, key, state, budget)
-    free = state.choice == UNASKED
-    budget = min(budget, state.features.shape[0])
-    if len(state.history) == 1:
+        return choose(options.picks, key, embeddings, probs, evidence, budget)
+    free = ~jnp.asarray(evidence.asked)
+    budget = min(budget, embeddings.shape[0])
+    if not len(state.history):
         return first_picks(
-            key, state.features, state.density, free, budget, restarts=options.restarts
+            key, embeddings, context.density, free, budget, restarts=options.restarts
         )
-    value = state.density + jnp.log(1.0 + margin_values(state.probabilities) + _LEAST_DOUBT)
-    return selectors.idc_from_scores(state.features, value, budget, labelled=~free, candidates=free)
-
-
-def _named_selector(
-    name: str, key: jax.Array, state: GraphCommitteeState, budget: int
-) -> Selection:
-    present = jnp.argmax(state.probabilities, axis=1)
-    members = jax.nn.one_hot(present, state.probabilities.shape[1])
-    centers = members.T @ state.features / jnp.maximum(members.sum(0), 1)[:, None]
-    inputs = selectors.SelectorInputs(
-        embeddings=state.features,
-        probabilities=state.probabilities,
-        centers=centers,
-        assignments=present,
-        labelled=state.choice != UNASKED,
-    )
-    return selectors.get(name).select(key, inputs, budget)
+    value = context.density + jnp.log(1.0 + margin_values(probs) + _LEAST_DOUBT)
+    return selectors.idc_from_scores(embeddings, value, budget, labelled=~free, candidates=free)
 
 
 def _learn(
-    setting: _Setting, key: jax.Array, state: GraphCommitteeState, answers: Answers
+    setting: _Setting,
+    key: jax.Array,
+    context: GraphCommitteeContext,
+    state: GraphCommitteeState,
+    evidence: Evidence,
+    round_: Round,
 ) -> tuple[GraphCommitteeState, dict[str, float]]:
     del key
-    before = state.probabilities
-    state, placed = record(state, answers)
-    if answers.kind != "pair" and len(state.history) > 1:
-        trials = tried(state.trials, before, answers.indices, placed)
-        state = state._replace(trials=trials)
-    if (answers.choice == SKIP).all():
-        # Nothing was said: the samples are not asked about again, and all else stays.
+    if not says_something(evidence, round_.number):
         return state, {}
-    choice, rejected, groups = implied(state)
-    if bool((choice >= 0).any()):
-        committee = CommitteeOptions(
-            *(getattr(setting.options, name) for name in CommitteeOptions._fields)
-        )
-        probs = decide(
-            state.features, state.neighbors, state.probabilities, choice, rejected, committee
-        )
-    else:
+    before = state.probabilities
+    state = _with_room(state, missing_outputs(evidence, np.asarray(state.slots)))
+    slots, prediction = np.asarray(state.slots), np.asarray(state.probabilities)
+    heard = hear(evidence, slots, prediction, place=by_number, unnamed=False)
+    if len(state.history):
+        new = np.flatnonzero(evidence.round == round_.number)
+        state = state._replace(trials=tried(state.trials, before, new, heard.choice[new]))
+    probs = agreed(_decide(setting, context, state, evidence, heard, round_), heard.linked)
+    state = state._replace(probabilities=probs, slots=jnp.asarray(heard.slots))
+    told = int(((evidence.group >= 0) & (heard.choice >= 0)).sum())
+    return _forecast(context, state, setting.num_clusters, told)
+
+
+def _with_room(state: GraphCommitteeState, missing: int) -> GraphCommitteeState:
+    """The state with ``missing`` outputs more."""
+    if not missing:
+        return state
+    slots = jnp.pad(state.slots, (0, missing), constant_values=-1)
+    probs = jnp.pad(state.probabilities, ((0, 0), (0, missing)))
+    return state._replace(slots=slots, probabilities=probs)
+
+
+def _decide(
+    setting: _Setting,
+    context: GraphCommitteeContext,
+    state: GraphCommitteeState,
+    evidence: Evidence,
+    heard: Heard,
+    round_: Round,
+) -> jax.Array:
+    """What every sample is, ``[n, c]``."""
+    rejected = jnp.asarray(heard.rejected)
+    if not (heard.choice >= 0).any():
         open_ = jnp.where(rejected, 1e-9, state.probabilities + 1e-6)
-        probs = open_ / open_.sum(1, keepdims=True)
-    state = state._replace(probabilities=agreed(probs, groups))
-    return _forecast(state, setting.num_clusters)
+        return open_ / open_.sum(1, keepdims=True)
+    options = setting.options
+    return decide(
+        context.embeddings,
+        context.neighbors,
+        state.probabilities,
+        jnp.asarray(heard.choice),
+        rejected,
+        CommitteeOptions(*(getattr(options, name) for name in CommitteeOptions._fields)),
+        belief=jnp.asarray(evidence.weight),
+        capacity=round_.total,
+    )
 
 
 def _forecast(
-    state: GraphCommitteeState, wanted: int
+    context: GraphCommitteeContext, state: GraphCommitteeState, wanted: int, answered: int
 ) -> tuple[GraphCommitteeState, dict[str, float]]:
-    answered, named = int((state.choice >= 0).sum()), int((state.slots >= 0).sum())
+    named = int((state.slots >= 0).sum())
     info = {"answered": float(answered), "classes_named": float(named)}
     if not answered:
         return state, info
-    expected = float(expected_accuracy(state.trials, state.probabilities, state.density))
+    expected = float(expected_accuracy(state.trials, state.probabilities, context.density))
     expected *= 1.0 - unnamed_share(wanted, named, answered)
     history = np.concatenate([state.history, [[answered, expected]]]).astype(np.float32)
     info["expected_accuracy"] = expected
-    info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history[1:], _FURTHER)
+    info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history, _FURTHER)
     return state._replace(history=jnp.asarray(history)), info
 
 
@@ -312,6 +308,12 @@ def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) 
                 f"graph_committee.reaches has ({k}, {alpha}); a pair of neighbours, 1 or more, "
                 "and a reach from 0 to below 1 would do"
             )
+    if not options.regression >= 0:
+        raise UserError(
+            f"graph_committee.regression is {options.regression}; it must be at least 0"
+        )
+    for name in ("restarts", "iterations", "steps"):
+        check_at_least(f"graph_committee.{name}", getattr(options, name), 1)
     if not options.regression_from > 0:
         raise UserError(
             f"graph_committee.regression_from is {options.regression_from}; more than 0 would do"

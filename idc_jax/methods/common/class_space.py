@@ -1,44 +1,203 @@
-"""Training in class space: which output stands for which class, and who is pseudo-labelled."""
+"""Class space: which output stands for which group, and what the evidence says in outputs.
+
+Whatever was asked, a method that predicts c outputs hears it as a choice and as exclusions of
+outputs: an answer about a sample, what links carry over from others, and what they rule out.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from idc_jax import ops
+from idc_jax.annotate.closure import CLUSTERS, Closure
+from idc_jax.annotate.evidence import Evidence
+from idc_jax.annotate.questions import SKIP
 
-UNASKED = -1
-# Asked, but nothing to learn from: a skip, or a class for which no output is left.
-UNUSABLE = -2
+# ``(slots [c], new groups [g], a sample's probabilities summed by group [g, c]) -> slots [c]``.
+Place = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def allocate_slots(slots: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give every class that is named for the first time an output of its own.
+class Heard(NamedTuple):
+    """What the evidence says in outputs.
 
-    A class gets the output of its own number where that one is free, else the lowest free one;
-    classes beyond the number of outputs get none.
+    Attributes:
+      slots: int32 ``[c]``, the group that each output stands for, -1 for none yet.
+      choice: int32 ``[n]``, the output of each sample, or a
+        :class:`~idc_jax.annotate.questions.Code`. A group for which no output is left is a skip.
+      rejected: bool ``[n, c]``, outputs that a sample is known not to be of; none where there is
+        a choice.
+      linked: int32 ``[n]``, samples of one number must be together; None where nobody said so of
+        a pair.
+    """
+
+    slots: np.ndarray
+    choice: np.ndarray
+    rejected: np.ndarray
+    linked: np.ndarray | None
+
+
+def hear(
+    evidence: Evidence,
+    slots: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    place: Place,
+    unnamed: bool,
+) -> Heard:
+    """Translate ``evidence`` into outputs.
 
     Args:
-      slots: int32 ``[c]``, the class of each output, -1 for a free one.
-      classes: int ``[m]``, answers in order; negative for "cannot say".
-
-    Returns:
-      The new slots ``[c]``, and int32 ``[m]``, the output of each answer or ``UNUSABLE``.
+      evidence: everything said.
+      slots: int32 ``[c]``, as it was before.
+      probabilities: ``[n, c]``, a prediction by which groups find their outputs.
+      place: gives outputs to groups that have none.
+      unnamed: also give samples that are linked, but of no group, the output that they are
+        likeliest to be of together. It stays free for a group.
     """
+    closure, c = evidence.closure, len(slots)
+    group = canonical(evidence.group, closure)
+    named = np.where(closure.label >= 0, closure.label, closure.cluster)
+    slots = _placed(_merged(canonical(slots, closure)), group, probabilities, place)
+    output = {int(name): slot for slot, name in enumerate(slots) if name >= 0}
+    direct = _outputs(group, output, c)
+    choice = np.where(group >= 0, np.where(direct >= 0, direct, SKIP), evidence.group)
+    linked = closure.component if (evidence.pairs[:, 2] >= 0).any() else None
+    implied = _outputs(named, output, c)
+    choice = np.where((choice < 0) & (implied >= 0), implied, choice).astype(np.int32)
+    rejected = np.zeros((len(group), c), bool)
+    excluded = _outputs(canonical(evidence.excluded[:, 1], closure), output, c, slots)
+    known = excluded >= 0
+    rejected[evidence.excluded[known, 0], excluded[known]] = True
+    if len(closure.cannot):
+        rejected |= _kept_apart(closure, implied, c)
+    if unnamed:
+        together = _together(closure, choice, rejected, np.asarray(probabilities))
+        choice = np.where((choice < 0) & (together >= 0), together, choice).astype(np.int32)
+        rejected |= _kept_apart(closure, np.where(implied >= 0, implied, together), c)
+    rejected[choice >= 0] = False
+    return Heard(slots, choice, rejected, linked)
+
+
+def canonical(groups: np.ndarray, closure: Closure) -> np.ndarray:
+    """``groups``, a cluster that turned out to be of a class replaced by the class."""
+    both = (closure.label >= 0) & (closure.cluster >= 0)
+    if not both.any():
+        return groups
+    classes = dict(zip(closure.cluster[both].tolist(), closure.label[both].tolist(), strict=True))
+    return np.asarray([classes.get(name, name) for name in groups.tolist()], np.int32)
+
+
+def by_number(slots: np.ndarray, new: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Give each new group the output of its own number where that is free, else the lowest free."""
+    del mass
     slots = np.array(slots, np.int32)
-    outputs = {int(name): slot for slot, name in enumerate(slots) if name >= 0}
-    placed = np.full(len(classes), UNUSABLE, np.int32)
-    for position, name in enumerate(np.asarray(classes).tolist()):
-        if name < 0:
+    number = np.where(new >= CLUSTERS, new - CLUSTERS, new)
+    own = (number < len(slots)) & (slots[np.minimum(number, len(slots) - 1)] < 0)
+    # A class and a cluster may have one number.
+    _, first = np.unique(number, return_index=True)
+    own &= np.isin(np.arange(len(new)), first)
+    slots[number[own]] = new[own]
+    free = np.flatnonzero(slots < 0)
+    rest = new[~own][: len(free)]
+    slots[free[: len(rest)]] = rest
+    return slots
+
+
+def by_prediction(slots: np.ndarray, new: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Give clusters the output of their own number, and classes the outputs that they fit best."""
+    slots = by_number(slots, new[new >= CLUSTERS], mass)
+    free = np.flatnonzero(slots < 0)
+    rows = np.flatnonzero(new < CLUSTERS)
+    chosen, places = linear_sum_assignment(-mass[np.ix_(rows, free)])
+    slots[free[places]] = new[rows[chosen]]
+    return slots
+
+
+def missing_outputs(evidence: Evidence, slots: np.ndarray) -> int:
+    """How many outputs more than ``slots`` ``[c]`` the groups need."""
+    group = canonical(evidence.group, evidence.closure)
+    known = _merged(canonical(slots, evidence.closure))
+    new = np.setdiff1d(group[group >= 0], known)
+    return max(0, len(new) - int((known < 0).sum()))
+
+
+def _merged(slots: np.ndarray) -> np.ndarray:
+    """``slots`` with one output for each group."""
+    slots = np.array(slots, np.int32)
+    _, first = np.unique(slots, return_index=True)
+    slots[~np.isin(np.arange(len(slots)), first)] = -1
+    return slots
+
+
+def _placed(
+    slots: np.ndarray, group: np.ndarray, probabilities: np.ndarray, place: Place
+) -> np.ndarray:
+    new = np.setdiff1d(group[group >= 0], slots)
+    if not len(new):
+        return slots
+    said = np.flatnonzero(np.isin(group, new))
+    mass = np.zeros((len(new), len(slots)))
+    np.add.at(mass, np.searchsorted(new, group[said]), np.asarray(probabilities)[said])
+    return place(slots, new, mass)
+
+
+def _outputs(
+    groups: np.ndarray, output: dict[int, int], c: int, slots: np.ndarray | None = None
+) -> np.ndarray:
+    """The output of each of ``groups`` ``[m]``, -1 for none.
+
+    With ``slots``, a cluster that nobody was said to be of has the output of its own number, as
+    long as that stands for nothing else.
+    """
+    found = np.full(len(groups), -1, np.int32)
+    for name in np.unique(groups[groups >= 0]).tolist():
+        place = output.get(name, -1)
+        if place < 0 and slots is not None and 0 <= name - CLUSTERS < c:
+            place = name - CLUSTERS if slots[name - CLUSTERS] < 0 else -1
+        found[groups == name] = place
+    return found
+
+
+def _kept_apart(closure: Closure, outputs: np.ndarray, c: int) -> np.ndarray:
+    """Bool ``[n, c]``, the ``outputs`` ``[n]`` of what a sample was said to differ from."""
+    names, inverse = np.unique(closure.component, return_inverse=True)
+    apart = np.zeros((len(names), c), bool)
+    for one, other in (closure.cannot.T, closure.cannot[:, ::-1].T):
+        known = outputs[other] >= 0
+        apart[np.searchsorted(names, one[known]), outputs[other[known]]] = True
+    return apart[inverse]
+
+
+def _together(
+    closure: Closure, choice: np.ndarray, rejected: np.ndarray, probabilities: np.ndarray
+) -> np.ndarray:
+    """The likeliest output of samples that are linked and of no group, int32 ``[n]``.
+
+    The largest components choose first; those that differ from one another choose differently as
+    long as they can.
+    """
+    found = np.full(len(choice), -1, np.int32)
+    names, sizes = np.unique(closure.component, return_counts=True)
+    taken: dict[int, int] = {}
+    differ: dict[int, list[int]] = {}
+    for one, other in closure.cannot.tolist():
+        differ.setdefault(one, []).append(other)
+        differ.setdefault(other, []).append(one)
+    for name in names[np.lexsort((names, -sizes))][: int((sizes > 1).sum())].tolist():
+        members = np.flatnonzero(closure.component == name)
+        if (choice[members] >= 0).any():
             continue
-        if name not in outputs:
-            free = np.flatnonzero(slots < 0)
-            if not len(free):
-                continue
-            outputs[name] = name if name in free else int(free[0])
-            slots[outputs[name]] = name
-        placed[position] = outputs[name]
-    return slots, placed
+        open_ = np.logical_not(rejected[members].any(axis=0))
+        open_[[taken[other] for other in differ.get(name, ()) if other in taken]] = False
+        if open_.any():
+            mean = np.where(open_, probabilities[members].mean(axis=0), -1.0)
+            found[members] = taken[name] = int(mean.argmax())
+    return found
 
 
 def representatives(
@@ -47,7 +206,7 @@ def representatives(
     """The sample of a round that stands for each cluster: the usable one nearest its centre.
 
     Args:
-      asked: int ``[m]``, the round's samples.
+      asked: int ``[m]``, samples that may stand for theirs.
       labels: int ``[n]``, outputs by answer, negative without one.
       assignments: int ``[n]``, clusters.
       distances2: ``[n]``, squared distances to the own centre.

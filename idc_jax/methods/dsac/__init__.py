@@ -4,7 +4,7 @@ import jax
 
 from idc_jax.methods.contract import OWN, Method, MethodSpec, Options, Parts
 from idc_jax.methods.dsac.method import build
-from idc_jax.methods.dsac.state import DsacOptions
+from idc_jax.methods.dsac.state import DsacContext, DsacOptions, DsacState
 from idc_jax.methods.dsac.training import DsacTraining
 
 __all__ = ["SPEC"]
@@ -33,6 +33,8 @@ SPEC = MethodSpec(
     summary='asks "what is this?" about representative and difficult samples of each cluster',
     asks=("label",),
     build=_build,
+    context=DsacContext,
+    state=DsacState,
     options={"dsac": DsacOptions, "dsac_training": DsacTraining},
     # The paper's rounds, heads and pre-training (SimCLR alone).
     defaults={

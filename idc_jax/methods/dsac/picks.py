@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops, selectors
+from idc_jax.annotate.questions import Role
 from idc_jax.selectors.dsac import Kinds
 
 # Steps of the k-means that makes groups: they need not have settled.
@@ -36,7 +37,7 @@ def pick(
     *,
     shortlist: int,
     num_neighbors: int,
-) -> selectors.Selection:
+) -> tuple[selectors.Selection, jax.Array]:
     """Pick ``budget`` samples that were never asked about.
 
     Args:
@@ -50,11 +51,15 @@ def pick(
       budget: how many.
       shortlist: k1, samples among which compactness decides.
       num_neighbors: neighbours that compactness looks at.
+
+    Returns:
+      The picks, and the :class:`~idc_jax.annotate.questions.Role` of each ``[m]``.
     """
     if picks == "random":
-        return selectors.random(key, z.shape[0], budget, labelled=labelled)
+        selection = selectors.random(key, z.shape[0], budget, labelled=labelled)
+        return selection, jnp.full(len(selection.indices), Role.PLAIN)
     kinds: Kinds = "both" if picks == "dsac" else picks
-    selection, _ = selectors.dsac(
+    selection, speaks = selectors.dsac(
         z,
         centers,
         assignments,
@@ -65,11 +70,11 @@ def pick(
         num_neighbors=num_neighbors,
         kinds=kinds,
     )
-    return selection
+    return selection, jnp.where(speaks, Role.REPRESENTATIVE, Role.DIFFICULT)
 
 
 def growing_groups(
-    key: jax.Array, z: jax.Array, labelled: jax.Array, budget: int
+    key: jax.Array, z: jax.Array, labelled: jax.Array, budget: int, capacity: int = 0
 ) -> tuple[ops.KMeans, jax.Array]:
     """As many clusters as there are answers and questions together.
 
@@ -82,6 +87,8 @@ def growing_groups(
       z: embeddings ``[n, d]``.
       labelled: bool ``[n]``, asked before.
       budget: questions wanted.
+      capacity: the most clusters that there will ever be: as long as there are no more, no number
+        of answers compiles anything anew.
 
     Returns:
       The clusters, and bool ``[n]``, the samples of clusters without an answer.
@@ -91,6 +98,12 @@ def growing_groups(
     own[answered] = np.arange(len(answered))
     size = min(len(answered) + budget, z.shape[0])
     groups = ops.semi_supervised_kmeans(
-        key, z, size, jnp.asarray(own), restarts=1, max_iterations=_GROUP_STEPS
+        key,
+        z,
+        min(max(size, capacity), z.shape[0]),
+        jnp.asarray(own),
+        restarts=1,
+        max_iterations=_GROUP_STEPS,
+        used=size,
     )
     return groups, groups.assignments >= len(answered)

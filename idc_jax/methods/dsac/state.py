@@ -61,27 +61,36 @@ class DsacOptions(NamedTuple):
     restarts: int = 3
 
 
+class DsacContext(NamedTuple):
+    """What never changes.
+
+    Attributes:
+      embeddings: float32 ``[n, d]``, the input at unit length where samples are compared by it.
+      neighbors: the graph that answers spread along, ``[n, k]`` each, where they do.
+    """
+
+    embeddings: jax.Array | None
+    neighbors: ops.Neighbors | None
+
+
 class DsacState(NamedTuple):
-    """What a checkpoint holds.
+    """What is learned.
 
     Attributes:
       variables: the network's.
-      round: int32 scalar, rounds learnt from.
-      slots: int32 ``[c]``, the class that each output stands for, -1 for none yet.
-      labels: int32 ``[n]``, the output by answer; ``UNASKED`` or ``UNUSABLE`` without.
+      embeddings: float32 ``[n, e]``, the network's.
+      probabilities: float32 ``[n, c]``, the present prediction.
+      slots: int32 ``[c]``, the group that each output stands for, -1 for none yet.
       centers: float32 ``[c, d]``, of the clusters, where samples are compared.
-      assignments: int32 ``[n]``, clusters; cluster k is output k once a class has that output.
-      neighbors: the graph that answers spread along, ``[n, k]`` each; one column of zeros where
-        they don't.
+      assignments: int32 ``[n]``, clusters; cluster k is output k once a group has that output.
     """
 
     variables: Variables
-    round: jax.Array
+    embeddings: jax.Array
+    probabilities: jax.Array
     slots: jax.Array
-    labels: jax.Array
     centers: jax.Array
     assignments: jax.Array
-    neighbors: ops.Neighbors
 
 
 def check_options(options: DsacOptions, num_clusters: int, num_samples: int) -> None:

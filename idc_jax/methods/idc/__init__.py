@@ -3,6 +3,7 @@
 from idc_jax.methods.contract import OWN, Method, MethodSpec, Options, Parts
 from idc_jax.methods.idc.method import build
 from idc_jax.methods.idc.options import IDCOptions, for_new_head
+from idc_jax.methods.idc.state import IDCContext, IDCState
 from idc_jax.train.finetune import FinetuneOptions
 
 __all__ = ["SPEC"]
@@ -31,6 +32,8 @@ SPEC = MethodSpec(
     summary='asks "which of these clusters?" about the samples that are worth it',
     asks=("cluster",),
     build=_build,
+    context=IDCContext,
+    state=IDCState,
     options={"idc": IDCOptions, "finetune": FinetuneOptions},
     streams=True,
     published={

@@ -14,49 +14,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax import ops, selectors
-from idc_jax.annotate.questions import SKIP, Answers, Questions
+from idc_jax import ops
+from idc_jax.annotate.evidence import Evidence, says_something
+from idc_jax.annotate.questions import NONE_OF_THESE, Questions
 from idc_jax.data.residency import Samples, Streamed
 from idc_jax.data.views import Views
+from idc_jax.methods.common.choosing import choose, mean_centers
+from idc_jax.methods.common.class_space import Heard, by_prediction, hear
 from idc_jax.methods.common.spread import spread_answers
-from idc_jax.methods.contract import Begin, Log, Method
+from idc_jax.methods.contract import Begin, Log, Method, Round
 from idc_jax.methods.idc.options import IDCOptions, check_idc_options
 from idc_jax.methods.idc.questions import ask_clusters
+from idc_jax.methods.idc.state import Compared, IDCContext, IDCState, compared_in
 from idc_jax.metrics import match_clusters
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.ops.graph import smooth
-from idc_jax.selectors import Selection, SelectorInputs
-from idc_jax.train.finetune import UNASKED, Evidence, FinetuneOptions, check_options, finetune
+from idc_jax.train.finetune import FinetuneOptions, Supervision, check_options, finetune
 from idc_jax.train.fit import fit_targets
 from idc_jax.train.loop import run_network
 
-__all__ = ["IDCOptions", "IDCState", "build", "restore"]
+__all__ = ["IDCOptions", "build"]
 
-
-class IDCState(NamedTuple):
-    """What a checkpoint holds.
-
-    Attributes:
-      variables: the network's.
-      embeddings: float32 ``[n, d]``, of unit length, where samples are compared.
-      neighbors: the graph along which answers spread, ``[n, k]`` each.
-      near: the nearest by ``embeddings``, ``[n, K]`` each, for the representativeness.
-      probabilities: float32 ``[n, c]``, the present prediction.
-      prior: float32 ``[n, c]``, the prediction before any answer.
-      choice: int32 ``[n]``, the answers; ``UNASKED`` for none.
-      rejected: bool ``[n, c]``, candidates of a "none of these".
-      store: int32 ``[n]``, pseudo-labels of the published code's memory.
-    """
-
-    variables: Variables
-    embeddings: jax.Array
-    neighbors: ops.Neighbors
-    near: ops.Neighbors
-    probabilities: jax.Array
-    prior: jax.Array
-    choice: jax.Array
-    rejected: jax.Array
-    store: jax.Array
+# The options that are the selector's own.
+_SCORING = (
+    "num_neighbors",
+    "use_hardness",
+    "use_representativeness",
+    "use_diversity",
+    "reference",
+)
 
 
 class _Setting(NamedTuple):
@@ -110,38 +96,31 @@ def build(
         model, views, data, num_clusters, begin, selector, options, finetuning, log, progress
     )
     return Method(
-        init=partial(_init, setting),
-        ask=partial(_ask, setting),
-        learn=partial(_learn, setting),
-        predict=lambda state: state.probabilities,
-        embed=lambda state: state.embeddings,
-        restore=restore,
+        init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
     )
 
 
-def _init(setting: _Setting, key: jax.Array) -> IDCState:
+def _init(setting: _Setting, key: jax.Array) -> tuple[IDCContext, IDCState]:
     begin_key, cluster_key, head_key = jax.random.split(key, 3)
     variables = setting.begin(begin_key)
     outputs = _network(setting, variables)
-    z, neighbors, near = _compare(setting, outputs)
+    compared = _compare(setting, outputs)
+    z = compared.embeddings
     if setting.options.head_steps:
         variables, probs = _fit_head(setting, cluster_key, head_key, variables, z)
     elif setting.options.centers == "spherical":
         probs = _spherical(setting, cluster_key, z)
     else:
         probs = jax.nn.softmax(outputs.logits)
-    num_samples = setting.data.shape[0]
-    return IDCState(
+    stays = setting.options.space == "input"
+    state = IDCState(
         variables=variables,
-        embeddings=z,
-        neighbors=neighbors,
-        near=near,
         probabilities=probs,
-        prior=probs,
-        choice=jnp.full(num_samples, UNASKED, jnp.int32),
-        rejected=jnp.zeros((num_samples, setting.num_clusters), bool),
-        store=jnp.full(num_samples, -1, jnp.int32),
+        slots=jnp.full(setting.num_clusters, -1, jnp.int32),
+        store=jnp.full(setting.data.shape[0], -1, jnp.int32),
+        compared=None if stays else compared,
     )
+    return IDCContext(probs, compared if stays else None), state
 
 
 def _network(setting: _Setting, variables: Variables) -> Outputs:
@@ -191,81 +170,87 @@ def _plain_embeddings(setting: _Setting, outputs: Outputs) -> jax.Array:
     return ops.normalize(outputs.instance if instance else outputs.embedding)
 
 
-def _compare(setting: _Setting, outputs: Outputs) -> tuple[jax.Array, ops.Neighbors, ops.Neighbors]:
+def _compare(setting: _Setting, outputs: Outputs) -> Compared:
     """Where samples are compared, the graph that answers spread along, and the nearest."""
     options = setting.options
     plain = _plain_embeddings(setting, outputs)
     found = ops.knn(plain, max(options.graph_neighbors, options.num_neighbors))
     graph = ops.nearest(found, options.graph_neighbors)
     if not options.hops:
-        return plain, graph, ops.nearest(found, options.num_neighbors)
+        return Compared(plain, graph, ops.nearest(found, options.num_neighbors))
     z = ops.normalize(smooth(plain, ops.nearest(found, options.hop_neighbors), hops=options.hops))
-    return z, graph, ops.knn(z, options.num_neighbors)
+    return Compared(z, graph, ops.knn(z, options.num_neighbors))
 
 
 def _ask(
-    setting: _Setting, key: jax.Array, state: IDCState, round_: int, budget: int
-) -> tuple[IDCState, Questions]:
-    options = setting.options
+    setting: _Setting,
+    key: jax.Array,
+    context: IDCContext,
+    state: IDCState,
+    evidence: Evidence,
+    round_: Round,
+) -> Questions:
+    options, compared = setting.options, compared_in(context, state)
     center_key, select_key = jax.random.split(key)
-    centers, counts = _centers(center_key, state, setting.num_clusters, options, first=round_ == 1)
-    picks = _select(setting, select_key, state, centers, budget)
-    scored = state.embeddings @ ops.normalize(centers).T
-    questions = ask_clusters(
-        round_,
+    centers, counts = _centers(center_key, setting, compared, state, first=round_.number == 1)
+    assignments = jnp.argmax(state.probabilities, axis=-1)
+    own: dict[str, Any] = {}
+    if setting.selector == "idc":
+        own = {name: getattr(options, name) for name in _SCORING} | {"neighbors": compared.near}
+    picks = choose(
+        setting.selector,
+        select_key,
+        compared.embeddings,
+        state.probabilities,
+        evidence,
+        round_.budget,
+        clusters=(centers, assignments),
+        **own,
+    )
+    scored = ops.inner(compared.embeddings, ops.normalize(centers))
+    return ask_clusters(
+        round_.number,
         picks,
         similarities=scored,
         offered=scored if options.candidates == "cosine" else state.probabilities,
         counts=counts,
         num_candidates=options.num_candidates,
-        assignments=jnp.argmax(state.probabilities, axis=-1),
+        assignments=assignments,
     )
-    return state, questions
-
-
-def _select(
-    setting: _Setting, key: jax.Array, state: IDCState, centers: jax.Array, budget: int
-) -> Selection:
-    options = setting.options
-    inputs = SelectorInputs(
-        embeddings=state.embeddings,
-        probabilities=state.probabilities,
-        centers=centers,
-        assignments=jnp.argmax(state.probabilities, axis=-1),
-        labelled=state.choice != UNASKED,
-    )
-    own: dict[str, Any] = {}
-    if setting.selector == "idc":
-        own = {
-            "neighbors": state.near,
-            "num_neighbors": options.num_neighbors,
-            "use_hardness": options.use_hardness,
-            "use_representativeness": options.use_representativeness,
-            "use_diversity": options.use_diversity,
-            "reference": options.reference,
-        }
-    return selectors.get(setting.selector, **own).select(key, inputs, budget)
 
 
 def _learn(
-    setting: _Setting, key: jax.Array, state: IDCState, answers: Answers
+    setting: _Setting,
+    key: jax.Array,
+    context: IDCContext,
+    state: IDCState,
+    evidence: Evidence,
+    round_: Round,
 ) -> tuple[IDCState, dict[str, float]]:
-    choice, rejected = _record(state, answers)
-    state = state._replace(choice=choice, rejected=rejected)
-    if (answers.choice == SKIP).all():
-        # Nothing was said: the samples are not asked about again, and all else stays.
+    if not says_something(evidence, round_.number):
         return state, {}
+    prior = np.asarray(context.prior)
+    heard = hear(evidence, np.asarray(state.slots), prior, place=by_prediction, unnamed=True)
+    state = state._replace(slots=jnp.asarray(heard.slots))
     spreads = setting.finetuning.pseudo_labels == "graph"
-    posterior = _heard(setting, state) if spreads else jnp.zeros((0, setting.num_clusters))
+    posterior = jnp.zeros((0, setting.num_clusters))
+    if spreads:
+        posterior = _spread(setting, context, state, heard)
     variables, store, info = finetune(
         key,
         setting.model,
         setting.views,
         setting.data,
         state.variables,
-        Evidence(choice, rejected, posterior),
+        Supervision(
+            labels=jnp.asarray(np.maximum(heard.choice, -1)),
+            rejected=jnp.asarray(heard.rejected),
+            asked=jnp.asarray(heard.choice >= NONE_OF_THESE),
+            targets=posterior,
+        ),
         state.store,
         setting.finetuning,
+        capacity=round_.total,
         log=setting.log,
         progress=setting.progress,
     )
@@ -274,67 +259,41 @@ def _learn(
     if spreads and setting.options.ensemble:
         probs = 0.5 * (probs + posterior)
     state = state._replace(variables=variables, store=store, probabilities=probs)
-    return _moved(setting, state, outputs), info
+    if state.compared is not None:
+        # Where the embedding is the network's, the answers have moved it.
+        state = state._replace(compared=_compare(setting, outputs))
+    return state, info
 
 
-def _heard(setting: _Setting, state: IDCState) -> jax.Array:
+def _spread(setting: _Setting, context: IDCContext, state: IDCState, heard: Heard) -> jax.Array:
     return spread_answers(
-        state.neighbors,
-        state.prior,
+        compared_in(context, state).neighbors,
+        context.prior,
         state.probabilities,
-        state.choice,
-        state.rejected,
+        jnp.asarray(heard.choice),
+        jnp.asarray(heard.rejected),
         setting.options.spread,
     )
 
 
-def _moved(setting: _Setting, state: IDCState, outputs: Outputs) -> IDCState:
-    """Where the embedding is the network's, the answers have moved it."""
-    if setting.options.space == "input":
-        return state
-    z, neighbors, near = _compare(setting, outputs)
-    return state._replace(embeddings=z, neighbors=neighbors, near=near)
-
-
-def restore(tree: dict[str, Any]) -> IDCState:
-    """Build the state from its plain dict."""
-    graphs = {name: ops.Neighbors(**tree[name]) for name in ("neighbors", "near")}
-    return IDCState(**{**tree, **graphs})
-
-
 def _centers(
-    key: jax.Array, state: IDCState, num_clusters: int, options: IDCOptions, *, first: bool
+    key: jax.Array, setting: _Setting, compared: Compared, state: IDCState, *, first: bool
 ) -> tuple[jax.Array, jax.Array]:
     """Centres ``[c, d]`` by the ids of the head, and the size of each cluster ``[c]``.
 
     After the first answers the predictions know more than k-means does, so the later rounds
     always take the means of the predicted clusters.
     """
+    options, z, num_clusters = setting.options, compared.embeddings, setting.num_clusters
     predicted = jnp.argmax(state.probabilities, axis=-1)
-    members = jax.nn.one_hot(predicted, num_clusters)
     if options.centers != "kmeans" or options.head_steps or not first:
-        counts = members.sum(0)
-        means = members.T @ state.embeddings / jnp.maximum(counts, 1)[:, None]
-        return means, counts
-    found = ops.kmeans(key, state.embeddings, num_clusters, restarts=options.restarts)
-    matching = match_clusters(np.asarray(found.assignments), np.asarray(predicted), num_clusters)
+        return mean_centers(z, predicted, num_clusters)
+    clusters = ops.kmeans(key, z, num_clusters, restarts=options.restarts)
+    matching = match_clusters(np.asarray(clusters.assignments), np.asarray(predicted), num_clusters)
     order = np.asarray(matching.cluster_of_class)
     left = np.setdiff1d(np.arange(num_clusters), order)
     # A cluster that the head never predicts takes any centre that is left over.
     order = np.concatenate([order, np.full(num_clusters - len(order), -1)]).astype(int)
     order[order < 0] = left[: int((order < 0).sum())]
-    counts = jnp.bincount(found.assignments, length=num_clusters)
-    return found.centers[order], counts[order]
-
-
-def _record(state: IDCState, answers: Answers) -> tuple[jax.Array, jax.Array]:
-    """The answers of a round entered into ``choice`` ``[n]`` and ``rejected`` ``[n, c]``."""
-    choice = np.array(state.choice)
-    rejected = np.array(state.rejected)
-    choice[answers.indices] = answers.choice
-    for sample, offered, said in zip(
-        answers.indices, answers.candidates, answers.choice, strict=True
-    ):
-        if said == -1:
-            rejected[sample, offered[offered >= 0]] = True
-    return jnp.asarray(choice), jnp.asarray(rejected)
+    counts = jnp.bincount(clusters.assignments, length=num_clusters)
+    return clusters.centers[order], counts[order]

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax.annotate.questions import Questions
+from idc_jax.annotate.questions import Questions, plain_roles
+from idc_jax.methods.common.choosing import found
 from idc_jax.selectors import Selection
 
 # Samples shown around each exemplar.
@@ -39,9 +40,7 @@ def ask_clusters(
       The questions.
     """
     clusters = offered.shape[1]
-    indices = np.asarray(picks.indices)
-    kept = indices >= 0
-    indices, values = indices[kept], np.asarray(picks.values)[kept]
+    indices, values, _ = found(picks)
     alive = counts > 0
     scores = jnp.where(alive, offered[indices], -jnp.inf)
     width = min(num_candidates, clusters)
@@ -56,6 +55,7 @@ def ask_clusters(
         exemplars=exemplars,
         members=members,
         values=values.astype(np.float32),
+        roles=plain_roles(len(indices)),
     )
 
 

@@ -4,7 +4,7 @@ import jax
 
 from idc_jax.methods.contract import Method, MethodSpec, Options, Parts
 from idc_jax.methods.pcl.method import build
-from idc_jax.methods.pcl.state import PclOptions
+from idc_jax.methods.pcl.state import PclContext, PclOptions, PclState
 from idc_jax.methods.pcl.training import PclTraining
 
 __all__ = ["SPEC"]
@@ -19,7 +19,6 @@ def _build(parts: Parts, options: Options) -> Method:
         parts.train,
         num_clusters=parts.num_clusters,
         head=parts.head,
-        total_budget=parts.total,
         begin=parts.begin,
         options=options["pcl"],
         training=options["pcl_training"],
@@ -33,6 +32,8 @@ SPEC = MethodSpec(
     summary='asks "do these two belong together?" about the most informative pairs',
     asks=("pair",),
     build=_build,
+    context=PclContext,
+    state=PclState,
     options={"pcl": PclOptions, "pcl_training": PclTraining},
     chooses="pairs",
     # The paper's pairs and heads; a person answers them in rounds.

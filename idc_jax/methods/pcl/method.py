@@ -10,26 +10,25 @@ and predict it once.
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax.annotate.closure import Closure, asked_pairs, block_links
-from idc_jax.annotate.questions import DIFFERENT, SAME, Answers, Questions, pair_questions
+from idc_jax.annotate.closure import asked_pairs, block_links
+from idc_jax.annotate.evidence import Evidence, says_something
+from idc_jax.annotate.questions import DIFFERENT, SAME, Questions, pair_questions
 from idc_jax.data.views import Views
-from idc_jax.methods.contract import Begin, Log, Method
+from idc_jax.methods.contract import Begin, Log, Method, Round
 from idc_jax.methods.pcl.pairs import Unknown, pick_pairs
 from idc_jax.methods.pcl.state import (
     Attention,
+    PclContext,
     PclOptions,
     PclState,
     check_options,
-    closure_of,
     make_blocks,
-    record,
 )
 from idc_jax.methods.pcl.training import (
     Learner,
@@ -40,10 +39,10 @@ from idc_jax.methods.pcl.training import (
     train_epochs,
 )
 from idc_jax.models.attention import BlockModel, with_attention, without_attention
-from idc_jax.models.base import Model, Outputs, Variables
+from idc_jax.models.base import Model, Variables
 from idc_jax.models.heads import HeadLayout
 
-__all__ = ["PclOptions", "PclState", "build", "check_options", "make_blocks", "record"]
+__all__ = ["PclOptions", "build", "check_options", "make_blocks"]
 
 
 class _Setting(NamedTuple):
@@ -53,7 +52,6 @@ class _Setting(NamedTuple):
     views: Views
     data: jax.Array
     train: np.ndarray
-    total_budget: int
     begin: Begin
     options: PclOptions
     training: PclTraining
@@ -69,7 +67,6 @@ def build(
     *,
     num_clusters: int,
     head: HeadLayout,
-    total_budget: int,
     begin: Begin,
     options: PclOptions,
     training: PclTraining,
@@ -85,8 +82,6 @@ def build(
       train: bool ``[n]``, the samples to train on and ask about; the others are only predicted.
       num_clusters: c.
       head: the layout of the network's heads.
-      total_budget: answers of the whole run, 10,000 in the paper; hard pairs count the more, the
-        less of it is left.
       begin: gives the plain network's first variables (contrastive clustering's); attention
         comes to them fresh.
       options: what is asked.
@@ -103,7 +98,6 @@ def build(
         views=views,
         data=data,
         train=train,
-        total_budget=total_budget,
         begin=begin,
         options=options,
         training=training,
@@ -111,39 +105,36 @@ def build(
         progress=progress,
     )
     return Method(
-        init=partial(_init, setting),
-        ask=partial(_ask, setting),
-        learn=partial(_learn, setting),
-        predict=lambda state: jax.nn.softmax(_over_all(setting, state).logits, axis=-1),
-        embed=lambda state: _over_all(setting, state).embedding,
-        restore=partial(_restore, setting),
+        init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
     )
 
 
-def _init(setting: _Setting, key: jax.Array) -> PclState:
+def _init(setting: _Setting, key: jax.Array) -> tuple[PclContext, PclState]:
     block_key, begin_key, attention_key, warm_key = jax.random.split(key, 4)
-    training, budget = setting.training, setting.total_budget
+    training = setting.training
     sample = setting.views.val(attention_key, setting.data[0])[None]
     variables = merge(setting.model.init(attention_key, sample), setting.begin(begin_key))
-    state = PclState(
-        variables=variables,
-        opt_state=make_optimizer(training).init(variables["params"]),
-        blocks=jnp.asarray(make_blocks(block_key, setting.train, training.block_size)),
-        pairs=jnp.zeros((budget, 2), jnp.int32),
-        choice=jnp.zeros(budget, jnp.int32),
-        answered=jnp.int32(0),
+    blocks = make_blocks(block_key, setting.train, training.block_size)
+    context = PclContext(jnp.asarray(blocks))
+    learner = Learner(variables, make_optimizer(training).init(variables["params"]))
+    links = jnp.zeros(
+        (_train_blocks(setting, context).shape[0], *blocks.shape[1:], blocks.shape[1]), jnp.int8
     )
-    links, _ = _links(setting, state)
-    return _fit(setting, warm_key, state, links, training.warmup_epochs)[0]
+    learner, _ = _train(setting, warm_key, context, learner, links, training.warmup_epochs)
+    return context, _predicted(setting, context, learner)
 
 
 def _ask(
-    setting: _Setting, key: jax.Array, state: PclState, round_: int, budget: int
-) -> tuple[PclState, Questions]:
-    options = setting.options
-    blocks = _train_blocks(setting, state)
-    known, _ = _links(setting, state)
-    asked = asked_pairs(np.asarray(state.pairs)[: int(state.answered)], blocks)
+    setting: _Setting,
+    key: jax.Array,
+    context: PclContext,
+    state: PclState,
+    evidence: Evidence,
+    round_: Round,
+) -> Questions:
+    options, blocks = setting.options, _train_blocks(setting, context)
+    known = jnp.asarray(block_links(evidence.closure, blocks))
+    asked = jnp.asarray(asked_pairs(evidence.pairs[:, :2], blocks))
     first_key, second_key, pick_key = jax.random.split(key, 3)
     first, second = (
         run_blocks(
@@ -155,89 +146,101 @@ def _ask(
         pick_key,
         options.picks,
         (first, second),
-        Unknown(known, jnp.asarray(asked), jnp.asarray(blocks >= 0)),
-        budget,
-        left=1.0 - int(state.answered) / setting.total_budget,
+        Unknown(known, asked, jnp.asarray(blocks >= 0)),
+        round_.budget,
+        left=max(1.0 - round_.asked / round_.total, 0.0),
         per_block=options.per_block,
         distinct=options.distinct,
     )
-    return state, pair_questions(round_, blocks.reshape(-1)[places], values)
+    return pair_questions(round_.number, blocks.reshape(-1)[places], values)
 
 
 def _learn(
-    setting: _Setting, key: jax.Array, state: PclState, answers: Answers
-) -> tuple[PclState, dict[str, float]]:
-    training = setting.training
-    fit_key, final_key = jax.random.split(key)
-    state = record(state, answers)
-    links, closure = _links(setting, state)
-    state, info = _fit(setting, fit_key, state, links, training.epochs)
-    # No room for another round like this one: it was the last.
-    if setting.total_budget - int(state.answered) < len(answers.choice):
-        last = _fit(setting, final_key, state, links, training.final_epochs, pseudo_links=True)
-        state, info = last[0], last[1] or info
-    return state, {**info, **_counts(state, closure, links)}
-
-
-def _fit(
     setting: _Setting,
     key: jax.Array,
+    context: PclContext,
     state: PclState,
+    evidence: Evidence,
+    round_: Round,
+) -> tuple[PclState, dict[str, float]]:
+    training, new = setting.training, says_something(evidence, round_.number)
+    if not new and not round_.last:
+        return state, {}
+    fit_key, final_key = jax.random.split(key)
+    links = jnp.asarray(block_links(evidence.closure, _train_blocks(setting, context)))
+    learner, info = _learner(setting, state), dict[str, float]()
+    if new:
+        learner, info = _train(setting, fit_key, context, learner, links, training.epochs)
+    if round_.last:
+        learner, final = _train(
+            setting, final_key, context, learner, links, training.final_epochs, pseudo_links=True
+        )
+        info = final or info
+    if not new and not info:
+        return state, {}
+    return _predicted(setting, context, learner), {**info, **_counts(evidence, links)}
+
+
+def _train(
+    setting: _Setting,
+    key: jax.Array,
+    context: PclContext,
+    learner: Learner,
     links: jax.Array,
     epochs: int,
     *,
     pseudo_links: bool = False,
-) -> tuple[PclState, dict[str, float]]:
+) -> tuple[Learner, dict[str, float]]:
     training = setting.training
     if not pseudo_links:
         training = training._replace(pseudo_threshold=1.0)
-    learner, info = train_epochs(
+    return train_epochs(
         key,
         setting.model,
         setting.views,
-        Learner(state.variables, state.opt_state),
+        learner,
         setting.data,
-        jnp.asarray(_train_blocks(setting, state)),
+        jnp.asarray(_train_blocks(setting, context)),
         links,
         training,
         epochs,
         log=setting.log,
         progress=setting.progress,
     )
-    return state._replace(variables=learner.variables, opt_state=learner.opt_state), info
 
 
-def _train_blocks(setting: _Setting, state: PclState) -> np.ndarray:
+def _train_blocks(setting: _Setting, context: PclContext) -> np.ndarray:
     count = -(-int(np.sum(setting.train)) // setting.training.block_size)
-    return np.asarray(state.blocks)[:count]
+    return np.asarray(context.blocks)[:count]
 
 
-def _links(setting: _Setting, state: PclState) -> tuple[jax.Array, Closure]:
-    """What the answers imply within the blocks trained on, ``[g, b, b]``, and everywhere."""
-    closure = closure_of(state, setting.data.shape[0])
-    return jnp.asarray(block_links(closure, _train_blocks(setting, state))), closure
+def _learner(setting: _Setting, state: PclState) -> Learner:
+    blank = jax.eval_shape(make_optimizer(setting.training).init, state.variables["params"])
+    moments = jax.tree.unflatten(jax.tree.structure(blank), state.moments)
+    return Learner(state.variables, moments)
 
 
-def _over_all(setting: _Setting, state: PclState) -> Outputs:
-    """The network over all blocks, in the samples' own order ``[n, ...]``."""
+def _predicted(setting: _Setting, context: PclContext, learner: Learner) -> PclState:
+    """The state of a trained network: its outputs over all blocks, in the samples' own order."""
     # `val` ignores its key; any will do.
     outputs = run_blocks(
         jax.random.key(0),
         setting.model,
-        state.variables,
+        learner.variables,
         setting.views.val,
         setting.data,
-        state.blocks,
+        context.blocks,
     )
-    return jax.tree.map(
-        lambda values: scatter_blocks(values, state.blocks, setting.data.shape[0]), outputs
+    embeddings, logits = (
+        scatter_blocks(values, context.blocks, setting.data.shape[0])
+        for values in (outputs.embedding, outputs.logits)
     )
-
-
-def _restore(setting: _Setting, tree: dict[str, Any]) -> PclState:
-    blank = make_optimizer(setting.training).init(tree["variables"]["params"])
-    opt_state = flax.serialization.from_state_dict(blank, tree["opt_state"])
-    return PclState(**{**tree, "opt_state": opt_state})
+    return PclState(
+        variables=learner.variables,
+        moments=tuple(jax.tree.leaves(learner.opt_state)),
+        embeddings=embeddings,
+        probabilities=jax.nn.softmax(logits, axis=-1),
+    )
 
 
 def merge(fresh: Variables, trained: Variables) -> Variables:
@@ -257,13 +260,13 @@ def _attending(
     )
 
 
-def _counts(state: PclState, closure: Closure, links: jax.Array) -> dict[str, float]:
-    choice = np.asarray(state.choice)[: int(state.answered)]
+def _counts(evidence: Evidence, links: jax.Array) -> dict[str, float]:
+    choice = evidence.pairs[:, 2]
     return {
-        "answered": float(len(choice)),
+        "answered": float(len(choice) + evidence.asked.sum()),
         "same": float(np.sum(choice == SAME)),
         "different": float(np.sum(choice == DIFFERENT)),
-        "contradictions": float(len(closure.conflicts)),
+        "contradictions": float(len(evidence.closure.conflicts) + len(evidence.closure.refused)),
         "must_links": float(jnp.sum(links == 1)) / 2,
         "cannot_links": float(jnp.sum(links == -1)) / 2,
     }

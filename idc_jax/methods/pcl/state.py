@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, get_args
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
-from idc_jax.annotate.closure import Closure, close_links
-from idc_jax.annotate.questions import Answers
 from idc_jax.errors import UserError, check_at_least, check_one_of
 from idc_jax.methods.pcl.pairs import PairPicks
 from idc_jax.methods.pcl.training import PclTraining
@@ -44,25 +40,31 @@ class PclOptions(NamedTuple):
     num_heads: int = 8
 
 
+class PclContext(NamedTuple):
+    """What never changes.
+
+    Attributes:
+      blocks: int32 ``[g, b]``, the samples of each block, -1 for padding: first the training
+        split's blocks, then the others'.
+    """
+
+    blocks: jax.Array
+
+
 class PclState(NamedTuple):
-    """What a checkpoint holds.
+    """What is learned.
 
     Attributes:
       variables: the network's.
-      opt_state: the optimiser's; training goes on where it stopped.
-      blocks: int32 ``[g, b]``, the samples of each block, -1 for padding: first the training
-        split's blocks, then the others'.
-      pairs: int32 ``[total_budget, 2]``, the pairs answered so far, then zeros.
-      choice: int32 ``[total_budget]``, the answers.
-      answered: int32 scalar, how many there are.
+      moments: the optimiser's state, leaf by leaf; training goes on where it stopped.
+      embeddings: float32 ``[n, d]``, the network's.
+      probabilities: float32 ``[n, c]``, the present prediction.
     """
 
     variables: Variables
-    opt_state: optax.OptState
-    blocks: jax.Array
-    pairs: jax.Array
-    choice: jax.Array
-    answered: jax.Array
+    moments: tuple[jax.Array, ...]
+    embeddings: jax.Array
+    probabilities: jax.Array
 
 
 def make_blocks(key: jax.Array, train: np.ndarray, size: int) -> np.ndarray:
@@ -81,27 +83,6 @@ def make_blocks(key: jax.Array, train: np.ndarray, size: int) -> np.ndarray:
     parts = [order[train[order]], order[~train[order]]]
     padded = [np.append(part, np.full(-len(part) % size, -1)) for part in parts]
     return np.concatenate(padded).reshape(-1, size).astype(np.int32)
-
-
-def record(state: PclState, answers: Answers) -> PclState:
-    """Append one round's answers, also the skipped ones: nobody is asked twice."""
-    count, more = int(state.answered), len(answers.choice)
-    pairs = np.concatenate([np.asarray(state.pairs)[:count], answers.indices.reshape(-1, 2)])
-    choice = np.concatenate([np.asarray(state.choice)[:count], answers.choice])
-    room = max(len(state.choice) - count - more, 0)
-    return state._replace(
-        pairs=jnp.asarray(np.pad(pairs, ((0, room), (0, 0))).astype(np.int32)),
-        choice=jnp.asarray(np.pad(choice, (0, room)).astype(np.int32)),
-        answered=jnp.int32(count + more),
-    )
-
-
-def closure_of(state: PclState, num_samples: int) -> Closure:
-    """Everything that the answers so far imply."""
-    count = int(state.answered)
-    return close_links(
-        num_samples, np.asarray(state.pairs)[:count], np.asarray(state.choice)[:count]
-    )
 
 
 def check_options(options: PclOptions, training: PclTraining, train: np.ndarray) -> None:

@@ -1,0 +1,67 @@
+"""Any selector of samples in place of a method's own choice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from idc_jax import selectors
+from idc_jax.annotate.evidence import Evidence
+from idc_jax.selectors import Selection, SelectorInputs
+
+
+def choose(
+    name: str,
+    key: jax.Array,
+    embeddings: jax.Array,
+    probabilities: jax.Array,
+    evidence: Evidence,
+    budget: int,
+    *,
+    clusters: tuple[jax.Array, jax.Array] | None = None,
+    **options: Any,
+) -> Selection:
+    """Choose ``budget`` samples that nobody was asked about.
+
+    Args:
+      name: a selector of :func:`idc_jax.selectors.names`.
+      key: PRNG key.
+      embeddings: ``[n, d]``.
+      probabilities: ``[n, c]``.
+      evidence: what was said.
+      budget: how many.
+      clusters: centres ``[c, d]`` and assignments ``[n]``; by default the means of the predicted
+        clusters, and the predictions.
+      **options: the selector's.
+    """
+    if clusters is None:
+        assignments = jnp.argmax(probabilities, axis=1)
+        clusters = mean_centers(embeddings, assignments, probabilities.shape[1])[0], assignments
+    inputs = SelectorInputs(
+        embeddings=embeddings,
+        probabilities=probabilities,
+        centers=clusters[0],
+        assignments=clusters[1],
+        labelled=jnp.asarray(evidence.asked),
+    )
+    return selectors.get(name, **options).select(key, inputs, budget)
+
+
+def mean_centers(
+    embeddings: jax.Array, assignments: jax.Array, num_clusters: int
+) -> tuple[jax.Array, jax.Array]:
+    """The mean ``[c, d]`` and the size ``[c]`` of each cluster."""
+    members = jax.nn.one_hot(assignments, num_clusters)
+    counts = members.sum(0)
+    sums = jnp.matmul(members.T, embeddings, precision=jax.lax.Precision.HIGHEST)
+    return sums / jnp.maximum(counts, 1)[:, None], counts
+
+
+def found(picks: Selection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The indices ``[m]`` and values ``[m]`` of what was picked, and which picks those are."""
+    indices = np.asarray(picks.indices)
+    kept = indices >= 0
+    return indices[kept], np.asarray(picks.values)[kept], kept
