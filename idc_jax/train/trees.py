@@ -104,7 +104,7 @@ def _by_type(kind: Any, tree: Any) -> Any:
         return _named(kind, tree)
     if origin in (Union, types.UnionType):
         return _by_type(next((k for k in inner if k is not types.NoneType), None), tree)
-    if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis or origin is list:
+    if (origin is tuple and len(inner) == 2 and inner[1] is Ellipsis) or origin is list:
         return origin(_by_type(inner[0], part) for part in _in_order(tree))
     if origin is tuple:
         parts = _in_order(tree)

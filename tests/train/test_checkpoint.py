@@ -156,7 +156,7 @@ def test_the_older_one_stands_in_for_a_damaged_one(
 def test_where_all_are_damaged_one_line_says_so(saved: Path) -> None:
     for step in ("1", "2"):
         assert damage_one(saved / step, "d")
-    with pytest.raises(UserError, match="no checkpoint in .* can be read") as caught:
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be read") as caught:
         Checkpoints(saved).latest()
     assert "\n" not in str(caught.value)
     assert "answers" not in str(caught.value)
