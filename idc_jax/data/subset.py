@@ -14,14 +14,14 @@ class Limit(NamedTuple):
     """How many samples to keep, and which.
 
     Attributes:
-      count: so many; all where there are no more.
+      most: so many; all where there are no more.
       kind: ``"stratified"`` takes the first of every class in turn, so that class sizes differ by
         one at most while classes last (the first ``count`` where there are no labels);
         ``"random"`` draws without replacement.
       seed: of the random draw.
     """
 
-    count: int
+    most: int
     kind: SubsetKind = "stratified"
     seed: int = 0
 
@@ -53,8 +53,8 @@ def check_limit(wanted: Limit) -> None:
     Raises:
       UserError: ``count`` below 1 or an unknown ``kind``.
     """
-    if wanted.count < 1:
-        raise UserError(f"a limit of {wanted.count} samples leaves nothing: use at least 1")
+    if wanted.most < 1:
+        raise UserError(f"a limit of {wanted.most} samples leaves nothing: use at least 1")
     if wanted.kind not in ("stratified", "random"):
         raise UserError(f"unknown subset {wanted.kind!r}: use 'stratified' or 'random'")
 
@@ -76,12 +76,12 @@ def choose(wanted: Limit | None, size: int, labels: np.ndarray | None) -> np.nda
     if wanted is None:
         return np.arange(size)
     check_limit(wanted)
-    if wanted.count >= size:
+    if wanted.most >= size:
         return np.arange(size)
     if wanted.kind == "random":
-        drawn = np.random.default_rng(wanted.seed).choice(size, wanted.count, replace=False)
+        drawn = np.random.default_rng(wanted.seed).choice(size, wanted.most, replace=False)
         return np.sort(drawn)
-    return np.sort(_round_robin(size, labels)[: wanted.count])
+    return np.sort(_round_robin(size, labels)[: wanted.most])
 
 
 def keep(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -37,7 +37,8 @@ def take_empty(tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
       is ``{"array": [shape, dtype]}``, an empty dict ``{"dict": {}}``, None ``{"none": {}}`` and
       a dict that holds any of these ``{"dict": {name: ...}}``.
     """
-    full, empty = {}, {}
+    full: dict[str, Any] = {}
+    empty: dict[str, Any] = {}
     for name, part in tree.items():
         if isinstance(part, dict) and part:
             inner, bare = take_empty(part)

@@ -119,7 +119,7 @@ def _decoded(files: list[_File], request: Request) -> Entry:
     assert size is not None
     key: dict[str, Any] = {"files": file_stamps(paths), "image_size": size}
     labels = _labels(files, np.ones(len(files), bool), [])[0]
-    if request.limit is not None and request.limit.count < len(files):
+    if request.limit is not None and request.limit.most < len(files):
         # The same files are of other classes where another folder was named.
         key |= {"limit": request.limit, "labels": None if labels is None else labels.tolist()}
 

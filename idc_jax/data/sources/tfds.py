@@ -35,13 +35,13 @@ def load_tfds(request: Request) -> Dataset:
         held = ", ".join(builder.info.splits)
         raise UserError(f"{builder.name} has no split {missing[0]!r}; it has {held}")
     label_key = _label_key(builder, request.label_key)
-    key = {
+    key: dict[str, Any] = {
         "files": file_stamps(_files(builder)),
         "splits": request.splits,
         "image_size": request.image_size,
     }
     sizes = [builder.info.splits[split].num_examples for split in request.splits]
-    limited = request.limit is not None and request.limit.count < sum(sizes)
+    limited = request.limit is not None and request.limit.most < sum(sizes)
     if limited:
         key |= {"limit": request.limit, "label_key": label_key}
     entry = cached(
