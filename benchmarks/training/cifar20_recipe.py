@@ -36,12 +36,12 @@ from idc_jax.data.base import Dataset
 from idc_jax.metrics import clustering_metrics
 from idc_jax.models.base import Model, Variables
 from idc_jax.models.importing import Naming, export_safetensors
-from idc_jax.runs.compose import (
+from idc_jax.runs.compose import run_experiment
+from idc_jax.runs.parts import (
     load_dataset,
     make_network,
     make_views,
     place_samples,
-    run_experiment,
 )
 from idc_jax.train import pretrain
 from idc_jax.train.checkpoint import Checkpoints

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from idc_jax.data.base import Dataset
 from idc_jax.data.sources import CLASS_LISTS, SOURCES, Request
-from idc_jax.data.subset import SubsetKind
+from idc_jax.data.subset import Limit, SubsetKind, check_limit
 from idc_jax.data.subset import limit as limit_samples
 from idc_jax.errors import UserError
 
@@ -56,6 +56,9 @@ def load(
         raise UserError(f"unknown data source {source!r}: use one of {', '.join(SOURCES)}")
     if image_size is not None and image_size < 1:
         raise UserError(f"an image size of {image_size} pixels is impossible: use at least 1")
+    wanted = None if limit is None else Limit(limit, subset, seed)
+    if wanted is not None:
+        check_limit(wanted)
     request = Request(
         path=None if path is None else Path(path).expanduser(),
         name=name,
@@ -65,9 +68,11 @@ def load(
         features_key=features_key,
         classes=_class_folders(classes),
         cache_dir=default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser(),
+        limit=wanted,
     )
     dataset = SOURCES[source](request)
-    return dataset if limit is None else limit_samples(dataset, limit, subset, seed)
+    # Of a source that has chosen already, this keeps everything.
+    return dataset if wanted is None else limit_samples(dataset, *wanted)
 
 
 def _class_folders(classes: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ RESULT_KEYS = (
     "num_clusters",
     "device",
     "versions",
+    "network",
+    "embedded_with",
     "questions",
     "rounds",
     "initial",

@@ -20,7 +20,7 @@ def check_settings(config: Any) -> None:
     """
     check_one_of("method", config.method, METHODS)
     check_one_of("data.source", config.data.source, tuple(SOURCES))
-    check_one_of("model.name", config.model.name, models.names())
+    check_one_of("model.name", config.model.name, ("auto", *models.names()))
     check_one_of("annotator.kind", config.annotator.kind, ("oracle", "page", "file"))
     check_one_of("annotator.oracle", config.annotator.oracle, ("aligned", "exemplar"))
     check_one_of("views.weak", config.views.weak, ("crop", "warp"))

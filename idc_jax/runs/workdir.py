@@ -12,8 +12,11 @@ from idc_jax.errors import UserError
 from idc_jax.report import write_atomically
 from idc_jax.report.files import plain
 
+# Where config.json keeps what the run has decided itself.
+_SETTLED = "settled"
 # Parts of a configuration that may change between a run and its continuation.
 FREE_KEYS = (
+    _SETTLED,
     "workdir",
     "progress",
     "report",
@@ -51,8 +54,13 @@ def fingerprint(config: Mapping[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def claim(path: Path, config: Mapping[str, Any]) -> None:
+def claim(path: Path, config: Mapping[str, Any], settled: Mapping[str, Any]) -> None:
     """Make ``path`` the folder of a run of ``config``, or go on in it.
+
+    Args:
+      path: the folder.
+      config: as it was given.
+      settled: what this run has made of that which ``config`` leaves open.
 
     Raises:
       UserError: the folder holds a run of another configuration, or cannot be written.
@@ -60,7 +68,18 @@ def claim(path: Path, config: Mapping[str, Any]) -> None:
     check_claim(path, config)
     saved = path / "config.json"
     if not saved.exists():
-        write_atomically(saved, json.dumps(plain(config), indent=2) + "\n")
+        written = {**config, _SETTLED: dict(settled)} if settled else config
+        write_atomically(saved, json.dumps(plain(written), indent=2) + "\n")
+
+
+def settled_before(path: Path) -> dict[str, Any]:
+    """What the run in ``path`` has made of that which its configuration leaves open.
+
+    Raises:
+      UserError: its ``config.json`` cannot be read.
+    """
+    saved = path / "config.json"
+    return _read_json(saved).get(_SETTLED, {}) if saved.exists() else {}
 
 
 def check_claim(path: Path, config: Mapping[str, Any]) -> None:

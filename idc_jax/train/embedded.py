@@ -14,9 +14,11 @@ from tqdm import tqdm
 from idc_jax.data import image_views
 from idc_jax.data.base import Dataset
 from idc_jax.data.cache import Entry, cached, file_stamps
+from idc_jax.data.finite import bad_rows
 from idc_jax.data.progress import SHOWN_AFTER_SECONDS
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import View, Views, view_batch
+from idc_jax.errors import UserError
 from idc_jax.models.base import Model, Variables
 from idc_jax.models.importing import Imported, open_network
 from idc_jax.train.loop import run_network
@@ -32,7 +34,7 @@ _PART = 16 * _BATCH
 def embedded(
     path: Path,
     dataset: Dataset,
-    samples: Samples,
+    place: Callable[[], Samples],
     *,
     size: int | None,
     cache_dir: Path,
@@ -43,7 +45,7 @@ def embedded(
     Args:
       path: a checkpoint of :func:`idc_jax.models.importing.open_network`.
       dataset: of images.
-      samples: its images, on the device or streamed.
+      place: gives its images, on the device or streamed; called where there is work to do.
       size: side of what the network sees, in pixels; None for the images' own.
       cache_dir: where embeddings are kept, part by part: stopped, the next call goes on.
       progress: show a bar.
@@ -52,7 +54,8 @@ def embedded(
       ``dataset`` with features ``[n, d]``, not normalised.
 
     Raises:
-      UserError: a file that cannot be used, or images with another number of channels.
+      UserError: a file that cannot be used, images with another number of channels, or
+        embeddings that are not finite.
     """
     shape = dataset.inputs.shape[1:]
     size = size or max(shape[:2])
@@ -60,7 +63,8 @@ def embedded(
     print(f"features: frozen {imported.layout.source} ({path.name}) at {size} px", flush=True)
     views = image_views(shape, size)
     key = {"version": _VERSION, "weights": file_stamps([path]), "size": size}
-    # Filled in once, and only where something is left to embed.
+    # Uploaded and filled in once, and only where something is left to embed.
+    samples = cache(place)
     variables = cache(partial(_fill, imported, views, samples))
     parts = []
     with _bar(dataset.size, progress) as bar:
@@ -70,11 +74,17 @@ def embedded(
             build = partial(_embed, imported.model, variables, views.val, samples, wanted, bar)
             parts.append(cached(cache_dir, "embedded", key | images, build).arrays["features"])
             bar.update(wanted.stop - bar.n)
-    return dataset._replace(kind="features", inputs=np.concatenate(parts))
+    features = np.concatenate(parts)
+    if len(bad := bad_rows(features)):
+        raise UserError(
+            f"{path} makes no finite features of {len(bad)} of {len(features)} images, the first "
+            f"being {dataset.names[bad[0]] if dataset.names else f'number {bad[0]}'}"
+        )
+    return dataset._replace(kind="features", inputs=features)
 
 
-def _fill(imported: Imported, views: Views, samples: Samples) -> Variables:
-    seen = view_batch(views.val, jax.random.key(0), samples[:2])
+def _fill(imported: Imported, views: Views, samples: Callable[[], Samples]) -> Variables:
+    seen = view_batch(views.val, jax.random.key(0), samples()[:2])
     # What is said of the heads would mislead: nobody looks at their outputs.
     return imported.fill(imported.model.init(jax.random.key(0), seen))[0]
 
@@ -83,18 +93,19 @@ def _embed(
     model: Model,
     variables: Callable[[], Variables],
     view: View,
-    samples: Samples,
+    samples: Callable[[], Samples],
     wanted: range,
     bar: tqdm,
 ) -> Entry:
     """The embeddings of the samples ``wanted``, ``[len(wanted), d]``."""
     filled, found = variables(), []
-    count = min(_BATCH, samples.shape[0])
+    images = samples()
+    count = min(_BATCH, images.shape[0])
     for start in wanted[::_BATCH]:
         stop = min(start + _BATCH, wanted.stop)
         # Always as many, so that one program does for all: the last batch reaches back.
         first = max(stop - count, 0)
-        outputs = run_network(model, filled, view, samples[first : first + count])
+        outputs = run_network(model, filled, view, images[first : first + count])
         found.append(np.asarray(outputs.embedding)[start - first : stop - first])
         bar.update(stop - start)
     return Entry({"features": np.concatenate(found)}, {})

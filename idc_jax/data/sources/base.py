@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from idc_jax.data.base import Dataset
+from idc_jax.data.subset import Limit
 from idc_jax.errors import UserError
 
 
@@ -23,6 +24,8 @@ class Request(NamedTuple):
       features_key: the array of features within an ``.npz``.
       classes: the class folders to keep, or empty for all.
       cache_dir: where decoded arrays are kept.
+      limit: how many samples to keep; a source may as well give all of them, but where it can
+        choose before it decodes, it saves the work.
     """
 
     path: Path | None
@@ -33,6 +36,7 @@ class Request(NamedTuple):
     features_key: str
     classes: tuple[str, ...]
     cache_dir: Path
+    limit: Limit | None = None
 
 
 Source = Callable[[Request], Dataset]

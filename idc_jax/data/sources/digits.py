@@ -5,6 +5,7 @@ import numpy as np
 from idc_jax.data.base import Dataset
 from idc_jax.data.decode import fit_all
 from idc_jax.data.sources.base import Request
+from idc_jax.data.subset import choose
 
 # scikit-learn counts the inked pixels of 4x4 blocks: 0 to 16.
 _DARKEST = 16.0
@@ -15,12 +16,13 @@ def load_digits(request: Request) -> Dataset:
     from sklearn.datasets import load_digits as read
 
     bunch = read()
-    images = np.round(bunch.images * (255.0 / _DARKEST)).astype(np.uint8)[..., None]
+    kept = choose(request.limit, len(bunch.target), bunch.target)
+    images = np.round(bunch.images[kept] * (255.0 / _DARKEST)).astype(np.uint8)[..., None]
     return Dataset(
         name="digits",
         kind="images",
         inputs=fit_all(images, request.image_size),
-        labels=bunch.target.astype(np.int32),
+        labels=bunch.target[kept].astype(np.int32),
         class_names=tuple(str(name) for name in bunch.target_names),
         names=(),
         train=np.ones(len(images), bool),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from idc_jax.data.base import Dataset
+from idc_jax.data.finite import bad_rows
 from idc_jax.data.sources.base import Request, compact_labels, existing_path
 from idc_jax.errors import UserError
 
@@ -73,7 +74,7 @@ def _checked_features(path: Path, features: np.ndarray) -> np.ndarray:
             f"got {features.dtype} {list(features.shape)}"
         )
     features = np.ascontiguousarray(features, np.float32)
-    bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    bad = bad_rows(features)
     if len(bad):
         shown = ", ".join(map(str, bad[:_ROWS_NAMED])) + (", ..." if len(bad) > _ROWS_NAMED else "")
         raise UserError(

@@ -3,7 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from idc_jax.data.decode import UNREADABLE, decode_file
 from idc_jax.data.progress import progress
 from idc_jax.data.sources.base import Request, compact_labels, existing_path
 from idc_jax.data.sources.wnids import CLASS_TITLES
+from idc_jax.data.subset import Limit, choose
 from idc_jax.errors import UserError
 
 # fmt: off
@@ -57,7 +58,7 @@ def load_folder(request: Request) -> Dataset:
             f"{root}: none of {len(files)} image files can be read; the first is {path}: {reason}"
         )
     kept = [file for file, good in zip(files, readable, strict=True) if good]
-    labels, names = _labels(kept)
+    labels, names = _labels(files, readable, entry.notes["unreadable"])
     return Dataset(
         name=request.name or root.resolve().name,
         kind="images",
@@ -112,43 +113,79 @@ def _is_image(path: Path) -> bool:
 
 
 def _decoded(files: list[_File], request: Request) -> Entry:
+    """The images kept, as ``images``, and which of ``files`` they are, as ``readable`` [f]."""
     paths = [file.path for file in files]
     size = request.image_size
     assert size is not None
-    key = {"files": file_stamps(paths), "image_size": size}
-    return cached(
-        request.cache_dir, "folder", key, lambda: _decode_all(paths, size, request.cache_dir)
-    )
+    key: dict[str, Any] = {"files": file_stamps(paths), "image_size": size}
+    labels = _labels(files, np.ones(len(files), bool), [])[0]
+    if request.limit is not None and request.limit.most < len(files):
+        # The same files are of other classes where another folder was named.
+        key |= {"limit": request.limit, "labels": None if labels is None else labels.tolist()}
+
+    def build() -> Entry:
+        return _Decoder(paths, size, request.cache_dir).entry(request.limit, labels)
+
+    return cached(request.cache_dir, "folder", key, build)
 
 
-def _decode_all(paths: list[Path], size: int, cache_dir: Path) -> Entry:
-    images = room(cache_dir, (len(paths), size, size, 3))
-    readable = np.zeros(len(paths), bool)
-    unreadable = []
+class _Decoder:
+    """Decodes some of the files, each once."""
 
-    def decode(path: Path) -> np.ndarray | str:
+    def __init__(self, paths: list[Path], size: int, cache_dir: Path) -> None:
+        self._paths, self._size = paths, size
+        # A row for every file: those that are never written take up nothing.
+        self._images = room(cache_dir, (len(paths), size, size, 3))
+        self._tried = np.zeros(len(paths), bool)
+        self._readable = np.ones(len(paths), bool)
+        self._unreadable: list[tuple[str, str]] = []
+
+    def entry(self, limit: Limit | None, labels: np.ndarray | None) -> Entry:
+        """Decode those that ``limit`` chooses among the readable ones."""
+        while True:
+            open_ = np.flatnonzero(self._readable)
+            chosen = open_[choose(limit, len(open_), None if labels is None else labels[open_])]
+            left = chosen[~self._tried[chosen]]
+            if not len(left):
+                break
+            self._decode(left)
+        for row, index in enumerate(chosen):
+            if row != index:
+                self._images[row] = self._images[index]
+        kept = np.zeros(len(self._paths), bool)
+        kept[chosen] = True
+        return Entry(
+            {"images": self._images[: len(chosen)], "readable": kept},
+            {"unreadable": self._unreadable},
+        )
+
+    def _decode(self, wanted: np.ndarray) -> None:
+        # Pillow decodes outside the interpreter lock, so threads are enough.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            outcomes = progress(pool.map(self._one, wanted), len(wanted), "decoding images")
+            for index, outcome in zip(wanted, outcomes, strict=True):
+                self._tried[index] = True
+                if isinstance(outcome, str):
+                    self._readable[index] = False
+                    self._unreadable.append((str(self._paths[index]), outcome))
+                else:
+                    self._images[index] = outcome
+
+    def _one(self, index: int) -> np.ndarray | str:
         try:
-            return decode_file(path, size)
+            return decode_file(self._paths[index], self._size)
         except UNREADABLE as error:
             return str(error) or type(error).__name__
 
-    # Pillow decodes outside the interpreter lock, so threads are enough.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = progress(pool.map(decode, paths), len(paths), "decoding images")
-        for index, outcome in enumerate(outcomes):
-            if isinstance(outcome, str):
-                unreadable.append((str(paths[index]), outcome))
-            else:
-                images[index - len(unreadable)] = outcome
-                readable[index] = True
-    return Entry(
-        {"images": images[: len(paths) - len(unreadable)], "readable": readable},
-        {"unreadable": unreadable},
-    )
 
-
-def _labels(files: list[_File]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _labels(
+    files: list[_File], kept: np.ndarray, unreadable: list[list[str]]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Of the files ``kept`` ``[f]``, with an id for every class that has a file to be read."""
     if any(file.class_name is None for file in files):
         return None, ()
-    labels, names = compact_labels(np.asarray([file.class_name for file in files]))
-    return labels, tuple(CLASS_TITLES.get(name, name) for name in names)
+    bad = {path for path, _ in unreadable}
+    good = np.asarray([str(file.path) not in bad for file in files])
+    classes = np.asarray([file.class_name for file in files])
+    labels, names = compact_labels(classes[good])
+    return labels[kept[good]], tuple(CLASS_TITLES.get(name, name) for name in names)

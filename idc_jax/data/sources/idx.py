@@ -10,6 +10,7 @@ import numpy as np
 from idc_jax.data.base import Dataset
 from idc_jax.data.decode import fit_all
 from idc_jax.data.sources.base import Request, compact_labels, existing_path
+from idc_jax.data.subset import choose, keep
 from idc_jax.errors import UserError
 
 # Where Debian's package dataset-fashion-mnist puts them.
@@ -41,14 +42,15 @@ def load_idx(request: Request) -> Dataset:
     images = np.concatenate([images for images, _ in parts])
     sizes = [len(images) for images, _ in parts]
     labels, names = _join_labels(folder, [labels for _, labels in parts])
+    kept = choose(request.limit, len(images), labels)
     return Dataset(
         name=request.name or folder.name,
         kind="images",
-        inputs=fit_all(images[..., None], request.image_size),
-        labels=labels,
+        inputs=fit_all(keep(images, kept)[..., None], request.image_size),
+        labels=None if labels is None else labels[kept],
         class_names=names,
         names=(),
-        train=np.repeat([split == "train" for split in request.splits], sizes),
+        train=np.repeat([split == "train" for split in request.splits], sizes)[kept],
         skipped=(),
     )
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from idc_jax.data.cache import Entry, cached, file_stamps
 from idc_jax.data.decode import decode_bytes
 from idc_jax.data.progress import progress
 from idc_jax.data.sources.base import Request, compact_labels
+from idc_jax.data.subset import choose
 from idc_jax.errors import UserError
 
 _IMAGES = "images"
+# Of a limited entry: which samples it has, and the labels of all that there are.
+_KEPT, _EVERY_LABEL = "kept", "every label"
 
 
 def load_tfds(request: Request) -> Dataset:
@@ -31,14 +35,24 @@ def load_tfds(request: Request) -> Dataset:
         held = ", ".join(builder.info.splits)
         raise UserError(f"{builder.name} has no split {missing[0]!r}; it has {held}")
     label_key = _label_key(builder, request.label_key)
-    key = {
+    key: dict[str, Any] = {
         "files": file_stamps(_files(builder)),
         "splits": request.splits,
         "image_size": request.image_size,
     }
-    arrays = cached(request.cache_dir, builder.name, key, lambda: _decode(builder, request)).arrays
     sizes = [builder.info.splits[split].num_examples for split in request.splits]
-    labels, names = _labels(builder, label_key, arrays)
+    limited = request.limit is not None and request.limit.most < sum(sizes)
+    if limited:
+        key |= {"limit": request.limit, "label_key": label_key}
+    entry = cached(
+        request.cache_dir,
+        builder.name,
+        key,
+        lambda: _limited(builder, request, label_key) if limited else _all(builder, request),
+    )
+    arrays = entry.arrays
+    labels, names = _labels(builder, label_key, entry)
+    train = np.repeat([split == "train" for split in request.splits], sizes)
     return Dataset(
         name=builder.name if label_key in (None, "label") else f"{builder.name}/{label_key}",
         kind="images",
@@ -46,17 +60,20 @@ def load_tfds(request: Request) -> Dataset:
         labels=labels,
         class_names=names,
         names=(),
-        train=np.repeat([split == "train" for split in request.splits], sizes),
+        train=train[arrays[_KEPT]] if limited else train,
         skipped=(),
     )
 
 
 def _labels(
-    builder: Any, label_key: str | None, arrays: dict[str, np.ndarray]
+    builder: Any, label_key: str | None, entry: Entry
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     if label_key is None:
         return None, ()
-    return compact_labels(arrays[label_key], tuple(builder.info.features[label_key].names))
+    # Of few samples also the classes count that none of them is of.
+    every = entry.arrays.get(_EVERY_LABEL, entry.arrays[label_key])
+    labels, names = compact_labels(every, tuple(builder.info.features[label_key].names))
+    return labels[entry.arrays[_KEPT]] if _KEPT in entry.arrays else labels, names
 
 
 def _prepared(request: Request) -> Any:
@@ -134,28 +151,63 @@ def _image_key(builder: Any) -> str:
     raise UserError(f"{builder.name} has no images; it has {', '.join(features)}")
 
 
-def _decode(builder: Any, request: Request) -> Entry:
+def _all(builder: Any, request: Request) -> Entry:
     """Decode every image and keep every kind of label, so that one entry serves them all."""
+    sources = _sources(builder, request)
+    records = (record for source in sources for record in source)
+    return Entry(_decode(builder, request, records, sum(map(len, sources))), {})
+
+
+def _limited(builder: Any, request: Request, label_key: str | None) -> Entry:
+    """Decode the images that the request's limit chooses, of which ``kept`` says the positions."""
+    sources = _sources(builder, request)
+    labels, total = None, sum(map(len, sources))
+    every: dict[str, np.ndarray] = {}
+    if label_key is not None:
+        records = progress(
+            (record for source in sources for record in source), total, "reading labels"
+        )
+        every[_EVERY_LABEL] = np.asarray([record[label_key] for record in records], np.int32)
+        labels = compact_labels(every[_EVERY_LABEL])[0]
+    kept = choose(request.limit, total, labels)
+    chosen = (record for source, rows in _by_source(sources, kept) for record in _at(source, rows))
+    return Entry({**_decode(builder, request, chosen, len(kept)), **every, _KEPT: kept}, {})
+
+
+def _by_source(sources: list[Any], kept: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
+    """Each split with the rows of it that are kept."""
+    start = 0
+    for source in sources:
+        yield source, kept[(kept >= start) & (kept < start + len(source))] - start
+        start += len(source)
+
+
+def _at(source: Any, rows: np.ndarray) -> Iterator[Any]:
+    return (source[int(row)] for row in rows)
+
+
+def _sources(builder: Any, request: Request) -> list[Any]:
+    """The splits' records, their images still encoded."""
     import tensorflow_datasets as tfds
 
+    encoded = {_image_key(builder): tfds.decode.SkipDecoding()}
+    return [builder.as_data_source(split=split, decoders=encoded) for split in request.splits]
+
+
+def _decode(
+    builder: Any, request: Request, records: Iterator[Any], total: int
+) -> dict[str, np.ndarray]:
+    """The images of ``records``, and each kind of label."""
     image_key = _image_key(builder)
     height, width, channels = builder.info.features[image_key].shape
     if request.image_size is None and (height is None or width is None):
         raise UserError(f"the images of {builder.name} differ in size: set the image size")
     size = request.image_size
     shape = (height, width, channels) if size is None else (size, size, channels)
-    total = sum(builder.info.splits[split].num_examples for split in request.splits)
     images = np.empty((total, *shape), np.uint8)
     labels = {key: np.empty(total, np.int32) for key in _class_labels(builder)}
-    records = (
-        record
-        for split in request.splits
-        for record in builder.as_data_source(
-            split=split, decoders={image_key: tfds.decode.SkipDecoding()}
-        )
-    )
     for index, record in enumerate(progress(records, total, f"decoding {builder.name}")):
         images[index] = decode_bytes(record[image_key], channels, size)
         for key, values in labels.items():
             values[index] = record[key]
-    return Entry({_IMAGES: images, **labels}, {})
+    return {_IMAGES: images, **labels}

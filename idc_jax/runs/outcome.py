@@ -1,0 +1,81 @@
+"""What a run leaves when it is done: ``result.json``, ``assignments.csv`` and ``report.html``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from idc_jax import annotate
+from idc_jax.annotate.store import Store
+from idc_jax.data.base import Dataset
+from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
+from idc_jax.runs.answering import answer_names
+from idc_jax.runs.loop import Outcome, question_total
+from idc_jax.runs.workdir import MetricsLog
+
+_VERSIONS = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+
+
+def write_outcome(
+    config: ConfigDict, dataset: Dataset, outcome: Outcome, log: MetricsLog, workdir: Path
+) -> Path:
+    """Write ``result.json``, ``assignments.csv`` and ``report.html``."""
+    result = make_result(config, dataset, outcome)
+    with Store(workdir / "answers.db") as store:
+        result["disagreement"] = annotate.disagreement(store, [a for _, a in outcome.rounds])
+        names = answer_names(dataset, store)
+    write_assignments(
+        workdir / "assignments.csv",
+        probabilities=outcome.final,
+        names=dataset.names,
+        rounds=outcome.rounds,
+        class_names=names,
+    )
+    report = write_report(
+        workdir,
+        dataset=dataset,
+        result=result,
+        rounds=outcome.rounds,
+        initial_probabilities=outcome.initial,
+        final_probabilities=outcome.final,
+        embeddings=outcome.embeddings,
+        metrics_log=log.lines,
+        options=ReportOptions(
+            config.report.map, config.report.map_points, config.seed, answer_names=names
+        ),
+    )
+    # Last: who finds it knows that the run is complete.
+    write_result(workdir / "result.json", result)
+    return report
+
+
+def make_result(config: ConfigDict, dataset: Dataset, outcome: Outcome) -> dict[str, Any]:
+    """Put together ``result.json``; nothing in ``config`` is left open."""
+    scored = [entry["metrics"] for entry in outcome.history]
+    best = max(scored, key=lambda m: m["acc"]) if scored[0] else None
+    device = jax.devices()[0]
+    return {
+        "config": config.to_dict(),
+        "method": config.method,
+        "dataset": dataset.name,
+        "num_samples": dataset.size,
+        "num_clusters": config.num_clusters,
+        "device": f"{jax.device_count()} x {device.device_kind} ({device.platform})",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _VERSIONS},
+        },
+        "network": config.model.name,
+        "embedded_with": config.data.embed_with or None,
+        "questions": question_total(outcome.rounds),
+        "rounds": outcome.history,
+        "initial": scored[0],
+        "final": scored[-1],
+        "best": best,
+        "seconds": outcome.seconds,
+    }

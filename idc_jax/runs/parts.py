@@ -1,0 +1,208 @@
+"""What a method is built from: the data, where they are, their views, the network and its start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from idc_jax import data, models
+from idc_jax.data.augment.strong import StrongOptions
+from idc_jax.data.augment.warped import WarpOptions
+from idc_jax.data.augment.weak import WeakOptions
+from idc_jax.data.base import Dataset
+from idc_jax.data.residency import Samples, place
+from idc_jax.data.target_maps import retarget
+from idc_jax.data.views import Views
+from idc_jax.errors import UserError
+from idc_jax.methods import registry
+from idc_jax.methods.contract import Log, Parts
+from idc_jax.models.base import Model
+from idc_jax.models.importing import Imported, open_network
+from idc_jax.train.embedded import embedded
+from idc_jax.train.parallel import everywhere, make_mesh
+from idc_jax.train.pretrain import PretrainOptions
+from idc_jax.train.start import Start, make_begin, published_weights
+
+
+def load_dataset(config: ConfigDict) -> Dataset:
+    """Load what ``config.data`` names."""
+    wanted = config.data
+    dataset = data.load(
+        wanted.source,
+        path=wanted.path or None,
+        name=wanted.name or None,
+        image_size=wanted.image_size or None,
+        splits=tuple(wanted.splits),
+        label_key=wanted.label_key or None,
+        features_key=wanted.features_key,
+        classes=tuple(wanted.classes),
+        limit=wanted.limit or None,
+        seed=config.seed,
+        cache_dir=wanted.cache or None,
+    )
+    return retarget(dataset, wanted.target_map) if wanted.target_map else dataset
+
+
+def check_against_data(config: ConfigDict, dataset: Dataset) -> None:
+    """Refuse what this data set cannot do.
+
+    Args:
+      config: with nothing left open.
+      dataset: as it was loaded.
+
+    Raises:
+      UserError: one line that says what came and what would do.
+    """
+    n, spec = dataset.size, registry.get(config.method)
+    if config.num_clusters > n:
+        raise UserError(f"num_clusters is {config.num_clusters}, but there are {n} samples")
+    if spec.chooses == "samples" and config.budget > n:
+        raise UserError(f"budget is {config.budget}, but there are {n} samples to ask about")
+    if dataset.labels is None and config.annotator.kind == "oracle":
+        raise UserError(
+            f"{dataset.name} has no labels for a simulated annotator to know; "
+            "use --config.annotator.kind=page or file"
+        )
+    as_features = dataset.kind == "features" or config.data.embed_with
+    if as_features and config.model.name != "mlp":
+        raise UserError(f"model.name is {config.model.name!r}, but the data are features: use mlp")
+    if dataset.kind == "features" and config.data.embed_with:
+        raise UserError("data.embed_with is for images, but the data are features")
+    if not config.data.embed_with:
+        check_fits(config, dataset)
+
+
+def check_fits(config: ConfigDict, dataset: Dataset) -> None:
+    """Refuse what neither fits on the device nor is streamed.
+
+    Raises:
+      UserError: naming the methods that would stream it.
+    """
+    allowed = config.data.device_gigabytes
+    streams = dataset.kind == "images" and registry.get(config.method).streams
+    if dataset.inputs.nbytes <= allowed * 1e9 or streams:
+        return
+    streaming = ", ".join(spec.name for spec in registry.specs() if spec.streams)
+    raise UserError(
+        f"the samples take {dataset.inputs.nbytes / 1e9:.1f} GB, and data.device_gigabytes "
+        f"allows {allowed}; images are streamed by {streaming or 'no method'} alone: lower "
+        "data.image_size or raise it"
+    )
+
+
+def make_parts(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) -> Parts:
+    """Put together what every method is built from.
+
+    Args:
+      config: with nothing left open.
+      dataset: as it was loaded.
+      workdir: of the run; its pre-training keeps its checkpoints there.
+      log: called with losses.
+    """
+    if config.data.embed_with:
+        dataset = embed(config, dataset)
+        check_fits(config, dataset)
+    views, seen = make_views(config, dataset)
+    imported = open_published(config, seen)
+    model = make_network(config, seen) if imported is None else imported.model
+    samples = place_samples(config, dataset)
+    begin = make_begin(
+        Start(config.init, PretrainOptions(**config.pretrain), imported),
+        model,
+        views,
+        samples,
+        workdir / "checkpoints" / "pretrain",
+        log=log,
+        progress=config.progress,
+    )
+    return Parts(
+        model=model,
+        views=views,
+        data=samples,
+        train=dataset.train,
+        num_clusters=config.num_clusters,
+        head=config.model.head,
+        total=config.budget,
+        selector=config.selector,
+        begin=begin,
+        new_head=imported is not None and imported.new_head,
+        log=log,
+        progress=config.progress,
+    )
+
+
+def embed(config: ConfigDict, dataset: Dataset) -> Dataset:
+    """Put a published network's frozen embeddings in place of the images."""
+    path = published_weights(config.data.embed_with)
+    if path is None:
+        raise UserError(f"data.embed_with is {config.data.embed_with!r}: no such file")
+    cache = Path(config.data.cache).expanduser() if config.data.cache else data.default_cache_dir()
+    return embedded(
+        path,
+        dataset,
+        lambda: place_samples(config, dataset),
+        size=config.views.size or None,
+        cache_dir=cache,
+        progress=config.progress,
+    )
+
+
+def place_samples(config: ConfigDict, dataset: Dataset) -> Samples:
+    """Put the samples on the devices, or see to it that they are streamed."""
+    mesh = make_mesh(config.devices)
+    return place(dataset.inputs, int(config.data.device_gigabytes * 1e9), everywhere(mesh))
+
+
+def open_published(config: ConfigDict, seen: tuple[int, ...]) -> Imported | None:
+    """Open the published checkpoint that ``config.init`` names, if it names one."""
+    path = published_weights(config.init)
+    if path is None:
+        return None
+    return open_network(
+        path,
+        num_clusters=config.num_clusters,
+        input_shape=seen,
+        head=config.model.head,
+        dtype=jnp.dtype(config.model.dtype),
+    )
+
+
+def make_views(config: ConfigDict, dataset: Dataset) -> tuple[Views, tuple[int, ...]]:
+    """Build the views of ``dataset``'s samples, and say what shape the network sees."""
+    shape = dataset.inputs.shape[1:]
+    wanted = config.views
+    if dataset.kind == "features":
+        views = data.feature_views(
+            weak_noise=wanted.noise / 2,
+            strong_noise=wanted.noise,
+            weak_dropout=wanted.dropout / 2,
+            strong_dropout=wanted.dropout,
+            scale=0.0,
+        )
+        return views, shape
+    size = wanted.size or max(shape[:2])
+    crops = WeakOptions(
+        crop_scale=(wanted.crop, 1.0), mirror=wanted.mirror, jitter=tuple(wanted.jitter)
+    )
+    strong = StrongOptions(mirror=wanted.mirror, operations=wanted.operations, cutout=wanted.cutout)
+    weak = WarpOptions() if wanted.weak == "warp" else crops
+    views = data.image_views(shape, size, weak=weak, strong=strong)
+    if wanted.strong == "weak":
+        views = views._replace(strong=views.weak)
+    return views, (size, size, shape[2])
+
+
+def make_network(config: ConfigDict, seen: tuple[int, ...]) -> Model:
+    """Build the configured network for samples of shape ``seen``."""
+    return models.build(
+        config.model.name,
+        num_clusters=config.num_clusters,
+        input_shape=seen,
+        stem=config.model.stem or None,
+        width=config.model.width or None,
+        embedding_dim=config.model.embedding_dim or None,
+        head=config.model.head,
+        dtype=jnp.dtype(config.model.dtype),
+    )
