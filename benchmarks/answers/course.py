@@ -13,10 +13,12 @@ import numpy as np
 
 from benchmarks.answers.tasks import Task
 from idc_jax import ops
-from idc_jax.annotate.questions import Answers, Questions, label_questions
+from idc_jax.annotate.evidence import Ledger, gather
+from idc_jax.annotate.questions import Answers, Questions, answered, label_questions
 from idc_jax.methods.committee import method as graph_committee
-from idc_jax.methods.committee.method import GraphCommitteeOptions, GraphCommitteeState
-from idc_jax.methods.contract import Method
+from idc_jax.methods.committee.method import GraphCommitteeOptions
+from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
+from idc_jax.methods.contract import Method, Round
 from idc_jax.metrics import clustering_metrics
 
 # Answers per class at which accuracy is told.
@@ -59,18 +61,24 @@ class Stage:
         self.start = cache(self._start)
         self.picks = cache(self._picks)
 
-    def _start(self, decorrelate: bool) -> GraphCommitteeState:
+    def _start(self, decorrelate: bool) -> tuple[GraphCommitteeContext, GraphCommitteeState]:
         options = GraphCommitteeOptions(decorrelate=decorrelate)
         begin, cluster = jax.random.split(self._begin)
-        compared = graph_committee.compare(begin, jnp.asarray(self.task.inputs), options)
-        return graph_committee.first_state(cluster, compared, self.task.clusters, restarts=3)
+        context = graph_committee.compare(begin, jnp.asarray(self.task.inputs), options)
+        embeddings, clusters = context.embeddings, self.task.clusters
+        return context, graph_committee.first_state(cluster, embeddings, clusters, restarts=3)
 
     def _picks(self, decorrelate: bool, selector: str, answers: int) -> tuple[Questions, float]:
         """What a selector asks that spends its whole budget at once, and its seconds."""
         begun = time.perf_counter()
         method = self.method({"decorrelate": decorrelate}, selector)
-        questions = method.ask(self._ask, self.start(decorrelate), 1, answers)[1]
+        nothing = gather(len(self.task.labels), [])
+        round_ = self._round(1, answers, 0)
+        questions = method.ask(self._ask, *self.start(decorrelate), nothing, round_)
         return questions, time.perf_counter() - begun
+
+    def _round(self, number: int, budget: int, asked: int) -> Round:
+        return Round(number, budget, asked, BUDGETS[-1] * self.task.classes, last=False)
 
     def method(self, learner: dict[str, Any], selector: str) -> Method:
         """The method that learns as ``learner`` says and asks by ``selector``."""
@@ -92,8 +100,7 @@ class Stage:
             label, errs = int(self.task.labels[sample]), rng.random() < self.task.error_rate
             others = np.delete(np.arange(self.task.classes), label)
             said.append(int(rng.choice(others)) if errs else label)
-        choice = np.asarray(said, np.int32)
-        return Answers("label", questions.round, questions.indices, questions.candidates, choice)
+        return answered(questions, np.asarray(said, np.int32))
 
     def accuracy(self, state: GraphCommitteeState) -> dict[str, float]:
         """How well the prediction agrees with the labels."""
@@ -106,26 +113,33 @@ class Stage:
         """Play; yields each budget, in answers per class, with what was reached."""
         options = LEARNERS[learner]
         decorrelate = options.get("decorrelate", True)
-        method, state = self.method(options, selector), self.start(decorrelate)
+        method, (context, state) = self.method(options, selector), self.start(decorrelate)
         wanted = max((k for k, _ in options.get("reaches", ((15, 0.0),))), default=1)
-        state = state._replace(neighbors=ops.nearest(state.neighbors, wanted))
+        context = context._replace(neighbors=ops.nearest(context.neighbors, wanted))
         if selector in IN_ROUNDS:
             # Expectations are scored for the method as it is, so only its rounds are kept.
             whole = (learner, selector) == ("graph_committee", "value")
-            yield from self._in_rounds(method, state, whole)
+            yield from self._in_rounds(method, context, state, whole)
         else:
-            yield from self._at_once(method, state, decorrelate, selector)
+            yield from self._at_once(method, context, state, decorrelate, selector)
 
     def _in_rounds(
-        self, method: Method, state: GraphCommitteeState, keep_rounds: bool
+        self,
+        method: Method,
+        context: GraphCommitteeContext,
+        state: GraphCommitteeState,
+        keep_rounds: bool,
     ) -> Iterator[tuple[int, Row]]:
         rounds: list[Row] = []
+        ledger = Ledger(len(self.task.labels))
         begun = time.perf_counter()
-        for round_, (before, after) in enumerate(zip((0, *ROUNDS), ROUNDS, strict=False), start=1):
+        for number, (before, after) in enumerate(zip((0, *ROUNDS), ROUNDS, strict=False), start=1):
             budget = (after - before) * self.task.classes
-            ask, learn = jax.random.split(jax.random.fold_in(self._ask, round_))
-            state, questions = method.ask(ask, state, round_, budget)
-            state, info = method.learn(learn, state, self.answer(questions))
+            round_ = self._round(number, budget, before * self.task.classes)
+            ask, learn = jax.random.split(jax.random.fold_in(self._ask, number))
+            questions = method.ask(ask, context, state, ledger.evidence(), round_)
+            ledger.add(questions, self.answer(questions))
+            state, info = method.learn(learn, context, state, ledger.evidence(), round_)
             reached = self.accuracy(state)
             rounds.append({**info, **reached})
             if after in BUDGETS:
@@ -136,7 +150,12 @@ class Stage:
                 )
 
     def _at_once(
-        self, method: Method, first: GraphCommitteeState, decorrelate: bool, selector: str
+        self,
+        method: Method,
+        context: GraphCommitteeContext,
+        first: GraphCommitteeState,
+        decorrelate: bool,
+        selector: str,
     ) -> Iterator[tuple[int, Row]]:
         for budget in BUDGETS:
             wanted = budget * self.task.classes
@@ -144,5 +163,7 @@ class Stage:
             picked, seconds = self.picks(decorrelate, selector, largest)
             asked = label_questions(1, picked.indices[:wanted], picked.values[:wanted])
             begun = time.perf_counter()
-            state, _ = method.learn(self._learn, first, self.answer(asked))
+            said = gather(len(self.task.labels), [(asked, self.answer(asked))])
+            round_ = self._round(1, asked.count, 0)
+            state, _ = method.learn(self._learn, context, first, said, round_)
             yield budget, {**self.accuracy(state), "seconds": time.perf_counter() - begun + seconds}

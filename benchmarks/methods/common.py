@@ -18,10 +18,11 @@ import jax
 import numpy as np
 
 from idc_jax import data, models
-from idc_jax.annotate.questions import Answers, Questions
+from idc_jax.annotate.evidence import Ledger
+from idc_jax.annotate.questions import Answers, Questions, answered
 from idc_jax.data.base import Dataset
 from idc_jax.data.views import Views
-from idc_jax.methods.contract import Method
+from idc_jax.methods.contract import Method, Round
 from idc_jax.metrics import clustering_metrics
 from idc_jax.models.base import Model, Variables
 from idc_jax.models.heads import HeadLayout
@@ -129,27 +130,23 @@ def run_rounds(
 ) -> list[Row]:
     """Metrics before any answer and after each round, with the questions asked so far."""
     keys = iter(jax.random.split(jax.random.key(seed), 2 * rounds + 1))
-    state = method.init(next(keys))
-    rows = [_score(method, state, labels, num_clusters, 0)]
-    for round_ in range(1, rounds + 1):
-        state, questions = method.ask(next(keys), state, round_, budget // rounds)
-        state, _ = method.learn(next(keys), state, truthful(questions, labels))
-        asked = rows[-1]["questions"] + questions.count
-        rows.append(_score(method, state, labels, num_clusters, asked))
+    context, state = method.init(next(keys))
+    rows, ledger = [_score(state, labels, num_clusters, 0)], Ledger(len(labels))
+    each = budget // rounds
+    for number in range(1, rounds + 1):
+        asked = int(rows[-1]["questions"])
+        round_ = Round(number, each, asked, each * rounds, number == rounds)
+        questions = method.ask(next(keys), context, state, ledger.evidence(), round_)
+        ledger.add(questions, truthful(questions, labels))
+        state, _ = method.learn(next(keys), context, state, ledger.evidence(), round_)
+        rows.append(_score(state, labels, num_clusters, asked + questions.count))
     return rows
 
 
 def truthful(questions: Questions, labels: np.ndarray) -> Answers:
     """The answers of somebody who knows the labels."""
     asked = labels[questions.indices]
-    choice = asked[:, 0] == asked[:, 1] if questions.kind == "pair" else asked
-    return Answers(
-        questions.kind,
-        questions.round,
-        questions.indices,
-        questions.candidates,
-        choice.astype(np.int32),
-    )
+    return answered(questions, asked[:, 0] == asked[:, 1] if questions.kind == "pair" else asked)
 
 
 def scored(predictions: np.ndarray, labels: np.ndarray, clusters: int, questions: float) -> Row:
@@ -163,6 +160,5 @@ def note(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def _score(method: Method, state: Any, labels: np.ndarray, clusters: int, asked: float) -> Row:
-    predictions = np.asarray(method.predict(state)).argmax(1)
-    return scored(predictions, labels, clusters, asked)
+def _score(state: Any, labels: np.ndarray, clusters: int, asked: float) -> Row:
+    return scored(np.asarray(state.probabilities).argmax(1), labels, clusters, asked)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from idc_jax.annotate import Questions, collect
+from idc_jax.annotate.questions import plain_roles
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
 
@@ -51,6 +52,7 @@ def cluster_questions(dataset, count, seed=0):
         exemplars=np.asarray([found[0] for found in members], np.int32),
         members=np.asarray([found[1:] for found in members], np.int32),
         values=np.zeros(count, np.float32),
+        roles=plain_roles(count),
     )
 
 

@@ -2,6 +2,7 @@
 
 from idc_jax.annotate.annotator import Annotator, collect
 from idc_jax.annotate.disagreement import disagreement
+from idc_jax.annotate.evidence import Evidence, Ledger, gather
 from idc_jax.annotate.file import AnswersPendingError, from_file
 from idc_jax.annotate.fusion import Agreement, agreement, fuse
 from idc_jax.annotate.oracle import aligned, exemplar, match_classes
@@ -13,6 +14,7 @@ from idc_jax.annotate.questions import (
     Answers,
     QuestionKind,
     Questions,
+    answered,
     label_questions,
     pair_questions,
 )
@@ -27,7 +29,9 @@ __all__ = [
     "Annotator",
     "Answers",
     "AnswersPendingError",
+    "Evidence",
     "Group",
+    "Ledger",
     "QuestionKind",
     "Questions",
     "Row",
@@ -35,11 +39,13 @@ __all__ = [
     "StoreError",
     "agreement",
     "aligned",
+    "answered",
     "collect",
     "disagreement",
     "exemplar",
     "from_file",
     "fuse",
+    "gather",
     "label_questions",
     "match_classes",
     "pair_questions",

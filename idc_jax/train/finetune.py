@@ -52,6 +52,15 @@ class Evidence(NamedTuple):
     targets: jax.Array
 
 
+class Supervision(NamedTuple):
+    """Shim."""
+
+    labels: jax.Array
+    rejected: jax.Array
+    asked: jax.Array
+    targets: jax.Array
+
+
 class _Carry(NamedTuple):
     variables: Variables
     opt_state: optax.OptState
@@ -115,10 +124,11 @@ def finetune(
     views: Views,
     data: Samples,
     variables: Variables,
-    evidence: Evidence,
+    supervision: Supervision,
     store: jax.Array,
     options: FinetuneOptions,
     *,
+    capacity: int,
     log: Log,
     progress: bool = True,
 ) -> tuple[Variables, jax.Array, dict[str, float]]:
@@ -139,6 +149,10 @@ def finetune(
     Returns:
       The new variables, the new store, and the losses of the last steps.
     """
+    refused = supervision.rejected.any(axis=1) & (supervision.labels < 0)
+    said = jnp.where(refused, -1, jnp.where(supervision.asked, -2, UNASKED))
+    choice = jnp.where(supervision.labels >= 0, supervision.labels, said)
+    evidence = Evidence(choice, supervision.rejected, supervision.targets)
     answered = np.flatnonzero(np.asarray(evidence.choice) >= -1)
     if not answered.size:
         return variables, store, {}

@@ -6,6 +6,7 @@ from browsing import browser, start_run, visit  # noqa: F401  (fixtures)
 from website import dataset, site  # noqa: F401
 
 from idc_jax.annotate import Questions, Store
+from idc_jax.annotate.questions import plain_roles
 
 
 def make_cluster_questions(indices, *, num_clusters=4, candidates=None, round_=1):
@@ -20,6 +21,7 @@ def make_cluster_questions(indices, *, num_clusters=4, candidates=None, round_=1
         exemplars=np.arange(num_clusters, dtype=np.int32),
         members=np.full((num_clusters, 2), -1, np.int32),
         values=np.linspace(1, 0, len(indices), dtype=np.float32),
+        roles=plain_roles(len(indices)),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from idc_jax.annotate import Questions, Store, collect, label_questions, pair_questions
 from idc_jax.annotate.page import serve
+from idc_jax.annotate.questions import plain_roles
 from idc_jax.data.base import Dataset
 
 NUM_CLASSES, NUM_CANDIDATES = 10, 5
@@ -47,6 +48,7 @@ def make_questions(kind, round_, count, dataset):
         exemplars=np.asarray([found[0] for found in members], np.int32),
         members=np.asarray([found[1:5] for found in members], np.int32),
         values=np.zeros(count, np.float32),
+        roles=plain_roles(count),
     )
 
 

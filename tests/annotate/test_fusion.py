@@ -5,9 +5,9 @@ from idc_jax.annotate import (
     NONE_OF_THESE,
     SKIP,
     Annotator,
-    Answers,
     Row,
     agreement,
+    answered,
     collect,
     disagreement,
     fuse,
@@ -74,7 +74,7 @@ def test_agreement_by_hand():
 def test_disagreement_is_told(store, cluster_questions):
     asked = store.freeze(cluster_questions([5, 6]))
     choice = np.asarray([1, 0])
-    fused = Answers("cluster", 1, asked.indices, asked.candidates, choice)
+    fused = answered(asked, choice)
     store.add(votes((0, "a", 1)))
     assert disagreement(store, [fused]) is None
     store.add([Row("x", 1, 0, "b", NONE_OF_THESE), Row("y", 1, 1, "a", 0), Row("z", 1, 1, "b", 0)])

@@ -7,7 +7,7 @@ import pytest
 from run_page import make_questions
 from website import Site, answer
 
-from idc_jax.annotate import NONE_OF_THESE, SKIP, Answers, Store, disagreement
+from idc_jax.annotate import NONE_OF_THESE, SKIP, Store, answered, disagreement
 from idc_jax.annotate.fusion import fuse
 from idc_jax.annotate.page.guard import MAX_BODY_BYTES
 from idc_jax.annotate.stopping import left_out
@@ -181,7 +181,7 @@ def test_stopping_skips_what_is_left_and_closes_the_round(store, dataset, votes)
     assert store.recall(STOPPED) == "Ann"
     # What nobody has said is no disagreement.
     asked = store.questions(1)
-    told = Answers("cluster", 1, asked.indices, asked.candidates, fuse(rows, 3))
+    told = answered(asked, fuse(rows, 3))
     assert disagreement(store, [told]) is None
 
 

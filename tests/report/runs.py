@@ -5,10 +5,11 @@ import numpy as np
 from idc_jax.annotate.questions import (
     NONE_OF_THESE,
     SKIP,
-    Answers,
     Questions,
+    answered,
     label_questions,
     pair_questions,
+    plain_roles,
 )
 from idc_jax.data.base import Dataset
 from idc_jax.metrics import clustering_metrics
@@ -34,8 +35,9 @@ def cluster_round(asked, clusters, choice):
         exemplars=np.arange(clusters, dtype=np.int32),
         members=np.zeros((clusters, 0), np.int32),
         values=np.ones(len(asked), np.float32),
+        roles=plain_roles(len(asked)),
     )
-    return questions, Answers("cluster", 1, asked, candidates, np.asarray(choice, np.int32))
+    return questions, answered(questions, choice)
 
 
 def label_round(number, asked, classes):
@@ -51,13 +53,7 @@ def pair_round(number, pairs, choice):
 
 
 def answers_to(questions, choice):
-    return Answers(
-        questions.kind,
-        questions.round,
-        questions.indices,
-        questions.candidates,
-        np.asarray(choice, np.int32),
-    )
+    return answered(questions, choice)
 
 
 def mixed_round(clusters=3):

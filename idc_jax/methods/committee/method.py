@@ -37,6 +37,7 @@ from idc_jax.methods.committee.opening import first_picks
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState, agreed
 from idc_jax.methods.common.choosing import choose, found
 from idc_jax.methods.common.class_space import Heard, by_number, hear, missing_outputs
+from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import Begin, Log, Method, Round
 from idc_jax.models.base import Model, Variables
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
@@ -148,7 +149,8 @@ def first_state(
         probabilities=jax.nn.softmax(-distances2 / usual),
         slots=jnp.full(num_clusters, -1, jnp.int32),
         trials=no_trials(embeddings.shape[0]),
-        history=jnp.zeros((0, 2), jnp.float32),
+        # On the host: it grows, and every new shape on a device is a program more.
+        history=np.zeros((0, 2), np.float32),
     )
 
 
@@ -230,7 +232,9 @@ def _learn(
     before = state.probabilities
     state = _with_room(state, missing_outputs(evidence, np.asarray(state.slots)))
     slots, prediction = np.asarray(state.slots), np.asarray(state.probabilities)
-    heard = hear(evidence, slots, prediction, place=by_number, unnamed=False)
+    # Links alone say nothing of what there is: as long as no group has a name, they are spread.
+    unnamed = not (evidence.group >= 0).any()
+    heard = hear(evidence, slots, prediction, place=by_number, unnamed=unnamed)
     if len(state.history):
         new = np.flatnonzero(evidence.round == round_.number)
         state = state._replace(trials=tried(state.trials, before, new, heard.choice[new]))
@@ -258,16 +262,20 @@ def _decide(
     round_: Round,
 ) -> jax.Array:
     """What every sample is, ``[n, c]``."""
-    rejected = jnp.asarray(heard.rejected)
-    if not (heard.choice >= 0).any():
-        open_ = jnp.where(rejected, 1e-9, state.probabilities + 1e-6)
-        return open_ / open_.sum(1, keepdims=True)
-    options = setting.options
+    options, probs = setting.options, state.probabilities
+    choice, rejected = jnp.asarray(heard.choice), jnp.asarray(heard.rejected)
+    if (heard.slots < 0).all():
+        open_ = jnp.where(rejected, 1e-9, probs + 1e-6)
+        prior = open_ / open_.sum(1, keepdims=True)
+        if not options.reaches:
+            return prior
+        reach = max(alpha for _, alpha in options.reaches)
+        return spread_answers(context.neighbors, prior, prior, choice, rejected, reach)
     return decide(
         context.embeddings,
         context.neighbors,
-        state.probabilities,
-        jnp.asarray(heard.choice),
+        probs,
+        choice,
         rejected,
         CommitteeOptions(*(getattr(options, name) for name in CommitteeOptions._fields)),
         belief=jnp.asarray(evidence.weight),
@@ -287,7 +295,7 @@ def _forecast(
     history = np.concatenate([state.history, [[answered, expected]]]).astype(np.float32)
     info["expected_accuracy"] = expected
     info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history, _FURTHER)
-    return state._replace(history=jnp.asarray(history)), info
+    return state._replace(history=history), info
 
 
 def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) -> None:

@@ -44,7 +44,7 @@ class GraphCommitteeState(NamedTuple):
     probabilities: jax.Array
     slots: jax.Array
     trials: Trials
-    history: jax.Array
+    history: np.ndarray
 
 
 def agreed(probabilities: jax.Array, linked: np.ndarray | None) -> jax.Array:

@@ -1,0 +1,226 @@
+"""What every registered method keeps to, whoever wrote it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from compiling import compilations
+from conformance import CLUSTERS, LABELS, N, begin, choose, dataset, make
+from playing import Game
+
+from idc_jax.annotate.evidence import Ledger
+from idc_jax.annotate.questions import SKIP, answered
+from idc_jax.errors import UserError
+from idc_jax.methods import registry
+from idc_jax.methods.contract import MethodSpec
+from idc_jax.train.checkpoint import Checkpoints, rebuild
+
+pytestmark = pytest.mark.parametrize("spec", registry.specs(), ids=lambda spec: spec.name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def check(game: Game) -> None:
+    """Predictions mean something, and so do all other numbers."""
+    probs = game.probabilities
+    assert np.isfinite(probs).all()
+    np.testing.assert_allclose(probs.sum(1), 1, rtol=1e-4)
+    assert (probs >= 0).all()
+    assert probs.shape[0] == game.embeddings.shape[0] == N
+    assert np.isfinite(game.embeddings).all()
+    assert all(np.isfinite(value) for value in game.info.values())
+
+
+def asked_of(questions) -> set[tuple[int, ...]]:
+    rows = questions.indices.reshape(questions.count, -1)
+    return {tuple(sorted(row)) for row in rows.tolist()}
+
+
+def test_it_says_what_it_is(spec: MethodSpec, folder: Path) -> None:
+    game = begin(spec, folder)
+    check(game)
+    assert isinstance(game.context, spec.context)
+    assert isinstance(game.state, spec.state)
+    assert game.probabilities.shape == (N, CLUSTERS)
+    questions = game.ask(6)
+    assert questions.kind in spec.asks
+    assert questions.count == len(asked_of(questions)) == 6
+    assert (questions.indices.ndim == 2) == (spec.chooses == "pairs")
+    # What is asked depends on the arguments alone.
+    np.testing.assert_array_equal(game.ask(6).indices, questions.indices)
+
+
+def test_skips_change_nothing_and_are_not_asked_again(spec: MethodSpec, folder: Path) -> None:
+    game = begin(spec, folder)
+    before, asked = game.probabilities, set()
+    for _ in range(3):
+        questions = game.ask(5)
+        assert not asked_of(questions) & asked
+        asked |= asked_of(questions)
+        assert game.say(questions, np.full(5, SKIP)) == {}
+        np.testing.assert_array_equal(game.probabilities, before)
+    check(game)
+
+
+def test_it_goes_on_from_a_checkpoint_as_if_nothing_had_happened(
+    spec: MethodSpec, folder: Path
+) -> None:
+    game, resumed = begin(spec, folder), begin(spec, folder)
+    for round_ in range(3):
+        checkpoints = Checkpoints(folder / f"saved{round_}")
+        checkpoints.save(0, {"context": resumed.context, "state": resumed.state}, {})
+        saved = checkpoints.latest()
+        assert saved is not None
+        checkpoints.close()
+        resumed.context = rebuild(spec.context, saved.tree["context"])
+        resumed.state = rebuild(spec.state, saved.tree["state"])
+        assert jax.tree.structure(resumed.state) == jax.tree.structure(game.state)
+        assert jax.tree.structure(resumed.context) == jax.tree.structure(game.context)
+        first, second = game.ask(6), resumed.ask(6)
+        np.testing.assert_array_equal(first.indices, second.indices)
+        game.say(first, choose(first))
+        resumed.say(second, choose(second))
+        np.testing.assert_array_equal(game.probabilities, resumed.probabilities)
+
+
+def test_budgets_may_be_uneven(spec: MethodSpec, folder: Path) -> None:
+    game, asked = begin(spec, folder), set()
+    for budget in (7, 1, 4):
+        questions = game.ask(budget)
+        assert questions.count == budget
+        assert not asked_of(questions) & asked
+        asked |= asked_of(questions)
+        game.say(questions, choose(questions))
+        check(game)
+
+
+def test_it_asks_what_is_left_and_then_nothing(spec: MethodSpec, folder: Path) -> None:
+    game = begin(spec, folder, total=N)
+    if spec.chooses == "samples":
+        game.say(game.next_labels(range(N - 3)), LABELS[: N - 3])
+        questions = game.ask(10)
+        assert asked_of(questions) == {(N - 3,), (N - 2,), (N - 1,)}
+        game.say(questions, choose(questions))
+        left = game.ask(10).count
+    else:
+        # All pairs are known once every sample has a class.
+        game.say(game.next_labels(range(N)), LABELS)
+        left = game.ask(10).count
+    check(game)
+    assert left == 0
+    nothing = game.next_labels([])
+    game.say(nothing, np.zeros(0, int), last=True)
+    check(game)
+
+
+def test_people_may_stop_in_the_middle_of_a_round(spec: MethodSpec, folder: Path) -> None:
+    game = begin(spec, folder)
+    questions = game.ask(6)
+    choice = choose(questions)
+    choice[3:] = SKIP
+    game.say(questions, choice, last=True)
+    check(game)
+
+
+def test_more_groups_than_clusters(spec: MethodSpec, folder: Path) -> None:
+    game = begin(spec, folder)
+    groups = np.array([9, 0, 4, 2, 7, 11, 3, 1])
+    game.say(game.next_labels(range(0, 80, 10)), groups)
+    check(game)
+    game.say(game.next_labels([5, 6]), [30, 9])
+    check(game)
+    questions = game.ask(4)
+    assert questions.count == 4
+
+
+@pytest.mark.parametrize("kind", ["label", "cluster", "pair", "mixture"])
+def test_it_learns_from_each_kind_of_evidence(spec: MethodSpec, folder: Path, kind: str) -> None:
+    game = begin(spec, folder)
+    before = game.probabilities
+    kinds = ("label", "cluster", "pair") if kind == "mixture" else (kind,)
+    rng = np.random.default_rng(0)
+    for one in kinds:
+        questions = make(game, one, rng, 40)
+        game.say(questions, choose(questions))
+        check(game)
+    assert np.abs(game.probabilities - before).max() > 1e-4
+    # Told a good part of the truth, it does not do worse than by chance.
+    counts = np.zeros((game.probabilities.shape[1], CLUSTERS))
+    np.add.at(counts, (game.probabilities.argmax(1), LABELS), 1)
+    assert counts.max(1).sum() / N > 0.5
+
+
+def test_the_order_of_answers_does_not_matter(spec: MethodSpec, folder: Path) -> None:
+    games = [begin(spec, folder), begin(spec, folder)]
+    rng = np.random.default_rng(1)
+    asked = [make(games[0], kind, rng, 15) for kind in ("label", "pair", "cluster")]
+    for game, order in zip(games, (1, -1), strict=True):
+        game.ledger = Ledger(N, shown="cluster" not in spec.asks)
+        for questions in asked:
+            rows = np.arange(questions.count)[::order]
+            turned = questions._replace(
+                indices=questions.indices[rows],
+                candidates=questions.candidates[rows],
+                values=questions.values[rows],
+                roles=questions.roles[rows],
+            )
+            game.ledger.add(turned, answered(turned, choose(turned)))
+        game.learn(asked[0])
+    np.testing.assert_allclose(games[0].probabilities, games[1].probabilities, atol=1e-5)
+
+
+def test_nothing_compiles_after_the_first_round(spec: MethodSpec, folder: Path) -> None:
+    # Others may have compiled the first round's programs.
+    game = begin(spec, folder, total=24)
+    for number in range(4):
+        with compilations() as compiled:
+            questions = game.ask(6)
+            game.say(questions, choose(questions), last=number == 3)
+            check(game)
+        assert not (number and compiled), f"round {number + 1} compiled {compiled}"
+
+
+def test_more_samples_than_fit_are_streamed_or_refused(spec: MethodSpec, folder: Path) -> None:
+    images = dataset("images")
+    if not spec.streams:
+        with pytest.raises(UserError, match="device_gigabytes"):
+            begin(spec, folder, images, gigabytes=1e-6)
+        return
+    resident = begin(spec, folder / "a", images)
+    streamed = begin(spec, folder / "b", images, gigabytes=1e-6)
+    for game in (resident, streamed):
+        questions = game.ask(6)
+        game.say(questions, choose(questions))
+        check(game)
+    np.testing.assert_allclose(resident.probabilities, streamed.probabilities, atol=2e-3)
+
+
+def test_two_devices_agree_with_one(spec: MethodSpec, folder: Path) -> None:
+    script = Path(__file__).with_name("two_devices.py")
+    found = []
+    for count in (1, 2):
+        environment = {
+            **os.environ,
+            "XLA_FLAGS": "--xla_backend_optimization_level=0 "
+            f"--xla_force_host_platform_device_count={count}",
+            "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
+        }
+        target = folder / f"{count}.npz"
+        command = [sys.executable, str(script), spec.name, str(target)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found.append(dict(np.load(target)))
+    assert [int(one["devices"]) for one in found] == [1, 2]
+    # Sums over devices are rounded otherwise, and near ties may turn.
+    first, second = ({tuple(row) for row in one["asked"].tolist()} for one in found)
+    assert len(first & second) >= 0.8 * len(first)
+    np.testing.assert_allclose(found[0]["probabilities"], found[1]["probabilities"], atol=2e-3)
