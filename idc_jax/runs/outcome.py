@@ -17,6 +17,7 @@ from idc_jax.report import ReportOptions, write_assignments, write_report, write
 from idc_jax.runs.answering import answer_names
 from idc_jax.runs.loop import Outcome, question_total
 from idc_jax.runs.workdir import MetricsLog
+from idc_jax.train.start import published_weights
 
 _VERSIONS = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 
@@ -54,6 +55,12 @@ def write_outcome(
     return report
 
 
+def network_name(config: ConfigDict) -> str:
+    """The network that was trained: the configured one, unless ``init`` brings its own."""
+    brought = config.init not in ("pretrain", "random") and published_weights(config.init)
+    return config.init if brought else config.model.name
+
+
 def make_result(config: ConfigDict, dataset: Dataset, outcome: Outcome) -> dict[str, Any]:
     """Put together ``result.json``; nothing in ``config`` is left open."""
     scored = [entry["metrics"] for entry in outcome.history]
@@ -70,7 +77,7 @@ def make_result(config: ConfigDict, dataset: Dataset, outcome: Outcome) -> dict[
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in _VERSIONS},
         },
-        "network": config.model.name,
+        "network": network_name(config),
         "embedded_with": config.data.embed_with or None,
         "questions": question_total(outcome.rounds),
         "rounds": outcome.history,

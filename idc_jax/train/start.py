@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,30 +112,29 @@ def _pretrained(
     log: Log,
     progress: bool,
 ) -> Variables:
-    checkpoints = Checkpoints(directory)
-    saved = checkpoints.latest()
-    resumed = None
-    if saved is not None:
-        pieces = pretrain.build(model, views, options, data.shape[0])
-        template = jax.eval_shape(lambda k: pieces.init(k, data), key)
-        resumed = rebuild(template, saved.tree)
+    with closing(Checkpoints(directory)) as checkpoints:
+        saved = checkpoints.latest()
+        resumed = None
+        if saved is not None:
+            pieces = pretrain.build(model, views, options, data.shape[0])
+            template = jax.eval_shape(lambda k: pieces.init(k, data), key)
+            resumed = rebuild(template, saved.tree)
 
-    def on_epoch(state: PretrainState, epoch: int) -> None:
-        if epoch % _EVERY == 0 or epoch == options.epochs:
-            checkpoints.save(epoch, state, {"epoch": epoch})
+        def on_epoch(state: PretrainState, epoch: int) -> None:
+            if epoch % _EVERY == 0 or epoch == options.epochs:
+                checkpoints.save(epoch, state, {"epoch": epoch})
 
-    state = pretrain.pretrain(
-        key,
-        model,
-        views,
-        data,
-        options,
-        log=lambda values: log({"phase": "pretrain", **values}),
-        start=resumed,
-        on_epoch=on_epoch,
-        progress=progress,
-    )
-    checkpoints.close()
+        state = pretrain.pretrain(
+            key,
+            model,
+            views,
+            data,
+            options,
+            log=lambda values: log({"phase": "pretrain", **values}),
+            start=resumed,
+            on_epoch=on_epoch,
+            progress=progress,
+        )
     return state.variables
 
 

@@ -155,6 +155,23 @@ def test_a_finished_run_is_not_run_again(
     assert result(tmp_path / "run")["final"] == before["final"]
 
 
+def test_a_damaged_checkpoint_costs_its_round_and_no_answer(
+    tiny: ConfigDict, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    workdir = shutil.copytree(whole, tmp_path / "run")
+    (workdir / "result.json").unlink()
+    for path in (workdir / "checkpoints" / "rounds" / "2").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    experiment.run_experiment(tiny, workdir)
+    said = [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
+    assert len(said) == 1
+    assert "going on from 1" in said[0]
+    assert picks(workdir) == picks(whole)
+    assert result(workdir)["final"] == result(whole)["final"]
+    assert (workdir / "answers.jsonl").read_text() == (whole / "answers.jsonl").read_text()
+
+
 def test_another_configuration_is_refused_and_nothing_is_lost(
     tiny: ConfigDict, whole: Path, tmp_path: Path
 ) -> None:

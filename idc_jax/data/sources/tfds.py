@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from idc_jax.data.base import Dataset
-from idc_jax.data.cache import Entry, cached, file_stamps
+from idc_jax.data.cache import Entry, cached, file_stamps, room
 from idc_jax.data.decode import decode_bytes
 from idc_jax.data.progress import progress
 from idc_jax.data.sources.base import Request, compact_labels
@@ -204,7 +204,7 @@ def _decode(
         raise UserError(f"the images of {builder.name} differ in size: set the image size")
     size = request.image_size
     shape = (height, width, channels) if size is None else (size, size, channels)
-    images = np.empty((total, *shape), np.uint8)
+    images = room(request.cache_dir, (total, *shape))
     labels = {key: np.empty(total, np.int32) for key in _class_labels(builder)}
     for index, record in enumerate(progress(records, total, f"decoding {builder.name}")):
         images[index] = decode_bytes(record[image_key], channels, size)
