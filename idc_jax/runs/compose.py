@@ -314,7 +314,6 @@ def _pcl(parts: Parts) -> Method:
         parts.views,
         _resident(parts.data),
         parts.dataset.train,
-        head=config.model.head,
         total_budget=config.budget,
         options=pcl.PclOptions(**config.pcl),
         training=PclTraining(**config.pcl_training),

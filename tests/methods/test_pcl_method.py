@@ -66,7 +66,6 @@ def build(toy, attention="identity", epochs=60, total_budget=BUDGET, train_optio
             }
         ),
         num_clusters=C,
-        head="plain",
         total_budget=total_budget,
         begin=begin,
         log=lambda info: None,

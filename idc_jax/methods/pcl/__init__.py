@@ -18,7 +18,6 @@ def _build(parts: Parts, options: Options) -> Method:
         parts.data,
         parts.train,
         num_clusters=parts.num_clusters,
-        head=parts.head,
         total_budget=parts.total,
         begin=parts.begin,
         options=options["pcl"],

@@ -9,7 +9,7 @@ and predict it once.
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.serialization
@@ -23,7 +23,6 @@ from idc_jax.data.views import Views
 from idc_jax.methods.contract import Begin, Log, Method
 from idc_jax.methods.pcl.pairs import Unknown, pick_pairs
 from idc_jax.methods.pcl.state import (
-    Attention,
     PclOptions,
     PclState,
     check_options,
@@ -39,9 +38,8 @@ from idc_jax.methods.pcl.training import (
     scatter_blocks,
     train_epochs,
 )
-from idc_jax.models.attention import BlockModel, with_attention, without_attention
+from idc_jax.models.attention import with_attention
 from idc_jax.models.base import Model, Outputs, Variables
-from idc_jax.models.heads import HeadLayout
 
 __all__ = ["PclOptions", "PclState", "build", "check_options", "make_blocks", "record"]
 
@@ -49,7 +47,7 @@ __all__ = ["PclOptions", "PclState", "build", "check_options", "make_blocks", "r
 class _Setting(NamedTuple):
     """What :func:`build` was given, for the functions below."""
 
-    model: BlockModel
+    model: Model
     views: Views
     data: jax.Array
     train: np.ndarray
@@ -68,7 +66,6 @@ def build(
     train: np.ndarray,
     *,
     num_clusters: int,
-    head: HeadLayout,
     total_budget: int,
     begin: Begin,
     options: PclOptions,
@@ -84,7 +81,6 @@ def build(
       data: raw samples ``[n, ...]`` on the device.
       train: bool ``[n]``, the samples to train on and ask about; the others are only predicted.
       num_clusters: c.
-      head: the layout of the network's heads.
       total_budget: answers of the whole run, 10,000 in the paper; hard pairs count the more, the
         less of it is left.
       begin: gives the plain network's first variables (contrastive clustering's); attention
@@ -98,8 +94,11 @@ def build(
       UserError: options that mean nothing, or no sample to train on.
     """
     check_options(options, training, train)
+    model = plain
+    if options.attention != "none":
+        model = with_attention(plain, num_heads=options.num_heads, start=options.attention)
     setting = _Setting(
-        model=_attending(plain, num_clusters, head, options.attention, options.num_heads),
+        model=model,
         views=views,
         data=data,
         train=train,
@@ -243,18 +242,6 @@ def _restore(setting: _Setting, tree: dict[str, Any]) -> PclState:
 def merge(fresh: Variables, trained: Variables) -> Variables:
     """Put trained parameters and statistics over fresh ones; what is new stays fresh."""
     return {name: {**part, **trained.get(name, {})} for name, part in fresh.items()}
-
-
-@lru_cache(maxsize=32)
-def _attending(
-    plain: Model, num_clusters: int, head: HeadLayout, attention: Attention, num_heads: int
-) -> BlockModel:
-    """The same parts give the same functions, so that a second run compiles nothing anew."""
-    if attention == "none":
-        return without_attention(plain)
-    return with_attention(
-        plain, num_clusters=num_clusters, head=head, num_heads=num_heads, start=attention
-    )
 
 
 def _counts(state: PclState, closure: Closure, links: jax.Array) -> dict[str, float]:
