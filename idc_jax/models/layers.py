@@ -42,17 +42,17 @@ class MaskedBatchNorm(nn.BatchNorm):
         average = nn.merge_param(
             "use_running_average", self.use_running_average, use_running_average
         )
-        if mask is None or average:
-            return super().__call__(x, use_running_average)
-        if self.is_initializing():
+        if mask is None or average or self.is_initializing():
             return super().__call__(x, use_running_average)
         some = jnp.any(mask)
-        before = {name: self.get_variable("batch_stats", name) for name in ("mean", "var")}
+        before: dict[str, jax.Array] = {
+            name: self.get_variable("batch_stats", name) for name in ("mean", "var")
+        }
         # A mean over no row is no number: where nothing counts, everything stands in for it.
         rows = (mask | ~some).reshape(-1, *(1,) * (x.ndim - 1))
         out = super().__call__(x, use_running_average, mask=rows)
         for name, value in before.items():
-            moved = self.get_variable("batch_stats", name)
+            moved: jax.Array = self.get_variable("batch_stats", name)
             self.put_variable("batch_stats", name, jnp.where(some, moved, value))
         return out
 

@@ -225,6 +225,8 @@ def open_published(config: ConfigDict, seen: tuple[int, ...]) -> Imported | None
         num_clusters=config.num_clusters,
         input_shape=seen,
         head=config.model.head,
+        # Only PCL's network can attend.
+        attention=config.method == "pcl",
         dtype=jnp.dtype(config.model.dtype),
     )
 

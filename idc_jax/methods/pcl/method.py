@@ -84,7 +84,7 @@ def build(
       total_budget: answers of the whole run, 10,000 in the paper; hard pairs count the more, the
         less of it is left.
       begin: gives the plain network's first variables (contrastive clustering's); attention
-        comes to them fresh.
+        comes to them fresh, unless they have it.
       options: what is asked.
       training: how the network is trained.
       log: called with the losses of every epoch.
@@ -240,8 +240,14 @@ def _restore(setting: _Setting, tree: dict[str, Any]) -> PclState:
 
 
 def merge(fresh: Variables, trained: Variables) -> Variables:
-    """Put trained parameters and statistics over fresh ones; what is new stays fresh."""
-    return {name: {**part, **trained.get(name, {})} for name, part in fresh.items()}
+    """Put trained parameters and statistics over fresh ones.
+
+    What is new stays fresh, and what the network has no place for is left out.
+    """
+    return {
+        collection: {name: trained.get(collection, {}).get(name, own) for name, own in part.items()}
+        for collection, part in fresh.items()
+    }
 
 
 def _counts(state: PclState, closure: Closure, links: jax.Array) -> dict[str, float]:
