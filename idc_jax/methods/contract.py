@@ -13,7 +13,6 @@ from idc_jax.annotate.questions import QuestionKind, Questions
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views
 from idc_jax.models.base import Model
-from idc_jax.models.heads import HeadLayout
 from idc_jax.train.log import Log
 from idc_jax.train.start import Begin
 
@@ -95,7 +94,6 @@ class Parts(NamedTuple):
       data: raw samples ``[n, ...]``, on the device or streamed.
       train: bool ``[n]``, the samples of the training split.
       num_clusters: c.
-      head: the layout of the network's heads.
       total: questions of the whole run.
       selector: who chooses the samples asked about: ``"own"`` for the method's own choice, or a
         name of :func:`idc_jax.selectors.names`.
@@ -110,7 +108,6 @@ class Parts(NamedTuple):
     data: Samples
     train: np.ndarray
     num_clusters: int
-    head: HeadLayout
     total: int
     selector: str
     begin: Begin
@@ -131,6 +128,7 @@ class MethodSpec(NamedTuple):
       state: likewise; both are rebuilt from checkpoints by their fields' annotations.
       options: for each group of its options in a config, the NamedTuple whose fields they are.
       chooses: what its questions are about, so which selectors can choose for it.
+      attends: whether its network may attend over a batch.
       streams: whether its samples may be more than fit on the device.
       defaults: options by their full names that a config of this method starts with.
       published: likewise, for the paper's own settings; None where there is no paper.
@@ -144,6 +142,7 @@ class MethodSpec(NamedTuple):
     state: type
     options: Mapping[str, type]
     chooses: Literal["samples", "pairs"] = "samples"
+    attends: bool = False
     streams: bool = False
     defaults: Mapping[str, Any] = {}
     published: Mapping[str, Any] | None = None

@@ -7,16 +7,14 @@ cross-instance attention). A fixed order of blocks makes it deterministic.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
-from idc_jax.models.base import Model, Outputs, Variables
-from idc_jax.models.heads import NORM_FLOOR, Head, HeadLayout
+from idc_jax.models.base import Model
 from idc_jax.models.layers import dense
 
 AttentionStart = Literal["random", "identity"]
@@ -38,13 +36,22 @@ class BatchAttention(nn.Module):
     start: AttentionStart = "random"
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
-        """Map ``[b, d]`` to ``[b, d]``; nobody attends to rows outside ``mask`` ``[b]``."""
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        """Map ``[b, d]`` to ``[b, d]``; nobody attends to rows outside ``mask`` ``[b]``.
+
+        Raises:
+          UserError: an embedding that the heads don't divide.
+        """
         width = x.shape[-1]
+        if width % self.num_heads:
+            raise UserError(
+                f"{self.num_heads} attention heads do not divide an embedding of {width}"
+            )
         queries, keys, values = (self._heads(name, x) for name in ("query", "key", "value"))
         scores = jnp.einsum("bhd,chd->hbc", queries, keys) / jnp.sqrt(width / self.num_heads)
-        # Finite, so that a block of nothing but padding stays finite too.
-        scores = jnp.where(mask[None, None, :], scores, jnp.finfo(scores.dtype).min)
+        if mask is not None:
+            # Finite, so that a block of nothing but padding stays finite too.
+            scores = jnp.where(mask[None, None, :], scores, jnp.finfo(scores.dtype).min)
         mixed = jnp.einsum("hbc,chd->bhd", jax.nn.softmax(scores, axis=-1), values)
         return mixed.reshape(x.shape)
 
@@ -57,101 +64,21 @@ class BatchAttention(nn.Module):
         return layer(x).reshape(x.shape[0], self.num_heads, width // self.num_heads)
 
 
-class BlockModel(NamedTuple):
-    """A network that sees a block of samples at once.
+def with_attention(model: Model, *, num_heads: int = 8, start: AttentionStart = "random") -> Model:
+    """Put attention over the rows of a batch between a network's backbone and its heads.
 
-    Attributes:
-      init: ``(key, x [b, ...]) -> variables``: those of :class:`idc_jax.models.base.Model`, and
-        ``attention`` among the parameters where the network attends.
-      apply: ``(variables, x, mask, train) -> (Outputs, variables)``; ``mask`` ``[b]`` is False
-        for padding, whose outputs mean nothing. The outputs' embedding is the attended one.
-    """
-
-    init: Callable[[jax.Array, jax.Array], Variables]
-    apply: Callable[[Variables, jax.Array, jax.Array, bool], tuple[Outputs, Variables]]
-
-
-def without_attention(model: Model) -> BlockModel:
-    """Let an ordinary network pass for one that sees blocks."""
-
-    def apply(
-        variables: Variables, x: jax.Array, mask: jax.Array, train: bool
-    ) -> tuple[Outputs, Variables]:
-        del mask
-        return model.apply(variables, x, train)
-
-    return BlockModel(model.init, apply)
-
-
-def with_attention(
-    model: Model,
-    *,
-    num_clusters: int,
-    head: HeadLayout,
-    instance_dim: int = 128,
-    num_heads: int = 8,
-    start: AttentionStart = "random",
-) -> BlockModel:
-    """Put attention over the block between a network's backbone and its heads.
-
-    The heads keep their parameters, so variables trained or imported without attention fit.
+    Its variables have ``attention`` among the parameters. All others keep their names and shapes,
+    so variables trained or imported without attention fit. The outputs' embedding is the attended
+    one.
 
     Args:
-      model: of :func:`idc_jax.models.build` with the same ``num_clusters``, ``head`` and
-        ``instance_dim``.
-      num_clusters: the cluster head's width.
-      head: the heads' layout; one without BatchNorm.
-      instance_dim: the instance head's width.
-      num_heads: attention heads.
+      model: of :func:`idc_jax.models.build`.
+      num_heads: attention heads; at ``init`` they must divide the embedding.
       start: see :class:`BatchAttention`.
-
-    Raises:
-      UserError: heads with BatchNorm, or, at ``init``, an embedding that the heads don't divide.
     """
-    if head == "batch_norm":
-        raise UserError("attention over a block needs heads without BatchNorm: use head='plain'")
-    attention = BatchAttention(num_heads, start)
-    instance_head, cluster_head = Head(instance_dim, head), Head(num_clusters, head)
-
-    def init(key: jax.Array, x: jax.Array) -> Variables:
-        model_key, attention_key = jax.random.split(key)
-        variables = model.init(model_key, x)
-        return add_attention(attention_key, variables, _embedding_width(model, variables, x))
-
-    def add_attention(key: jax.Array, variables: Variables, width: int) -> Variables:
-        if width % num_heads:
-            raise UserError(f"{num_heads} attention heads do not divide an embedding of {width}")
-        added = attention.init(key, jnp.zeros((1, width)), jnp.ones(1, bool))["params"]
-        return {**variables, "params": {**variables["params"], "attention": added}}
-
-    def head_of(head: Head, params: Variables, x: jax.Array) -> jax.Array:
-        return cast(jax.Array, head.apply({"params": params}, x, False))
-
-    def apply(
-        variables: Variables, x: jax.Array, mask: jax.Array, train: bool
-    ) -> tuple[Outputs, Variables]:
-        params = variables["params"]
-        own = {name: value for name, value in params.items() if name != "attention"}
-        outputs, moved = model.apply({**variables, "params": own}, x, train)
-        attended = attention.apply({"params": params["attention"]}, outputs.embedding, mask)
-        attended = cast(jax.Array, attended)
-        instance = head_of(instance_head, params["instance_head"], attended)
-        logits = head_of(cluster_head, params["cluster_head"], attended)
-        return Outputs(attended, _unit(instance), logits), {**moved, "params": params}
-
-    return BlockModel(init, apply)
-
-
-def _embedding_width(model: Model, variables: Variables, x: jax.Array) -> int:
-    outputs, _ = jax.eval_shape(lambda v: model.apply(v, x, False), variables)
-    return int(outputs.embedding.shape[-1])
+    return Model(model.module.clone(attention=BatchAttention(num_heads, start)))
 
 
 def _identity(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
     del key
     return jnp.eye(shape[0], shape[1], dtype=dtype)
-
-
-def _unit(x: jax.Array) -> jax.Array:
-    squared = jnp.sum(x**2, axis=-1, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.maximum(squared, NORM_FLOOR**2))

@@ -1,9 +1,15 @@
 """The contract of a network: two stateless functions over plain dicts."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import jax
+
+if TYPE_CHECKING:
+    from idc_jax.models.heads import ClusterNet, HeadLayout
 
 Variables = dict[str, Any]
 
@@ -12,7 +18,8 @@ class Outputs(NamedTuple):
     """What a clustering network gives for a batch.
 
     Attributes:
-      embedding: ``[b, d]``, the backbone's output, not normalised.
+      embedding: ``[b, d]``, what the heads see, not normalised: the backbone's output, attended
+        where the network attends.
       instance: ``[b, 128]``, the instance head's output, of unit length.
       logits: ``[b, c]``, the cluster head's output before the softmax.
     """
@@ -22,16 +29,67 @@ class Outputs(NamedTuple):
     logits: jax.Array
 
 
-class Model(NamedTuple):
-    """A network as functions.
+@dataclass(frozen=True)
+class Model:
+    """A network as two stateless functions.
+
+    Models of equal modules are equal and hash alike: as a static argument of a compiled function,
+    a model that is built a second time compiles nothing anew.
 
     Attributes:
-      init: ``(key, x [b, ...]) -> variables``, a plain dict with ``"params"`` and, where the
-        network has BatchNorm, ``"batch_stats"``.
-      apply: ``(variables, x, train) -> (Outputs, variables)``: with ``train=True`` BatchNorm uses
-        the batch's statistics and the returned variables carry the moved averages; with
-        ``train=False`` the variables come back unchanged.
+      module: the network.
     """
 
-    init: Callable[[jax.Array, jax.Array], Variables]
-    apply: Callable[[Variables, jax.Array, bool], tuple[Outputs, Variables]]
+    module: ClusterNet
+
+    @property
+    def num_clusters(self) -> int:
+        """The cluster head's width."""
+        return self.module.num_clusters
+
+    @property
+    def head(self) -> HeadLayout:
+        """The layout of both heads."""
+        return self.module.head
+
+    @property
+    def instance_dim(self) -> int:
+        """The instance head's width."""
+        return self.module.instance_dim
+
+    def init(self, key: jax.Array, x: jax.Array) -> Variables:
+        """Draw fresh variables for inputs like ``x`` ``[b, ...]``.
+
+        Returns:
+          A plain dict with ``"params"`` and, where the network has BatchNorm, ``"batch_stats"``.
+        """
+        return dict(_init(self.module, key, x))
+
+    def apply(
+        self, variables: Variables, x: jax.Array, train: bool, mask: jax.Array | None = None
+    ) -> tuple[Outputs, Variables]:
+        """Run the network on ``x`` ``[b, ...]``.
+
+        Args:
+          variables: of :meth:`init`.
+          x: inputs ``[b, ...]``.
+          train: with True BatchNorm uses the batch's statistics, and the returned variables carry
+            the moved averages; with False the variables come back unchanged.
+          mask: bool ``[b]``, False for padding, whose outputs mean nothing and which neither
+            BatchNorm's statistics nor attention take notice of; None for no padding.
+
+        Returns:
+          The outputs and the variables.
+        """
+        if not train:
+            outputs = self.module.apply(variables, x, train=False, mask=mask)
+            return cast(Outputs, outputs), variables
+        outputs, moved = self.module.apply(
+            variables, x, train=True, mask=mask, mutable=["batch_stats"]
+        )
+        return cast(Outputs, outputs), {**variables, **moved}
+
+
+@partial(jax.jit, static_argnums=0)
+def _init(module: ClusterNet, key: jax.Array, x: jax.Array) -> Any:
+    return module.init(key, x, train=False)

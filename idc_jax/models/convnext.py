@@ -66,9 +66,12 @@ class ConvNeXt(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``; ``train`` changes nothing."""
-        del train
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``.
+
+        Neither ``train`` nor ``mask`` changes anything: no row depends on another.
+        """
+        del train, mask
         x = PatchConv(self.widths[0], self.patch, self.dtype, name="stem_conv")(
             x.astype(self.dtype)
         )

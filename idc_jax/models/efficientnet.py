@@ -49,18 +49,18 @@ class InvertedBlock(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
         """Map ``[b, h, w, i]`` to ``[b, h', w', stage.features]``."""
         conv = partial(Conv, method=self.conv, dtype=self.dtype, padding="tensorflow")
         wide = x.shape[-1] * self.stage.expand
         y = x
         if self.stage.expand != 1:
             y = conv(wide, 1, name="expand_conv")(y)
-            y = nn.relu6(_norm(train, self.dtype, "expand_bn")(y))
+            y = nn.relu6(_norm(train, self.dtype, "expand_bn")(y, mask=mask))
         y = conv(wide, self.stage.size, self.stride, depthwise=True, name="depthwise_conv")(y)
-        y = nn.relu6(_norm(train, self.dtype, "depthwise_bn")(y))
+        y = nn.relu6(_norm(train, self.dtype, "depthwise_bn")(y, mask=mask))
         y = conv(self.stage.features, 1, name="project_conv")(y)
-        y = _norm(train, self.dtype, "project_bn")(y)
+        y = _norm(train, self.dtype, "project_bn")(y, mask=mask)
         return x + y if y.shape == x.shape else y
 
 
@@ -80,20 +80,20 @@ class EfficientNetLite(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``."""
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``; ``mask`` ``[b]`` as for Model."""
         conv = partial(Conv, method=self.conv, dtype=self.dtype, padding="tensorflow")
         x = conv(STEM_FEATURES, 3, 2, name="stem_conv")(x)
-        x = nn.relu6(_norm(train, self.dtype, "stem_bn")(x))
+        x = nn.relu6(_norm(train, self.dtype, "stem_bn")(x, mask=mask))
         index = 0
         for stage in self.stages:
             for index_in_stage in range(stage.repeats):
                 stride = stage.stride if index_in_stage == 0 else 1
                 name = f"block{index}"
-                x = InvertedBlock(stage, stride, self.conv, self.dtype, name=name)(x, train)
+                x = InvertedBlock(stage, stride, self.conv, self.dtype, name=name)(x, train, mask)
                 index += 1
         x = conv(HEAD_FEATURES, 1, name="head_conv")(x)
-        x = nn.relu6(_norm(train, self.dtype, "head_bn")(x))
+        x = nn.relu6(_norm(train, self.dtype, "head_bn")(x, mask=mask))
         x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
         if self.embedding_dim is not None:
             x = dense(self.embedding_dim, self.dtype, "fc")(x)

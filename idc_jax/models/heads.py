@@ -32,13 +32,13 @@ class Head(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Map ``[b, d]`` to ``[b, features]``."""
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        """Map ``[b, d]`` to ``[b, features]``; ``mask`` ``[b]`` as for Model."""
         if self.layout == "linear":
             return dense(self.features, self.dtype, "dense_0")(x)
         for index, features in enumerate((x.shape[-1], self.features)):
             if self.layout == "batch_norm":
-                x = batch_norm(train, self.dtype, f"norm_{index}")(x)
+                x = batch_norm(train, self.dtype, f"norm_{index}")(x, mask=mask)
             if index > 0 or self.layout != "plain":
                 x = nn.relu(x)
             x = dense(features, self.dtype, f"dense_{index}")(x)
@@ -49,15 +49,18 @@ class ClusterNet(nn.Module):
     """A backbone with an instance head and a cluster head.
 
     The variables hold ``backbone``, ``instance_head`` and ``cluster_head`` at the top of each
-    collection, so that an optimiser or an import can address them by these names.
+    collection, so that an optimiser or an import can address them by these names. Where the
+    network attends, ``attention`` stands beside them; variables trained or imported without it
+    fit otherwise.
 
     Attributes:
-      backbone: ``(x, train) -> [b, d]``.
+      backbone: ``(x, train, mask) -> [b, d]``.
       num_clusters: the cluster head's width.
       instance_dim: the instance head's width.
       head: the layout of both heads.
       mean, std: subtracted from and divided into the input per channel; empty for neither.
       dtype: the type computed in.
+      attention: ``(embedding, mask) -> [b, d]``, between the backbone and the heads; or None.
     """
 
     backbone: nn.Module
@@ -67,18 +70,21 @@ class ClusterNet(nn.Module):
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     dtype: DTypeLike = jnp.float32
+    attention: nn.Module | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> Outputs:
-        """Map inputs ``[b, ...]`` to float32 :class:`Outputs`."""
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> Outputs:
+        """Map inputs ``[b, ...]`` to float32 :class:`Outputs`; ``mask`` ``[b]`` as for Model."""
         if self.mean:
             x = (x - jnp.asarray(self.mean)) / jnp.asarray(self.std)
-        embedding = self.backbone(x, train).astype(jnp.float32)
+        embedding = self.backbone(x, train, mask).astype(jnp.float32)
+        if self.attention is not None:
+            embedding = self.attention(embedding, mask)
         instance = Head(self.instance_dim, self.head, self.dtype, name="instance_head")(
-            embedding, train
+            embedding, train, mask
         ).astype(jnp.float32)
         logits = Head(self.num_clusters, self.head, self.dtype, name="cluster_head")(
-            embedding, train
+            embedding, train, mask
         )
         squared = jnp.sum(instance**2, axis=-1, keepdims=True)
         unit = instance * jax.lax.rsqrt(jnp.maximum(squared, NORM_FLOOR**2))

@@ -25,6 +25,38 @@ BATCH_NORM_EPSILON = 1e-5
 MOST_SHIFTED = 5
 
 
+class MaskedBatchNorm(nn.BatchNorm):
+    """Flax's BatchNorm, with a mask over the rows of a batch that may all be padding."""
+
+    def __call__(  # type: ignore[override]
+        self,
+        x: jax.Array,
+        use_running_average: bool | None = None,
+        *,
+        mask: jax.Array | None = None,
+    ) -> jax.Array:
+        """Normalise ``[b, ..., c]``; rows outside ``mask`` ``[b]`` don't enter the statistics.
+
+        Without any row the averages stay as they are.
+        """
+        average = nn.merge_param(
+            "use_running_average", self.use_running_average, use_running_average
+        )
+        if mask is None or average or self.is_initializing():
+            return super().__call__(x, use_running_average)
+        some = jnp.any(mask)
+        before: dict[str, jax.Array] = {
+            name: self.get_variable("batch_stats", name) for name in ("mean", "var")
+        }
+        # A mean over no row is no number: where nothing counts, everything stands in for it.
+        rows = (mask | ~some).reshape(-1, *(1,) * (x.ndim - 1))
+        out = super().__call__(x, use_running_average, mask=rows)
+        for name, value in before.items():
+            moved: jax.Array = self.get_variable("batch_stats", name)
+            self.put_variable("batch_stats", name, jnp.where(some, moved, value))
+        return out
+
+
 def batch_norm(
     train: bool,
     dtype: DTypeLike,
@@ -32,9 +64,9 @@ def batch_norm(
     *,
     momentum: float = BATCH_NORM_MOMENTUM,
     epsilon: float = BATCH_NORM_EPSILON,
-) -> nn.BatchNorm:
+) -> MaskedBatchNorm:
     """BatchNorm with torch's constants, parameters and statistics in float32."""
-    return nn.BatchNorm(
+    return MaskedBatchNorm(
         use_running_average=not train, momentum=momentum, epsilon=epsilon, dtype=dtype, name=name
     )
 

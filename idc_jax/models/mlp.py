@@ -22,11 +22,11 @@ class MLP(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Map ``[b, ...]``, flattened, to embeddings ``[b, d]``."""
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        """Map ``[b, ...]``, flattened, to embeddings ``[b, d]``; ``mask`` ``[b]`` as for Model."""
         x = x.reshape(x.shape[0], -1).astype(self.dtype)
         for index, features in enumerate(self.hidden):
             # BatchNorm's shift makes a bias redundant.
             x = dense(features, self.dtype, f"dense_{index}", use_bias=False)(x)
-            x = nn.relu(batch_norm(train, self.dtype, f"bn_{index}")(x))
+            x = nn.relu(batch_norm(train, self.dtype, f"bn_{index}")(x, mask=mask))
         return dense(self.embedding_dim, self.dtype, "fc")(x)

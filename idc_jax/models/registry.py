@@ -1,16 +1,14 @@
 """Networks by name."""
 
 from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import Any, cast
+from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from idc_jax.errors import UserError
-from idc_jax.models.base import Model, Outputs, Variables
+from idc_jax.models.base import Model
 from idc_jax.models.convnext import ConvNeXt
 from idc_jax.models.efficientnet import EfficientNetLite
 from idc_jax.models.heads import HEAD_LAYOUTS, ClusterNet, HeadLayout
@@ -80,8 +78,8 @@ def names() -> tuple[str, ...]:
 
 
 def build(name: str, **options: Any) -> Model:
-    """Build a clustering network as two functions; the options are :func:`build_module`'s."""
-    return as_model(build_module(name, **options))
+    """Build a clustering network; the options are :func:`build_module`'s."""
+    return Model(build_module(name, **options))
 
 
 def build_module(
@@ -101,7 +99,7 @@ def build_module(
 ) -> ClusterNet:
     """Build a clustering network: a backbone, an instance head and a cluster head.
 
-    Equal arguments give the same functions, so that a second run compiles nothing anew.
+    Equal arguments give equal modules, so that a second run compiles nothing anew.
 
     The variables' collections hold ``backbone``, ``instance_head`` and ``cluster_head``.
 
@@ -133,30 +131,6 @@ def build_module(
         dtype=dtype,
     )
     return ClusterNet(backbone, num_clusters, instance_dim, head, mean, std, dtype=dtype)
-
-
-@lru_cache(maxsize=32)
-def as_model(module: nn.Module) -> Model:
-    """Wrap a Linen module ``(x, train) -> Outputs`` as two stateless functions.
-
-    Equal modules give the same functions: they are what compiled programs are kept by.
-    """
-
-    def init(key: jax.Array, x: jax.Array) -> Variables:
-        return dict(_init(module, key, x))
-
-    def apply(variables: Variables, x: jax.Array, train: bool) -> tuple[Outputs, Variables]:
-        if not train:
-            return cast(Outputs, module.apply(variables, x, train=False)), variables
-        outputs, moved = module.apply(variables, x, train=True, mutable=["batch_stats"])
-        return cast(Outputs, outputs), {**variables, **moved}
-
-    return Model(init, apply)
-
-
-@partial(jax.jit, static_argnums=0)
-def _init(module: nn.Module, key: jax.Array, x: jax.Array) -> Any:
-    return module.init(key, x, train=False)
 
 
 def _stem_for(input_shape: tuple[int, ...]) -> Stem:

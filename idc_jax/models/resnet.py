@@ -25,16 +25,16 @@ class BasicBlock(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
         """Map ``[b, h, w, i]`` to ``[b, h/stride, w/stride, features]``."""
         conv = partial(Conv, method=self.conv, dtype=self.dtype)
         y = conv(self.features, 3, self.stride, name="conv1")(x)
-        y = nn.relu(batch_norm(train, self.dtype, "bn1")(y))
+        y = nn.relu(batch_norm(train, self.dtype, "bn1")(y, mask=mask))
         y = conv(self.features, 3, 1, name="conv2")(y)
-        y = batch_norm(train, self.dtype, "bn2")(y)
+        y = batch_norm(train, self.dtype, "bn2")(y, mask=mask)
         if self.stride != 1 or x.shape[-1] != self.features:
             x = conv(self.features, 1, self.stride, name="downsample_conv")(x)
-            x = batch_norm(train, self.dtype, "downsample_bn")(x)
+            x = batch_norm(train, self.dtype, "downsample_bn")(x, mask=mask)
         return nn.relu(x.astype(y.dtype) + y)
 
 
@@ -59,9 +59,9 @@ class ResNet(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``."""
-        x = self._stem(x, train)
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``; ``mask`` ``[b]`` as for Model."""
+        x = self._stem(x, train, mask)
         for stage, count in enumerate(self.blocks):
             for index in range(count):
                 stride = 2 if stage > 0 and index == 0 else 1
@@ -71,16 +71,16 @@ class ResNet(nn.Module):
                     self.conv,
                     self.dtype,
                     name=f"layer{stage + 1}_{index}",
-                )(x, train)
+                )(x, train, mask)
         x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
         if self.embedding_dim is not None:
             x = dense(self.embedding_dim, self.dtype, "fc")(x)
         return x
 
-    def _stem(self, x: jax.Array, train: bool) -> jax.Array:
+    def _stem(self, x: jax.Array, train: bool, mask: jax.Array | None) -> jax.Array:
         size, stride = (7, 2) if self.stem == "imagenet" else (3, 1)
         x = Conv(self.width, size, stride, self.conv, self.dtype, name="conv1")(x)
-        x = nn.relu(batch_norm(train, self.dtype, "bn1")(x))
+        x = nn.relu(batch_norm(train, self.dtype, "bn1")(x, mask=mask))
         if self.stem == "imagenet":
             x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         return x

@@ -84,9 +84,12 @@ class VisionTransformer(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``; ``train`` changes nothing."""
-        del train
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``.
+
+        Neither ``train`` nor ``mask`` changes anything: no row depends on another.
+        """
+        del train, mask
         x = PatchConv(self.width, self.patch, self.dtype, name="patch_embed")(x)
         init = nn.initializers.truncated_normal(0.02)
         token = self.param("cls_token", init, (1, 1, self.width), jnp.float32)

@@ -1,7 +1,7 @@
 """Distances, neighbours and clusterings of plain arrays."""
 
 from idc_jax.ops.approximate import approximate_knn, recall
-from idc_jax.ops.arrays import check_finite, inner, normalize, squared_distances
+from idc_jax.ops.arrays import check_finite, inner, matmul, normalize, squared_distances
 from idc_jax.ops.contingency import contingency
 from idc_jax.ops.kmeans import KMeans, kmeans
 from idc_jax.ops.neighbors import Neighbors, knn, nearest
@@ -17,6 +17,7 @@ __all__ = [
     "inner",
     "kmeans",
     "knn",
+    "matmul",
     "nearest",
     "normalize",
     "recall",

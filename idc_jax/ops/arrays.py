@@ -34,6 +34,11 @@ def inner(x: jax.Array, y: jax.Array) -> jax.Array:
     return jax.lax.dot_general(x, y, (((1,), (1,)), ((), ())), precision=jax.lax.Precision.HIGHEST)
 
 
+def matmul(x: jax.Array, y: jax.Array) -> jax.Array:
+    """``x @ y`` of any shapes that multiply, in full float32 for the reason of :func:`inner`."""
+    return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
 def squared_norms(x: jax.Array) -> jax.Array:
     """Squared length ``[n]`` of each row of ``x`` ``[n, d]``."""
     return jnp.sum(jnp.square(x), axis=-1)

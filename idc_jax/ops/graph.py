@@ -76,11 +76,11 @@ def decorrelate_neighbors(
 def _whitened(z: jax.Array, queries: jax.Array, found: jax.Array, shrinkage: float) -> jax.Array:
     d = z.shape[1]
     differences = (z[queries][:, None] - z[found]).reshape(-1, d)
-    covariance = differences.T @ differences / differences.shape[0]
+    covariance = arrays.matmul(differences.T, differences) / differences.shape[0]
     sphere = jnp.maximum(jnp.trace(covariance) / d, 1e-12) * jnp.eye(d)
     values, vectors = jnp.linalg.eigh((1 - shrinkage) * covariance + shrinkage * sphere)
     scale = jax.lax.rsqrt(jnp.maximum(values, 1e-12 * values[-1]))
-    return arrays.normalize((z - jnp.mean(z, axis=0)) @ (vectors * scale))
+    return arrays.normalize(arrays.matmul(z - jnp.mean(z, axis=0), vectors * scale))
 
 
 @jax.jit
@@ -141,6 +141,6 @@ def _gathered(rows: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Ar
 
     def one(edges: tuple[jax.Array, jax.Array]) -> jax.Array:
         chosen, weight = edges
-        return weight @ rows[chosen]
+        return arrays.matmul(weight, rows[chosen])
 
     return jax.lax.map(one, (indices, weights), batch_size=_BLOCK)

@@ -248,7 +248,7 @@ def cluster_sums(
         points = jax.lax.dynamic_slice_in_dim(x, start, block)
         own = jax.lax.dynamic_slice_in_dim(assignments, start, block)
         member = (own[None] == jnp.arange(num_clusters)[:, None]) & fresh[None]
-        return sums + jnp.matmul(member.astype(x.dtype), points, precision="highest")
+        return sums + arrays.matmul(member.astype(x.dtype), points)
 
     return blocks.scan_rows(step, zeros, x.shape[0], block), counts
 

@@ -123,7 +123,6 @@ def make_parts(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) ->
         data=samples,
         train=dataset.train,
         num_clusters=config.num_clusters,
-        head=config.model.head,
         total=config.budget,
         selector=config.selector,
         begin=begin,
@@ -165,6 +164,7 @@ def open_published(config: ConfigDict, seen: tuple[int, ...]) -> Imported | None
         num_clusters=config.num_clusters,
         input_shape=seen,
         head=config.model.head,
+        attention=registry.get(config.method).attends,
         dtype=jnp.dtype(config.model.dtype),
     )
 

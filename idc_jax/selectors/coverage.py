@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax.ops import blocks
+from idc_jax.ops import arrays, blocks
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
@@ -142,7 +142,7 @@ def all_gains(x: jax.Array, targets: Targets, cover: jax.Array, kernel: Kernel) 
 
     def gains(points: jax.Array) -> jax.Array:
         shared = kernel(points, targets.points)
-        return jnp.maximum(shared - cover[None], 0.0) @ targets.weights
+        return arrays.matmul(jnp.maximum(shared - cover[None], 0.0), targets.weights)
 
     return blocks.map_rows(gains, (x,), _TILE)
 
@@ -165,8 +165,10 @@ def _gains_symmetric(
     def step(t: jax.Array, gains: jax.Array) -> jax.Array:
         i, j = first[t], second[t]
         shared = kernel(block(padded, i), block(padded, j))
-        rows = jnp.maximum(shared - block(cover, j)[None], 0.0) @ block(weights, j)
-        columns = block(weights, i) @ jnp.maximum(shared - block(cover, i)[:, None], 0.0)
+        rows = arrays.matmul(jnp.maximum(shared - block(cover, j)[None], 0.0), block(weights, j))
+        columns = arrays.matmul(
+            block(weights, i), jnp.maximum(shared - block(cover, i)[:, None], 0.0)
+        )
         gains = gains.at[i].add(rows)
         return gains.at[j].add(jnp.where(i == j, 0.0, columns))
 
@@ -202,7 +204,7 @@ def _pick_while_safe(weights: jax.Array, pool: _Pool, state: _State, wanted: jax
         over = jnp.maximum(pool.rows[places] - state.cover[None], 0.0)
         chosen = pool.members[places]
         # Never above the old bound, whatever rounding did; what cannot be picked stays so.
-        gains = jnp.minimum(over @ weights, state.bound[chosen])
+        gains = jnp.minimum(arrays.matmul(over, weights), state.bound[chosen])
         return state._replace(
             bound=state.bound.at[chosen].set(gains), fresh=state.fresh.at[chosen].set(True)
         )

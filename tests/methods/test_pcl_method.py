@@ -66,7 +66,6 @@ def build(toy, attention="identity", epochs=60, train_options=None, **options):
             }
         ),
         num_clusters=C,
-        head="plain",
         begin=begin,
         log=lambda info: None,
         progress=False,
@@ -208,7 +207,6 @@ def test_the_last_stage_runs_once_whatever_the_rounds_hold(toy):
         options=pcl.PclOptions(attention="none", picks="random"),
         training=PclTraining(block_size=SIZE, warmup_epochs=0, epochs=1, **options),
         num_clusters=C,
-        head="plain",
         begin=start,
         log=steps.append,
         progress=False,

@@ -7,7 +7,7 @@ import pytest
 
 from idc_jax import models
 from idc_jax.errors import UserError
-from idc_jax.models.attention import BatchAttention, with_attention, without_attention
+from idc_jax.models.attention import BatchAttention, with_attention
 
 
 def np_attention(x, params, heads):
@@ -64,18 +64,18 @@ def network():
     model = models.build(
         "mlp", num_clusters=3, input_shape=(8,), width=16, embedding_dim=8, head="plain"
     )
-    return model, with_attention(model, num_clusters=3, head="plain", num_heads=2)
+    return model, with_attention(model, num_heads=2)
 
 
 def test_a_block_network_trains_and_predicts(network, rows):
     model, block = network
     variables = block.init(jax.random.key(0), rows)
     mask = jnp.array([True, True, True, True, False])
-    outputs, moved = jax.jit(block.apply, static_argnums=3)(variables, rows, mask, True)
+    outputs, moved = jax.jit(block.apply, static_argnums=2)(variables, rows, True, mask)
     assert outputs.logits.shape == (5, 3)
     np.testing.assert_allclose(np.linalg.norm(outputs.instance, axis=1), 1, rtol=1e-5)
     assert jax.tree.structure(moved) == jax.tree.structure(variables)
-    evaluated, same = block.apply(variables, rows, mask, False)
+    evaluated, same = block.apply(variables, rows, False, mask)
     assert same["batch_stats"] is variables["batch_stats"]
     plain, _ = model.apply(variables, rows, False)
     assert not np.allclose(evaluated.logits, plain.logits)
@@ -86,24 +86,47 @@ def test_order_within_a_block_does_not_matter(network, rows):
     variables = block.init(jax.random.key(0), rows)
     order = np.array([3, 0, 4, 1, 2])
     everyone = np.ones(5, bool)
-    straight, _ = block.apply(variables, rows, everyone, False)
-    shuffled, _ = block.apply(variables, rows[order], everyone, False)
+    straight, _ = block.apply(variables, rows, False, everyone)
+    shuffled, _ = block.apply(variables, rows[order], False, everyone)
     np.testing.assert_allclose(straight.logits[order], shuffled.logits, rtol=1e-4, atol=1e-5)
 
 
-def test_without_attention_is_the_network_itself(network, rows):
-    model, _ = network
-    block = without_attention(model)
+def test_no_mask_is_everyone(network, rows):
+    _, block = network
     variables = block.init(jax.random.key(0), rows)
-    got, _ = block.apply(variables, rows, np.zeros(5, bool), False)
-    np.testing.assert_array_equal(got.logits, model.apply(variables, rows, False)[0].logits)
+    for train in (False, True):
+        want, _ = block.apply(variables, rows, train, np.ones(5, bool))
+        got, _ = block.apply(variables, rows, train)
+        np.testing.assert_allclose(got.logits, want.logits, rtol=1e-5, atol=1e-6)
+
+
+def test_it_is_the_same_network_but_for_attention(network, rows):
+    model, block = network
+    variables = block.init(jax.random.key(0), rows)
+    assert block == with_attention(model, num_heads=2)
+    assert hash(block) == hash(with_attention(model, num_heads=2))
+    assert block != model
+    assert (block.num_clusters, block.head, block.instance_dim) == (3, "plain", 128)
+    assert set(variables["params"]) - set(model.init(jax.random.key(0), rows)["params"]) == {
+        "attention"
+    }
+    # Without attention, its parameters are nobody's.
+    plain, same = model.apply(variables, rows, True)
+    assert np.isfinite(plain.logits).all()
+    assert jax.tree.structure(same) == jax.tree.structure(variables)
+
+
+def test_padding_reaches_no_row_in_training(network, rows):
+    _, block = network
+    variables = block.init(jax.random.key(0), rows)
+    mask = np.array([1, 1, 0, 1, 0], bool)
+    whole, moved = block.apply(variables, np.where(mask[:, None], rows, 9.0), True, mask)
+    alone, wanted = block.apply(variables, rows[mask], True)
+    np.testing.assert_allclose(whole.logits[mask], alone.logits, rtol=1e-4, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), moved, wanted)
 
 
 def test_impossible_networks_are_refused(network, rows):
     model, _ = network
-    with pytest.raises(UserError, match="BatchNorm"):
-        with_attention(model, num_clusters=3, head="batch_norm")
     with pytest.raises(UserError, match="3 attention heads"):
-        with_attention(model, num_clusters=3, head="plain", num_heads=3).init(
-            jax.random.key(0), rows
-        )
+        with_attention(model, num_heads=3).init(jax.random.key(0), rows)

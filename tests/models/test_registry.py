@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,8 +17,12 @@ CASES = [
 
 
 def build(name, shape, head, **options):
-    model = models.build(name, num_clusters=4, input_shape=shape, head=head, width=4, **options)
-    return model._replace(apply=jax.jit(model.apply, static_argnums=2))
+    return models.build(name, num_clusters=4, input_shape=shape, head=head, width=4, **options)
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def run(model, variables, x, train, mask=None):
+    return model.apply(variables, x, train, mask)
 
 
 def filled(leaf):
@@ -35,7 +41,7 @@ def test_shapes_lengths_and_collections(name, shape, head):
     shapes = jax.eval_shape(model.init, jax.random.key(1), x)
     variables = jax.tree.map(filled, shapes)
     assert set(variables["params"]) == {"backbone", "instance_head", "cluster_head"}
-    outputs, same = model.apply(variables, x, False)
+    outputs, same = run(model, variables, x, False)
     jax.tree.map(np.testing.assert_array_equal, same, variables)
     assert outputs.instance.shape == (6, 128)
     assert outputs.logits.shape == (6, 4)
@@ -43,18 +49,37 @@ def test_shapes_lengths_and_collections(name, shape, head):
     assert all(a.dtype == jnp.float32 for a in jax.tree.leaves((outputs, variables)))
 
 
+def test_equal_networks_are_one_static_argument():
+    first, second = (build("resnet_small", (8, 8, 1), "plain") for _ in range(2))
+    assert first is not second
+    assert first == second
+    assert hash(first) == hash(second)
+    assert (first.num_clusters, first.head, first.instance_dim) == (4, "plain", 128)
+    for other in ("relu_first", "linear"):
+        assert first != build("resnet_small", (8, 8, 1), other)
+    traced = []
+
+    @partial(jax.jit, static_argnums=0)
+    def compiled(model):
+        traced.append(model)
+        return 0
+
+    compiled(first), compiled(second)
+    assert len(traced) == 1
+
+
 def test_training_moves_the_averages_by_a_tenth():
     model = build("mlp", (3,), "linear")
     x = 5 + jax.random.normal(jax.random.key(0), (64, 3))
     variables = model.init(jax.random.key(1), x)
-    outputs, moved = model.apply(variables, x, True)
+    outputs, moved = run(model, variables, x, True)
     kernel = variables["params"]["backbone"]["dense_0"]["kernel"]
     hidden = np.asarray(x @ kernel)
     stats = moved["batch_stats"]["backbone"]["bn_0"]
     np.testing.assert_allclose(stats["mean"], 0.1 * hidden.mean(0), rtol=1e-4)
     np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * hidden.var(0), rtol=1e-4)
     assert jax.tree.structure(moved) == jax.tree.structure(variables)
-    evaluated, _ = model.apply(variables, x, False)
+    evaluated, _ = run(model, variables, x, False)
     assert not np.allclose(outputs.embedding, evaluated.embedding)
 
 
@@ -64,11 +89,11 @@ def test_bfloat16_computes_near_float32_with_float32_parameters():
     half = build("resnet_small", (8, 8, 1), "relu_first", dtype=jnp.bfloat16)
     variables = half.init(jax.random.key(1), x)
     assert all(a.dtype == jnp.float32 for a in jax.tree.leaves(variables))
-    exact, _ = full.apply(variables, x, False)
-    rough, moved = half.apply(variables, x, True)
+    exact, _ = run(full, variables, x, False)
+    rough, moved = run(half, variables, x, True)
     assert rough.embedding.dtype == jnp.float32
     assert all(a.dtype == jnp.float32 for a in jax.tree.leaves(moved))
-    rough, _ = half.apply(variables, x, False)
+    rough, _ = run(half, variables, x, False)
     assert not np.array_equal(rough.embedding, exact.embedding)
     np.testing.assert_allclose(rough.instance, exact.instance, atol=0.05)
 

@@ -8,6 +8,7 @@ Run with XLA_FLAGS=--xla_force_host_platform_device_count=N for N devices per pr
 
 import json
 import sys
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -20,7 +21,6 @@ from idc_jax.data.views import Views
 from idc_jax.methods.dsac.training import DsacTraining, Targets, train_round
 from idc_jax.methods.pcl import training as pcl_training
 from idc_jax.methods.pcl.training import Learner, PclTraining
-from idc_jax.models.attention import BlockModel
 from idc_jax.models.heads import ClusterNet
 from idc_jax.models.layers import Conv, batch_norm
 from idc_jax.train.finetune import UNASKED, Evidence, FinetuneOptions, finetune
@@ -44,21 +44,22 @@ VIEWS = Views(weak=view, strong=view, val=lambda key, raw: raw / 255)
 class Backbone(nn.Module):
     """One convolution and one BatchNorm: what a network of images is made of."""
 
+    tell: Callable
+
     @nn.compact
-    def __call__(self, x, train):
+    def __call__(self, x, train, mask=None):
+        self.tell(x, train)
         x = Conv(6, 3, 2)(x)
-        return jnp.mean(nn.relu(batch_norm(train, jnp.float32, "bn")(x)), axis=(1, 2))
+        return jnp.mean(nn.relu(batch_norm(train, jnp.float32, "bn")(x, mask=mask)), axis=(1, 2))
 
 
 def network(seen):
     """A little network; ``seen`` hears how each batch lies on the devices."""
-    model = models.as_model(ClusterNet(Backbone(), CLUSTERS, instance_dim=8, head="linear"))
 
-    def apply(variables, x, train):
+    def tell(x, train):
         jax.debug.inspect_array_sharding(x, callback=lambda s: seen.append((s, x.shape, train)))
-        return model.apply(variables, x, train)
 
-    return model._replace(apply=apply)
+    return models.Model(ClusterNet(Backbone(tell), CLUSTERS, instance_dim=8, head="linear"))
 
 
 def train(samples):
@@ -106,13 +107,12 @@ def train_others(samples):
     )
     blocks = jnp.arange(COUNT, dtype=jnp.int32).reshape(2, 10)
     links = jnp.zeros((2, 10, 10), jnp.int8).at[:, 0, 1].set(1).at[:, 1, 0].set(1)
-    in_blocks = BlockModel(model.init, lambda v, x, mask, train: model.apply(v, x, train))
     training = PclTraining(block_size=10, learning_rate=1e-3)
     learner = Learner(variables, pcl_training.make_optimizer(training).init(variables["params"]))
     learner, pcl = pcl_training.train_epochs(
-        key, in_blocks, VIEWS, learner, samples, blocks, links, training, 1, **arguments
+        key, model, VIEWS, learner, samples, blocks, links, training, 1, **arguments
     )
-    outputs = pcl_training.run_blocks(key, in_blocks, learner.variables, VIEWS.val, samples, blocks)
+    outputs = pcl_training.run_blocks(key, model, learner.variables, VIEWS.val, samples, blocks)
     assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves((trained, learner, outputs)))
     return {"dsac": dsac, "pcl": pcl, "logits": np.asarray(outputs.logits).ravel().tolist()}, seen
 

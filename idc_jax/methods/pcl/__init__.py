@@ -18,7 +18,6 @@ def _build(parts: Parts, options: Options) -> Method:
         parts.data,
         parts.train,
         num_clusters=parts.num_clusters,
-        head=parts.head,
         begin=parts.begin,
         options=options["pcl"],
         training=options["pcl_training"],
@@ -36,6 +35,7 @@ SPEC = MethodSpec(
     state=PclState,
     options={"pcl": PclOptions, "pcl_training": PclTraining},
     chooses="pairs",
+    attends=True,
     # The paper's pairs and heads; a person answers them in rounds.
     defaults={"budget": 10_000, "rounds": 10, "model.head": "plain"},
     published={"pcl.attention": "random", "pcl.distinct": False},

@@ -9,7 +9,7 @@ and predict it once.
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -23,7 +23,6 @@ from idc_jax.data.views import Views
 from idc_jax.methods.contract import Begin, Log, Method, Round
 from idc_jax.methods.pcl.pairs import Unknown, pick_pairs
 from idc_jax.methods.pcl.state import (
-    Attention,
     PclContext,
     PclOptions,
     PclState,
@@ -38,9 +37,8 @@ from idc_jax.methods.pcl.training import (
     scatter_blocks,
     train_epochs,
 )
-from idc_jax.models.attention import BlockModel, with_attention, without_attention
+from idc_jax.models.attention import with_attention
 from idc_jax.models.base import Model, Variables
-from idc_jax.models.heads import HeadLayout
 
 __all__ = ["PclOptions", "build", "check_options", "make_blocks"]
 
@@ -48,7 +46,7 @@ __all__ = ["PclOptions", "build", "check_options", "make_blocks"]
 class _Setting(NamedTuple):
     """What :func:`build` was given, for the functions below."""
 
-    model: BlockModel
+    model: Model
     views: Views
     data: jax.Array
     train: np.ndarray
@@ -66,7 +64,6 @@ def build(
     train: np.ndarray,
     *,
     num_clusters: int,
-    head: HeadLayout,
     begin: Begin,
     options: PclOptions,
     training: PclTraining,
@@ -81,9 +78,8 @@ def build(
       data: raw samples ``[n, ...]`` on the device.
       train: bool ``[n]``, the samples to train on and ask about; the others are only predicted.
       num_clusters: c.
-      head: the layout of the network's heads.
       begin: gives the plain network's first variables (contrastive clustering's); attention
-        comes to them fresh.
+        comes to them fresh, unless they have it.
       options: what is asked.
       training: how the network is trained.
       log: called with the losses of every epoch.
@@ -93,8 +89,11 @@ def build(
       UserError: options that mean nothing, or no sample to train on.
     """
     check_options(options, training, train)
+    model = plain
+    if options.attention != "none":
+        model = with_attention(plain, num_heads=options.num_heads, start=options.attention)
     setting = _Setting(
-        model=_attending(plain, num_clusters, head, options.attention, options.num_heads),
+        model=model,
         views=views,
         data=data,
         train=train,
@@ -244,20 +243,14 @@ def _predicted(setting: _Setting, context: PclContext, learner: Learner) -> PclS
 
 
 def merge(fresh: Variables, trained: Variables) -> Variables:
-    """Put trained parameters and statistics over fresh ones; what is new stays fresh."""
-    return {name: {**part, **trained.get(name, {})} for name, part in fresh.items()}
+    """Put trained parameters and statistics over fresh ones.
 
-
-@lru_cache(maxsize=32)
-def _attending(
-    plain: Model, num_clusters: int, head: HeadLayout, attention: Attention, num_heads: int
-) -> BlockModel:
-    """The same parts give the same functions, so that a second run compiles nothing anew."""
-    if attention == "none":
-        return without_attention(plain)
-    return with_attention(
-        plain, num_clusters=num_clusters, head=head, num_heads=num_heads, start=attention
-    )
+    What is new stays fresh, and what the network has no place for is left out.
+    """
+    return {
+        collection: {name: trained.get(collection, {}).get(name, own) for name, own in part.items()}
+        for collection, part in fresh.items()
+    }
 
 
 def _counts(evidence: Evidence, links: jax.Array) -> dict[str, float]:

@@ -13,8 +13,7 @@ from jax.sharding import Mesh
 from idc_jax import losses, ops
 from idc_jax.data.views import View, Views, view_batch
 from idc_jax.methods.contract import Log
-from idc_jax.models.attention import BlockModel
-from idc_jax.models.base import Outputs, Variables
+from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.parallel import gather, mesh_of, replicate, split
 from idc_jax.train.steps import descend, run_epochs
 
@@ -61,7 +60,7 @@ def make_optimizer(training: PclTraining) -> optax.GradientTransformation:
 
 def train_epochs(
     key: jax.Array,
-    model: BlockModel,
+    model: Model,
     views: Views,
     learner: Learner,
     data: jax.Array,
@@ -108,7 +107,7 @@ def train_epochs(
 
 def run_blocks(
     key: jax.Array,
-    model: BlockModel,
+    model: Model,
     variables: Variables,
     view: View,
     data: jax.Array,
@@ -123,7 +122,7 @@ def run_blocks(
 @partial(jax.jit, static_argnames=("model", "view", "mesh"))
 def _run_blocks(
     key: jax.Array,
-    model: BlockModel,
+    model: Model,
     variables: Variables,
     view: View,
     data: jax.Array,
@@ -134,7 +133,7 @@ def _run_blocks(
     def one(xs: tuple[jax.Array, jax.Array]) -> Outputs:
         block, block_key = xs
         shown = split(view_batch(view, block_key, data[_filled(block)]), mesh)
-        return gather(model.apply(variables, shown, block >= 0, False)[0], mesh)
+        return gather(model.apply(variables, shown, False, block >= 0)[0], mesh)
 
     return jax.lax.map(one, (blocks, jax.random.split(key, blocks.shape[0])))
 
@@ -148,7 +147,7 @@ def scatter_blocks(values: jax.Array, blocks: jax.Array, num_samples: int) -> ja
 
 @partial(jax.jit, static_argnames=("model", "views", "training", "mesh"))
 def _epoch(
-    model: BlockModel,
+    model: Model,
     views: Views,
     training: PclTraining,
     key: jax.Array,
@@ -183,7 +182,7 @@ def _epoch(
 
 
 def _terms(
-    model: BlockModel,
+    model: Model,
     variables: Variables,
     inputs: list[jax.Array],
     links: jax.Array,
@@ -192,8 +191,8 @@ def _terms(
 ) -> tuple[dict[str, jax.Array], Variables]:
     """Both losses of a block. Each view is a batch of its own, for BatchNorm and attention."""
     train = not training.frozen_norm
-    first, moved = model.apply(variables, inputs[0], mask, train)
-    second, moved = model.apply(moved, inputs[1], mask, train)
+    first, moved = model.apply(variables, inputs[0], train, mask)
+    second, moved = model.apply(moved, inputs[1], train, mask)
     probs = [jax.nn.softmax(outputs.logits, axis=-1) for outputs in (first, second)]
     constraints: dict[str, Any] = {
         "must_weight": losses.must_link_weight(links, mask, training.block_size)

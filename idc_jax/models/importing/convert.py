@@ -15,6 +15,7 @@ from idc_jax.models.base import Variables
 from idc_jax.models.importing import safetensors_file
 from idc_jax.models.importing.layouts import Layout
 from idc_jax.models.importing.names import (
+    ATTENTION_NAMES,
     Naming,
     from_torch,
     fuse,
@@ -88,6 +89,20 @@ def import_variables(
     dropped = tuple(name for name in tensors if name not in used)
     report = ImportReport(layout.source, tuple(matched), tuple(initialised), dropped)
     return flax.traverse_util.unflatten_dict(filled), report
+
+
+def with_room_for_attention(fresh: Variables, tensors: Mapping[str, np.ndarray]) -> Variables:
+    """Add zeros in the place of PCL's attention, to be filled from ``tensors``.
+
+    Raises:
+      UserError: only a part of the attention is in the checkpoint.
+    """
+    missing = [name for name in ATTENTION_NAMES.values() if name not in tensors]
+    if missing:
+        raise UserError(f"the checkpoint's attention lacks {', '.join(missing)}")
+    width = fresh["params"]["cluster_head"]["dense_0"]["kernel"].shape[0]
+    room = {ours: {"kernel": jnp.zeros((width, width))} for ours in ATTENTION_NAMES}
+    return {**fresh, "params": {"attention": room, **fresh["params"]}}
 
 
 def export_safetensors(

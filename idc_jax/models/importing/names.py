@@ -40,7 +40,12 @@ _HEAD_INDICES: dict[HeadLayout, dict[str, int]] = {
     "batch_norm": {"norm_0": 0, "dense_0": 2, "norm_1": 3, "dense_1": 5},
     "linear": {"dense_0": 0},
 }
-_ATTENTION = {"query": "linear_q", "key": "linear_k", "value": "linear_v"}
+# PCL's attention has no biases.
+ATTENTION_NAMES = {
+    "query": "selfAttention.linear_q.weight",
+    "key": "selfAttention.linear_k.weight",
+    "value": "selfAttention.linear_v.weight",
+}
 
 
 class Naming(NamedTuple):
@@ -63,7 +68,7 @@ def torch_name(path: Path, naming: Naming) -> str | None:
     """The name of one of our weights in a checkpoint, or None where it has none."""
     part, *modules, leaf = path[1:]
     if part == "attention":
-        return f"selfAttention.{_ATTENTION[modules[0]]}.weight"
+        return ATTENTION_NAMES[modules[0]]
     if part in ("instance_head", "cluster_head"):
         if naming.head is None:
             return None

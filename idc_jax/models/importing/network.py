@@ -12,7 +12,11 @@ from jax.typing import DTypeLike
 from idc_jax.errors import UserError
 from idc_jax.models.base import Model, Variables
 from idc_jax.models.heads import HeadLayout
-from idc_jax.models.importing.convert import ImportReport, import_variables
+from idc_jax.models.importing.convert import (
+    ImportReport,
+    import_variables,
+    with_room_for_attention,
+)
 from idc_jax.models.importing.layouts import PROPOS, Layout, recognise
 from idc_jax.models.importing.read import read_checkpoint
 from idc_jax.models.registry import build
@@ -23,8 +27,10 @@ class Imported(NamedTuple):
 
     Attributes:
       layout: what was recognised.
-      model: built for it; heads that the checkpoint lacks are there too.
-      fill: ``(fresh variables) -> (variables, report)``.
+      model: built for it; heads that the checkpoint lacks are there too. It does not attend:
+        see :func:`idc_jax.models.attention.with_attention`.
+      fill: ``(fresh variables) -> (variables, report)``; with the checkpoint's attention where
+        that was asked for.
       new_head: whether the cluster head starts afresh.
     """
 
@@ -40,6 +46,7 @@ def open_network(
     num_clusters: int,
     input_shape: tuple[int, ...],
     head: HeadLayout = "relu_first",
+    attention: bool = False,
     dtype: DTypeLike = jnp.float32,
 ) -> Imported:
     """Read a checkpoint and build the network that it fits.
@@ -53,6 +60,8 @@ def open_network(
       num_clusters: wanted.
       input_shape: ``(h, w, c)`` as the network sees it.
       head: the layout of heads where the checkpoint has none and is not ProPos's.
+      attention: keep the attention of a PCL checkpoint among the variables, for a network that
+        attends. One that doesn't would carry it through its training for nothing.
       dtype: the type computed in.
 
     Raises:
@@ -82,6 +91,8 @@ def open_network(
     afresh = ("cluster_head",) if new_head else ()
 
     def fill(fresh: Variables) -> tuple[Variables, ImportReport]:
+        if attention and layout.attention:
+            fresh = with_room_for_attention(fresh, tensors)
         return import_variables(tensors, layout, fresh, reinitialise=afresh)
 
     return Imported(layout, model, fill, new_head)

@@ -341,3 +341,52 @@ def test_a_network_is_built_for_the_checkpoint(tmp_path):
     assert {name.split("/")[1] for name in report.initialised} == {"cluster_head"}
     with pytest.raises(UserError, match="takes 3 channels, the images have 1"):
         open_network(path, num_clusters=20, input_shape=(32, 32, 1))
+
+
+def tiny_pcl():
+    kinds = {"q": 1, "k": 2, "v": 3}
+    weights = {kind: np.full((512, 512), value, np.float32) for kind, value in kinds.items()}
+    weights["q"][3, 5] = 7
+    return tiny_cc() | {f"selfAttention.linear_{k}.weight": w for k, w in weights.items()}
+
+
+def filled(path, **options):
+    imported = open_network(path, num_clusters=10, input_shape=(32, 32, 3), **options)
+    shapes = jax.eval_shape(imported.model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    fresh = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), shapes)
+    return fresh, *imported.fill(fresh)
+
+
+def test_attention_is_kept_where_it_is_asked_for(tmp_path):
+    path = tmp_path / "pcl.safetensors"
+    safetensors_file.write(path, tiny_pcl())
+    fresh, variables, report = filled(path)
+    assert jax.tree.structure(variables) == jax.tree.structure(fresh)
+    assert all(name.startswith("selfAttention.") for name in report.dropped)
+    assert len(report.dropped) == 3
+    _, variables, report = filled(path, attention=True)
+    attention = variables["params"]["attention"]
+    assert {name: float(layer["kernel"][0, 0]) for name, layer in attention.items()} == {
+        "query": 1,
+        "key": 2,
+        "value": 3,
+    }
+    # torch's Linear is [out, in].
+    assert attention["query"]["kernel"][5, 3] == 7
+    assert report.dropped == report.initialised == ()
+
+
+def test_asking_for_attention_where_there_is_none_changes_nothing(tmp_path):
+    path = tmp_path / "cc.safetensors"
+    safetensors_file.write(path, tiny_cc())
+    fresh, variables, _ = filled(path, attention=True)
+    assert jax.tree.structure(variables) == jax.tree.structure(fresh)
+
+
+def test_half_an_attention_is_refused(tmp_path):
+    path = tmp_path / "pcl.safetensors"
+    tensors = tiny_pcl()
+    del tensors["selfAttention.linear_k.weight"]
+    safetensors_file.write(path, tensors)
+    with pytest.raises(UserError, match=r"attention lacks selfAttention\.linear_k\.weight"):
+        filled(path, attention=True)

@@ -11,8 +11,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="parity with PyTorch needs it (pip install .[parity])")
 
 from idc_jax import models  # noqa: E402
+from idc_jax.methods.pcl.method import merge  # noqa: E402
 from idc_jax.models import attention as attention_lib  # noqa: E402
-from idc_jax.models.base import Outputs  # noqa: E402
 from idc_jax.models.heads import Head  # noqa: E402
 from idc_jax.models.importing import (  # noqa: E402
     export_safetensors,
@@ -71,7 +71,7 @@ def ours(path, side=SIDE, clusters=4):
         head=layout.head or "linear",
     )
     # Zeros in place of an initialisation: what is not imported must not matter, and compiles less.
-    init = models.as_model(module).init
+    init = models.Model(module).init
     shapes = jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, side, side, 3)))
     fresh = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
     variables, report = import_variables(tensors, layout, fresh)
@@ -145,7 +145,7 @@ def test_pcl_with_its_attention_and_dead_norm(tmp_path):
     plain = models.build(
         "resnet18", num_clusters=4, input_shape=(SIDE, SIDE, 3), stem="imagenet", head="plain"
     )
-    model = attention_lib.with_attention(plain, num_clusters=4, head="plain")
+    model = attention_lib.with_attention(plain)
     x = images()
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.asarray(x))
     fresh = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
@@ -154,19 +154,38 @@ def test_pcl_with_its_attention_and_dead_norm(tmp_path):
     assert sorted(report.dropped) == [
         f"resnet.bn2.{leaf}" for leaf in ("bias", "running_mean", "running_var", "weight")
     ]
-    # The network in front of the attention gives what the compiled backbone gives.
-    module = models.build_module(
-        "resnet18", num_clusters=4, input_shape=(SIDE, SIDE, 3), stem="imagenet", head="plain"
-    )
-    embedding, _ = embed(module, variables, x)
-    in_front = attention_lib.with_attention(
-        plain._replace(apply=lambda v, x, train: (Outputs(embedding, x, x), v)),
-        num_clusters=4,
-        head="plain",
-    )
-    outputs, _ = in_front.apply(variables, jnp.asarray(x), jnp.ones(len(x), bool), False)
+    outputs, _ = model.apply(variables, jnp.asarray(x), False, jnp.ones(len(x), bool))
     for mine, theirs in zip(outputs, run_torch(network, x), strict=True):
         close(mine, theirs)
+
+
+def test_pcl_goes_on_with_its_own_heads_and_attention(tmp_path):
+    """What the config says of the heads is for checkpoints that have none."""
+    torch.manual_seed(0)
+    network = nets.randomised(nets.Clustering(R18, "plain", 4, attention=True))
+    path = tmp_path / "pcl.tar"
+    torch.save({"net": network.state_dict()}, path)
+    x = images(3, 32)
+    imported = open_network(
+        path, num_clusters=4, input_shape=x.shape[1:], head="relu_first", attention=True
+    )
+    assert imported.model.head == "plain"
+    plain = jax.eval_shape(imported.model.init, jax.random.key(0), jnp.asarray(x))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), plain)
+    variables, report = imported.fill(zeros)
+    assert report.initialised == ()
+    model = attention_lib.with_attention(imported.model)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.asarray(x))
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, shapes)
+    merged = merge(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes), variables)
+    outputs, _ = jax.jit(model.apply, static_argnums=2)(merged, jnp.asarray(x), False)
+    normalised = (x - np.array(imported.layout.mean)) / np.array(imported.layout.std)
+    theirs = run_torch(network, normalised.astype(np.float32))
+    for mine, wanted in zip(outputs, theirs, strict=True):
+        close(mine, wanted)
+    # A network that does not attend has no place for it.
+    left = merge(zeros, variables)
+    assert jax.tree.structure(left) == jax.tree.structure(zeros)
 
 
 @pytest.mark.parametrize(("stem", "bare"), [("small", False), ("imagenet", True)])
