@@ -211,7 +211,7 @@ def test_the_other_methods_take_a_selector_too(
     config.data.path = str(features_file)
     config.rounds, config.selector = 1, "medoids"
     experiment.run_experiment(config, tmp_path / "named")
-    config.selector = "idc"
+    config.selector = "own"
     config[method].picks = "medoids"
     experiment.run_experiment(config, tmp_path / "by_its_own_option")
     assert picks(tmp_path / "named") == picks(tmp_path / "by_its_own_option")
