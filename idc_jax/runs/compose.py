@@ -33,7 +33,7 @@ from idc_jax.methods.committee import method as graph_committee
 from idc_jax.methods.dsac import method as dsac
 from idc_jax.methods.idc import method as idc
 from idc_jax.methods.pcl import method as pcl
-from idc_jax.methods.contract import Begin, Log, Method
+from idc_jax.methods.contract import OWN, Begin, Log, Method
 from idc_jax.methods.dsac.training import DsacTraining
 from idc_jax.methods.idc.options import for_new_head
 from idc_jax.methods.pcl.training import PclTraining
@@ -42,7 +42,7 @@ from idc_jax.models.importing import Imported, open_network
 from idc_jax.ops import check_finite
 from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
 from idc_jax.runs.loop import Outcome, Plan, question_total, run
-from idc_jax.runs.settings import check_settings, with_picks
+from idc_jax.runs.settings import check_settings
 from idc_jax.train.finetune import FinetuneOptions
 from idc_jax.train.parallel import everywhere, make_mesh
 from idc_jax.train.pretrain import PretrainOptions
@@ -288,7 +288,7 @@ def _idc(parts: Parts) -> Method:
         parts.model,
         parts.views,
         parts.data,
-        selector=config.selector,
+        selector="idc" if config.selector == OWN else config.selector,
         options=options,
         finetuning=finetuning,
         **_shared(parts),
@@ -301,7 +301,7 @@ def _dsac(parts: Parts) -> Method:
         parts.model,
         parts.views,
         _resident(parts.data),
-        options=dsac.DsacOptions(**with_picks(config)),
+        options=dsac.DsacOptions(**_with_picks(config)),
         training=DsacTraining(**config.dsac_training),
         **_shared(parts),
     )
@@ -327,9 +327,15 @@ def _graph_committee(parts: Parts) -> Method:
         parts.model,
         parts.views,
         parts.data,
-        options=graph_committee.GraphCommitteeOptions(**with_picks(parts.config)),
+        options=graph_committee.GraphCommitteeOptions(**_with_picks(parts.config)),
         **_shared(parts),
     )
+
+
+def _with_picks(config: ConfigDict) -> dict[str, Any]:
+    """The method's options, with the picks of the selector that was named in place of its own."""
+    named = {} if config.selector == OWN else {"picks": config.selector}
+    return {**config[config.method], **named}
 
 
 def _resident(samples: Samples) -> jax.Array:
