@@ -30,7 +30,7 @@ from idc_jax.errors import UserError
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "What to run: configs/NAME.py, with a method behind a colon (:dsac, :idc_published).",
+    "What to run: configs/NAME.py, with a method behind a colon if it is not the config's own.",
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", "", "Where the run leaves everything; runs/NAME if empty."
@@ -59,7 +59,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _main(argv: Sequence[str]) -> int:
     if any(arg in ("--help", "-h", "-help", "--usage") for arg in argv[1:]):
-        print(__doc__ + "\nflags:\n" + flags.FLAGS.module_help(sys.modules[__name__]))
+        listed = flags.FLAGS.module_help(sys.modules[__name__])
+        print(f"{__doc__}\n{_methods()}\nflags:\n{listed}")
         return 0
     _parse(argv)
     config = _config()
@@ -80,13 +81,34 @@ def _main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _methods() -> str:
+    """What may stand behind the colon of ``--config``."""
+    from configs import base
+    from idc_jax.methods import registry
+
+    width = max(map(len, registry.names()))
+    lines = [f"  :{spec.name:{width}}  {spec.summary}" for spec in registry.specs()]
+    papers = ", ".join(f":{name}" for name in base.names() if name not in registry.names())
+    return "\n".join(
+        [
+            "--config=configs/NAME.py:METHOD takes another method than the config's own:",
+            *lines,
+            f"with the settings of its paper, as far as there is one: {papers}",
+            "",
+        ]
+    )
+
+
 def _workdir(config: ConfigDict) -> Path:
     """Where the run goes: as given, else by the names of the config and of what is swept."""
     if _WORKDIR.value or config.workdir:
         return Path(_WORKDIR.value or config.workdir)
+    from configs import base
+
     file, _, named = flags.FLAGS["config"].config_filename.partition(":")  # type: ignore[attr-defined]
     parts = [Path(file).stem]
-    if named or config.method != "idc":
+    # The method that configs start from goes without saying.
+    if named or config.method != base.get_config().method:
         parts.append(named or config.method)
     if _SWEEP.value:
         parts += ["sweep", *(text.partition("=")[0] for text in _SWEEP.value)]
@@ -122,13 +144,21 @@ def _parse(argv: Sequence[str]) -> None:
         with contextlib.redirect_stderr(io.StringIO()):
             rest = flags.FLAGS(list(argv))
     except (flags.Error, AttributeError, KeyError, ValueError, TypeError) as error:
-        raise UserError(_one_line(error)) from error
+        raise _refusal(error) or UserError(_one_line(error)) from error
     except (OSError, ImportError) as error:
         raise UserError(f"--config cannot be read: {_one_line(error)}") from error
     if len(rest) > 1:
         raise UserError(
             f"unexpected {' '.join(rest[1:])!r}; options are given as --config.NAME=VALUE"
         )
+
+
+def _refusal(error: BaseException | None) -> UserError | None:
+    """What a config itself refused: the innermost, as the flags wrap it in errors of its type."""
+    if error is None:
+        return None
+    own = error if isinstance(error, UserError) else None
+    return _refusal(error.__cause__ or error.__context__) or own
 
 
 def _one_line(error: Exception) -> str:

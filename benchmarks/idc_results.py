@@ -16,13 +16,14 @@ import numpy as np
 from ml_collections import ConfigDict
 from sklearn.linear_model import LogisticRegression
 
-from configs import base, digits, fashion_mnist, features
+from configs import digits, fashion_mnist, features
 from idc_jax.data.base import Dataset
+from idc_jax.methods import registry
 from idc_jax.runs.compose import run_experiment
 from idc_jax.runs.parts import load_dataset
 
 METRICS = ("acc", "nmi", "ari")
-PUBLISHED = base.PUBLISHED["idc"]
+PUBLISHED = dict(registry.get("idc").published or {})
 
 
 def digits_settings() -> dict[str, dict]:

@@ -6,57 +6,35 @@ A config is named on the command line, with a method behind a colon if it is not
     python launch.py --config=configs/digits.py:dsac --config.budget=100
     python launch.py --config=configs/digits.py:idc_published
 
-The groups ``idc``, ``finetune``, ``pretrain``, ``graph_committee``, ``dsac``,
-``dsac_training``, ``pcl`` and ``pcl_training`` are explained where they are
-used: in the classes named beside them below.
+A method's own groups of options, such as ``idc`` and ``finetune``, are the classes that its package
+in :mod:`idc_jax.methods` names in its ``SPEC``; their docstrings explain every field.
 """
 
 from ml_collections import ConfigDict
 
+from idc_jax.annotate.questions import QuestionKind
 from idc_jax.data import CLASS_LISTS
-from idc_jax.methods.committee.method import GraphCommitteeOptions
-from idc_jax.methods.dsac.method import DsacOptions
-from idc_jax.methods.dsac.training import DsacTraining
-from idc_jax.methods.idc.method import IDCOptions
-from idc_jax.methods.pcl.method import PclOptions
-from idc_jax.methods.pcl.training import PclTraining
-from idc_jax.train.finetune import FinetuneOptions
+from idc_jax.errors import UserError
+from idc_jax.methods import registry
+from idc_jax.methods.contract import OWN, MethodSpec
 from idc_jax.train.pretrain import PretrainOptions
 
 _SUFFIX = "_published"
-# What the papers say where configs for small data do what learns more there. Epochs, and DSAC's and
-# PCL's learning rates, stay those of the config: the papers' are for a GPU.
-PUBLISHED = {
-    "idc": {
-        "rounds": 1,
-        "idc.hops": 0,
-        "idc.candidates": "cosine",
-        "finetune.pseudo_labels": "threshold",
-        "finetune.learning_rate": 1e-4,
-        "finetune.min_steps": 0,
-    },
-    "dsac": {
-        "init": "pretrain",
-        "dsac.space": "network",
-        "dsac.groups": "classes",
-        "dsac.pseudo_labels": "representative",
-        "dsac.pseudo_start": 50,
-        "dsac.normalized_compactness": False,
-    },
-    "pcl": {"pcl.attention": "random", "pcl.distinct": False},
-}
 
 
 def get_config(name: str = "idc") -> ConfigDict:
     """Build the options that are the same for every data set.
 
     Args:
-      name: a method, or one of the papers' with ``_published`` behind it; see :func:`recipe`.
+      name: a method, or one of the papers' with ``_published`` behind it: one of :func:`names`.
+
+    Raises:
+      UserError: there is no such method, or no paper of it.
     """
-    method = name.removesuffix(_SUFFIX) if _is_published(name) else name
+    spec = _spec(name)
     config = ConfigDict()
-    # "idc", "dsac", "pcl" or "graph_committee".
-    config.method = method
+    # A name of `idc_jax.methods.registry.names()`.
+    config.method = spec.name
     # Fixes the pre-training, the picks, the training and the simulated annotator.
     config.seed = 0
     # Devices that the training is spread over; 0 for all there are.
@@ -68,9 +46,9 @@ def get_config(name: str = "idc") -> ConfigDict:
     # Questions asked in all, and in how many rounds.
     config.budget = 500
     config.rounds = 1
-    # Who chooses the samples asked about: "idc" for each method's own choice, or another name of
-    # `idc_jax.selectors.names()`. PCL asks about pairs: see pcl.picks.
-    config.selector = "idc"
+    # Who chooses the samples asked about: "own" for the method's own choice, or a name of
+    # `idc_jax.selectors.names("samples")`. A method that asks about pairs chooses them itself.
+    config.selector = OWN
     # The network's first weights: "pretrain", "random", the folder of another run, a checkpoint
     # of PyTorch's (.tar, .pth, .pt, .safetensors; then config.model is what the file asks for),
     # or published weights by name: "efficientnet_lite0", "dinov2_small", "dinov2_base".
@@ -85,54 +63,49 @@ def get_config(name: str = "idc") -> ConfigDict:
     config.report = _report()
     # idc_jax.train.pretrain.PretrainOptions
     config.pretrain = ConfigDict(PretrainOptions()._asdict())
-    # idc_jax.methods.idc.method.IDCOptions
-    config.idc = ConfigDict(IDCOptions()._asdict())
-    # idc_jax.train.finetune.FinetuneOptions
-    config.finetune = ConfigDict(FinetuneOptions()._asdict())
-    # idc_jax.methods.committee.method.GraphCommitteeOptions
-    config.graph_committee = ConfigDict(GraphCommitteeOptions()._asdict())
-    # idc_jax.methods.dsac.method.DsacOptions and idc_jax.methods.dsac.training.DsacTraining
-    config.dsac = ConfigDict(DsacOptions()._asdict())
-    config.dsac_training = ConfigDict(DsacTraining()._asdict())
-    # idc_jax.methods.pcl.method.PclOptions and idc_jax.methods.pcl.training.PclTraining
-    config.pcl = ConfigDict(PclOptions()._asdict())
-    config.pcl_training = ConfigDict(PclTraining()._asdict())
-    if method == "dsac":
-        _for_dsac(config)
-    elif method == "pcl":
-        _for_pcl(config)
-    elif method == "graph_committee":
-        config.rounds = 10
-        config.graph_committee.space = "network"
+    # Of every method, so that a data set's config can say what suits each.
+    for other in registry.specs():
+        for group, options in other.options.items():
+            config[group] = ConfigDict(options()._asdict())
+    config.update_from_flattened_dict(spec.defaults)
     return recipe(config, name)
 
 
 def recipe(config: ConfigDict, name: str) -> ConfigDict:
-    """``config``, with its paper's settings where ``name`` is a method's with ``_published``."""
-    if _is_published(name):
-        config.update_from_flattened_dict(PUBLISHED[config.method])
+    """``config``, with its paper's settings where ``name`` is a method's with ``_published``.
+
+    They are what the papers say where configs for small data do what learns more there. Epochs,
+    and the learning rates of methods that train a network anew, stay those of the config: the
+    papers' are for a GPU.
+    """
+    spec = _spec(name)
+    if name != spec.name:
+        config.update_from_flattened_dict(spec.published)
     return config
 
 
-def _is_published(name: str) -> bool:
-    return name.endswith(_SUFFIX) and name.removesuffix(_SUFFIX) in PUBLISHED
+def names() -> tuple[str, ...]:
+    """What may stand behind the colon: the methods, and those with their papers' settings."""
+    return tuple(_choices())
 
 
-def _for_dsac(config: ConfigDict) -> None:
-    """The paper's rounds, heads and pre-training (SimCLR alone)."""
-    config.budget = 100
-    config.rounds = 5
-    config.model.head = "linear"
-    config.model.embedding_dim = 200
-    config.pretrain.cluster_weight = 0.0
-    config.pretrain.entropy_weight = 0.0
+def asks(config: ConfigDict) -> QuestionKind:
+    """The kind of question that the config's method usually asks."""
+    return registry.get(config.method).asks[0]
 
 
-def _for_pcl(config: ConfigDict) -> None:
-    """The paper's pairs and heads; a person answers them in rounds."""
-    config.budget = 10_000
-    config.rounds = 10
-    config.model.head = "plain"
+def _spec(name: str) -> MethodSpec:
+    """The method that ``name`` stands for."""
+    choices = _choices()
+    if name not in choices:
+        raise UserError(f"method is {name!r}; one of {', '.join(choices)} would do")
+    return choices[name]
+
+
+def _choices() -> dict[str, MethodSpec]:
+    specs = registry.specs()
+    papers = {spec.name + _SUFFIX: spec for spec in specs if spec.published is not None}
+    return {spec.name: spec for spec in specs} | papers
 
 
 def for_orientations(config: ConfigDict) -> None:

@@ -16,9 +16,9 @@ def get_config(method: str = "idc") -> ConfigDict:
     config = base.get_config(method)
     base.for_dense_network(config)
     config.num_clusters = 10
-    if config.method == "idc":
+    if base.asks(config) == "cluster":
         config.budget = 50
-    elif config.method == "pcl":
+    elif base.asks(config) == "pair":
         config.budget = 1000
     config.data.source = "digits"
     config.pretrain.epochs = 150

@@ -16,7 +16,7 @@ def get_config(method: str = "idc") -> ConfigDict:
     config = base.get_config(method)
     base.for_dense_network(config)
     config.num_clusters = 10
-    if config.method == "idc":
+    if base.asks(config) == "cluster":
         config.rounds = 5
     config.data.source = "idx"
     config.data.name = "fashion_mnist"

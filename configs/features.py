@@ -20,7 +20,7 @@ def get_config(method: str = "graph_committee") -> ConfigDict:
     base.for_small_network(config)
     config.data.source = "features"
     config.model.name = "mlp"
-    if config.method == "idc":
+    if base.asks(config) == "cluster":
         config.rounds = 5
     else:
         config.model.width = 256
@@ -28,7 +28,7 @@ def get_config(method: str = "graph_committee") -> ConfigDict:
         config.pretrain.epochs = 6
         config.views.noise = 0.6
         config.views.dropout = 0.4
-    if config.method != "pcl":
+    if base.asks(config) != "pair":
         config.init = "random"
     config.dsac.space = "input"
     config.idc.space = "input"

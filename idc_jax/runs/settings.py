@@ -8,8 +8,8 @@ from idc_jax import models, selectors
 from idc_jax.data.sources import SOURCES
 from idc_jax.data.target_maps import TARGET_MAPS
 from idc_jax.errors import UserError, check_at_least, check_one_of
-
-METHODS = ("idc", "dsac", "pcl", "graph_committee")
+from idc_jax.methods import registry
+from idc_jax.methods.contract import OWN, MethodSpec
 
 
 def check_settings(config: Any) -> None:
@@ -18,7 +18,7 @@ def check_settings(config: Any) -> None:
     Raises:
       UserError: one line that says what came and what would do.
     """
-    check_one_of("method", config.method, METHODS)
+    spec = registry.get(config.method)
     check_one_of("data.source", config.data.source, tuple(SOURCES))
     check_one_of("model.name", config.model.name, ("auto", *models.names()))
     check_one_of("annotator.kind", config.annotator.kind, ("oracle", "page", "file"))
@@ -26,12 +26,7 @@ def check_settings(config: Any) -> None:
     check_one_of("views.weak", config.views.weak, ("crop", "warp"))
     check_one_of("views.strong", config.views.strong, ("randaugment", "weak"))
     check_one_of("annotator.fusion", config.annotator.fusion, ("majority", "dawid_skene"))
-    check_one_of("selector", config.selector, selectors.names("samples"))
-    if config.method == "pcl" and config.selector != "idc":
-        raise UserError(
-            f"selector is {config.selector!r}, which chooses samples, and pcl asks about pairs; "
-            "pcl.picks says which"
-        )
+    _check_selector(config.selector, spec)
     check_one_of("model.dtype", config.model.dtype, ("float32", "bfloat16"))
     if config.data.target_map:
         check_one_of("data.target_map", config.data.target_map, tuple(TARGET_MAPS))
@@ -49,6 +44,16 @@ def check_settings(config: Any) -> None:
     _check_path(config)
 
 
+def _check_selector(selector: str, spec: MethodSpec) -> None:
+    if spec.chooses == "samples":
+        check_one_of("selector", selector, (OWN, *selectors.names(spec.chooses)))
+    elif selector != OWN:
+        raise UserError(
+            f"selector is {selector!r}, but {spec.name} asks about {spec.chooses}, which it "
+            f"chooses itself; {OWN} would do"
+        )
+
+
 def _check_path(config: Any) -> None:
     if config.data.source in ("folder", "features") and not config.data.path:
         raise UserError(
@@ -56,9 +61,3 @@ def _check_path(config: Any) -> None:
         )
     if config.annotator.kind == "file" and not config.annotator.file:
         raise UserError("annotator.kind is 'file', which needs --config.annotator.file=...")
-
-
-def with_picks(config: Any) -> dict[str, Any]:
-    """The method's options, with the picks of the selector that was named in place of its own."""
-    named = {} if config.selector == "idc" else {"picks": config.selector}
-    return {**config[config.method], **named}

@@ -10,20 +10,15 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from idc_jax.errors import UserError
+from idc_jax.methods import registry
 
 Value = bool | int | float | str
 
+_CHOOSES_METHOD = "--config=FILE:METHOD chooses the method"
 # Options that belong to the whole command, not to a point.
 _FIXED = {
-    "method": "--config=FILE:METHOD chooses the method, one sweep each",
+    "method": f"{_CHOOSES_METHOD}, one sweep each",
     "workdir": "every point gets a folder of its own in --workdir",
-}
-# Groups of options that one method reads and the others do not.
-_OF_ONE_METHOD = {
-    **dict.fromkeys(("idc", "finetune"), "idc"),
-    "graph_committee": "graph_committee",
-    **dict.fromkeys(("dsac", "dsac_training"), "dsac"),
-    **dict.fromkeys(("pcl", "pcl_training"), "pcl"),
 }
 _TRUTH = {"true": True, "false": False}
 
@@ -71,17 +66,18 @@ def _axis(text: str, known: Mapping[str, Any]) -> Axis:
 
 def _check_read(name: str, method: str) -> None:
     """Refuse an option that ``method`` never looks at: all its points would be the same run."""
-    if name == "selector" and method == "pcl":
+    spec = registry.get(method)
+    if name == "selector" and spec.chooses != "samples":
         raise UserError(
-            "--sweep=selector: these choose samples; pcl.picks says which pairs it asks"
+            f"--sweep=selector: these choose samples, but {method} asks about {spec.chooses}, "
+            "which it chooses itself"
         )
-    reader = _OF_ONE_METHOD.get(name.partition(".")[0], method)
-    if reader == method:
+    group = name.partition(".")[0]
+    readers = [other.name for other in registry.specs() if group in other.options]
+    if not readers or method in readers:
         return
-    raise UserError(
-        f"--sweep={name}: only {reader} reads it, and this is {method}; "
-        "--config=FILE:METHOD chooses the method"
-    )
+    told = f"{' and '.join(readers)} {'reads' if len(readers) == 1 else 'read'}"
+    raise UserError(f"--sweep={name}: only {told} it, and this is {method}; {_CHOOSES_METHOD}")
 
 
 def _value(name: str, text: str, like: Any) -> Value:

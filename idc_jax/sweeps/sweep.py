@@ -24,6 +24,7 @@ import jax
 from ml_collections import ConfigDict
 
 from idc_jax.errors import UserError
+from idc_jax.methods import registry
 from idc_jax.report import write_atomically
 from idc_jax.runs.compose import run_experiment
 from idc_jax.runs.settings import check_settings
@@ -32,12 +33,10 @@ from idc_jax.sweeps.axes import Axis, Value, parse_axes
 from idc_jax.sweeps.plots import write_plots
 from idc_jax.sweeps.summary import Row, write_summary
 
-# Options that pre-training never sees. What is not named here keeps two points from sharing one.
+# Options that pre-training never sees, beside the methods' own. What is not named here keeps two
+# points from sharing one.
 _AFTER_PRETRAINING = frozenset(
-    (
-        *("budget", "rounds", "selector", "annotator", "report", "progress", "workdir"),
-        *("idc", "finetune", "graph_committee", "dsac", "dsac_training", "pcl", "pcl_training"),
-    )
+    ("budget", "rounds", "selector", "annotator", "report", "progress", "workdir")
 )
 _PRETRAINED = Path("checkpoints") / "pretrain"
 
@@ -163,7 +162,8 @@ def _row(point: Point, reason: str = "") -> Row:
 
 def _network_key(config: ConfigDict, *, with_seed: bool) -> str:
     """Equal for two configurations whose pre-training is the same (up to the seed)."""
-    kept = {k: v for k, v in config.to_dict().items() if k not in _AFTER_PRETRAINING}
+    unseen = _AFTER_PRETRAINING.union(*(spec.options for spec in registry.specs()))
+    kept = {k: v for k, v in config.to_dict().items() if k not in unseen}
     if not with_seed:
         kept.pop("seed")
     return json.dumps(kept, sort_keys=True, default=str)

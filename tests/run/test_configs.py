@@ -13,13 +13,13 @@ from ml_collections import ConfigDict, config_flags
 from PIL import Image
 from small import shrink
 
+from idc_jax.methods import registry
 from idc_jax.runs.compose import run_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(
     p.stem for p in (ROOT / "configs").glob("*.py") if p.stem not in ("__init__", "base")
 )
-METHODS = ("idc", "dsac", "pcl", "graph_committee")
 # What stands in for data that a test machine does not have is made here, in its real format;
 # TensorFlow Datasets are read from a prepared folder in tests/data, and here replaced by images.
 FOLDERS = ("image_folder", "imagenet10", "imagenet10_2", "imagenet_dogs")
@@ -30,7 +30,7 @@ def load(name: str, method: str) -> ConfigDict:
     return flag.parse(f"{ROOT / 'configs' / name}.py:{method}")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", registry.names())
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_parses_and_is_locked(name: str, method: str) -> None:
     config = load(name, method)

@@ -3,29 +3,31 @@
 import pytest
 from ml_collections import ConfigDict
 
-from configs import base, cifar20, digits, fashion_mnist, features, image_folder
+from configs import cifar20, digits, fashion_mnist, features, image_folder
 from idc_jax.errors import UserError
-from idc_jax.runs.settings import check_settings
+from idc_jax.methods import registry
 
+PUBLISHED = {spec.name: spec.published for spec in registry.specs() if spec.published is not None}
 SMALL = (digits, fashion_mnist, features, image_folder)
 
 
-@pytest.mark.parametrize("method", base.PUBLISHED)
+@pytest.mark.parametrize("method", PUBLISHED)
 @pytest.mark.parametrize("module", [*SMALL, cifar20])
 def test_published_settings_win_over_the_configs(module, method: str) -> None:
     preferred, published = (flat(module.get_config(method + end)) for end in ("", "_published"))
     assert published["method"] == preferred["method"] == method
-    assert base.PUBLISHED[method].items() <= published.items()
+    assert PUBLISHED[method].items() <= published.items()
     changed = {name for name, value in published.items() if preferred[name] != value}
-    assert changed <= base.PUBLISHED[method].keys()
+    assert changed <= PUBLISHED[method].keys()
     if module is features:
-        assert changed == base.PUBLISHED[method].keys()
+        assert changed == PUBLISHED[method].keys()
 
 
-def test_the_committee_has_no_paper() -> None:
-    config = features.get_config("graph_committee_published")
-    with pytest.raises(UserError, match="method is 'graph_committee_published'"):
-        check_settings(config)
+@pytest.mark.parametrize("name", ["graph_committee_published", "nonsense"])
+@pytest.mark.parametrize("module", [*SMALL, cifar20])
+def test_what_is_no_method_and_no_paper_is_told_with_what_would_do(module, name: str) -> None:
+    with pytest.raises(UserError, match=f"method is '{name}'; one of dsac, .*idc_published"):
+        module.get_config(name)
 
 
 def flat(config: ConfigDict) -> dict:

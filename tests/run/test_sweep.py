@@ -177,7 +177,7 @@ def test_values_are_of_the_option_s_type(tiny: ConfigDict) -> None:
     points = sweep.make_points(tiny, axes, Path("w"))
     assert len(points) == 8
     assert points[5].config.finetune.learning_rate == 1.0
-    assert (points[5].config.selector, tiny.selector) == ("random", "idc")
+    assert (points[5].config.selector, tiny.selector) == ("random", "own")
     assert not points[5].config.idc.use_hardness
 
 
@@ -304,7 +304,7 @@ def test_an_option_that_the_method_does_not_read_is_refused() -> None:
     committee = features.get_config("graph_committee")
     with pytest.raises(UserError, match="only idc reads it, and this is graph_committee"):
         parse_axes(["idc.num_candidates=2,3"], committee)
-    with pytest.raises(UserError, match=r"pcl\.picks says which pairs"):
+    with pytest.raises(UserError, match="pcl asks about pairs, which it chooses itself"):
         parse_axes(["selector=idc,random"], features.get_config("pcl"))
     assert parse_axes(["graph_committee.picks=value,random"], committee)
     assert parse_axes(["selector=idc,random"], committee)
