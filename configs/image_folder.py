@@ -26,7 +26,8 @@ Subfolders, where there are any, are only used to score the result and to simula
 
 from ml_collections import ConfigDict
 
-from configs import features
+from configs import base, features
+from idc_jax.methods import registry
 
 
 def get_config(method: str = "graph_committee") -> ConfigDict:
@@ -34,7 +35,7 @@ def get_config(method: str = "graph_committee") -> ConfigDict:
     config = features.get_config(method)
     config.num_clusters = 10
     # Of pairs, ten times as many: each says less.
-    config.budget = 1000 if config.method == "pcl" else 100
+    config.budget = 1000 if base.asks(config) == "pair" else 100
     config.data.source = "folder"
     # The best that is here, or none.
     config.data.embed_with = "auto"
@@ -43,7 +44,7 @@ def get_config(method: str = "graph_committee") -> ConfigDict:
     # An MLP on features, a small ResNet on images; each as wide as it is by itself.
     config.model.name = "auto"
     config.model.width = 0
-    config.model.embedding_dim = 200 if config.method == "dsac" else 0
+    config.model.embedding_dim = registry.get(config.method).defaults.get("model.embedding_dim", 0)
     # 6 on features, 200 on images.
     config.pretrain.epochs = -1
     # Nothing on features, pre-training on images; what a paper or PCL pre-trains stays so.

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 
-if TYPE_CHECKING:
-    from idc_jax.models.heads import ClusterNet, HeadLayout
+from idc_jax.models.heads import ClusterNet, HeadLayout
+from idc_jax.models.outputs import Outputs
+
+__all__ = ["Model", "Outputs", "Variables"]
 
 Variables = dict[str, Any]
-
-
-class Outputs(NamedTuple):
-    """What a clustering network gives for a batch.
-
-    Attributes:
-      embedding: ``[b, d]``, what the heads see, not normalised: the backbone's output, attended
-        where the network attends.
-      instance: ``[b, 128]``, the instance head's output, of unit length.
-      logits: ``[b, c]``, the cluster head's output before the softmax.
-    """
-
-    embedding: jax.Array
-    instance: jax.Array
-    logits: jax.Array
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from idc_jax.models.base import Outputs
 from idc_jax.models.layers import batch_norm, dense
+from idc_jax.models.outputs import Outputs
 
 HeadLayout = Literal["relu_first", "plain", "batch_norm", "linear"]
 HEAD_LAYOUTS: tuple[HeadLayout, ...] = ("relu_first", "plain", "batch_norm", "linear")

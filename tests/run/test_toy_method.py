@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
+from small import shrink
 
 from configs import base, digits, features
+from idc_jax import ops
+from idc_jax.annotate.questions import label_questions
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
-from idc_jax.methods.contract import MethodSpec
+from idc_jax.methods.contract import Method, MethodSpec, Options, Parts
+from idc_jax.runs.compose import run_experiment
 from idc_jax.runs.settings import check_settings
 from idc_jax.sweeps import sweep
 from idc_jax.sweeps.axes import Axis, parse_axes
@@ -23,23 +32,46 @@ class ToyOptions(NamedTuple):
     loud: bool = False
 
 
-class Nothing(NamedTuple):
-    """What a method that is never built keeps."""
+class ToyContext(NamedTuple):
+    """The samples themselves."""
+
+    embeddings: jax.Array
+
+
+class ToyState(NamedTuple):
+    """What is predicted."""
+
+    probabilities: jax.Array
+
+
+def play(parts: Parts, options: Options) -> Method:
+    """Ask about the first samples that nobody was asked about; go by the nearest answer."""
+    del options
+    x = jnp.asarray(parts.data)
+    even = jnp.full((len(x), parts.num_clusters), 1 / parts.num_clusters)
+
+    def ask(key, context, state, evidence, round_):
+        left = np.flatnonzero(~evidence.asked)[: round_.budget]
+        return label_questions(round_.number, left, np.zeros(len(left)))
+
+    def learn(key, context, state, evidence, round_):
+        told = np.flatnonzero(evidence.group >= 0)
+        nearest = ops.knn(x[told], 1, queries=x).indices[:, 0]
+        classes = evidence.group[told][np.asarray(nearest)]
+        return ToyState(jax.nn.one_hot(classes, parts.num_clusters)), {"answered": len(told)}
+
+    return Method(lambda key: (ToyContext(x), ToyState(even)), ask, learn)
 
 
 def toy_spec(**changes: Any) -> MethodSpec:
     """A method that asks for labels, and has a group of options of its own."""
-
-    def build(*parts: Any) -> Any:
-        raise NotImplementedError
-
     fields = {
         "name": "toy",
         "summary": "plays",
         "asks": ("label",),
-        "build": build,
-        "context": Nothing,
-        "state": Nothing,
+        "build": play,
+        "context": ToyContext,
+        "state": ToyState,
         "options": {"toy_game": ToyOptions},
         "defaults": {"rounds": 7, "toy_game.games": 5, "model.head": "plain"},
         "published": {"toy_game.loud": True},
@@ -126,6 +158,21 @@ def test_its_options_keep_no_two_points_from_sharing_a_pretraining(toy: MethodSp
     one, other = base.get_config("toy"), base.get_config("toy")
     other.toy_game.games = 99
     assert sweep._network_key(one, with_seed=True) == sweep._network_key(other, with_seed=True)
+
+
+def test_it_runs_from_a_config_to_a_report(
+    toy: MethodSpec, features_file: Path, home: Path, tmp_path: Path
+) -> None:
+    config = shrink(features.get_config("toy"), home)
+    config.data.path = str(features_file)
+    config.budget, config.rounds = 30, 3
+    # The blobs lie one after the other.
+    config.data.limit = 80
+    assert run_experiment(config, tmp_path / "run").exists()
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["method"] == "toy"
+    assert [entry["questions"] for entry in result["rounds"]] == [0, 10, 20, 30]
+    assert result["final"]["acc"] > result["initial"]["acc"]
 
 
 def test_it_is_forgotten(toy: MethodSpec) -> None:
