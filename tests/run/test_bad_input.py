@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from idc_jax.errors import UserError
+from idc_jax.methods import registry
 from idc_jax.runs.compose import run_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,3 +162,9 @@ def test_help_and_options() -> None:
     options = launch("--config=configs/digits.py", "--options")
     assert options.returncode == 0
     assert "budget: 50" in options.stdout
+
+
+def test_help_lists_what_may_stand_behind_the_colon() -> None:
+    shown = launch("--help").stdout
+    assert all(f":{spec.name} " in shown and spec.summary in shown for spec in registry.specs())
+    assert ":dsac_published, :idc_published, :pcl_published" in shown

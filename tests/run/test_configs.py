@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +116,26 @@ def test_every_config_runs(name: str, method: str, tmp_path: Path) -> None:
     assert all(line.get("epochs") or line.get("steps") for line in trained)
     # The graph committee trains no network.
     assert bool(trained) == (method != "graph_committee")
+
+
+def test_a_run_s_folder_is_called_after_its_config_and_method() -> None:
+    told = {
+        "digits.py": "digits",
+        "digits.py:idc": "digits_idc",
+        "digits.py:dsac": "digits_dsac",
+        "features.py": "features_graph_committee",
+        "features.py:idc": "features_idc",
+        "features.py:idc_published": "features_idc_published",
+    }
+    # Flags are global: a process of its own for them.
+    script = (
+        "import sys, launch\n"
+        "for name in sys.argv[1:]:\n"
+        "    launch.flags.FLAGS.unparse_flags()\n"
+        "    launch._parse(['launch.py', f'--config=configs/{name}'])\n"
+        "    print(launch._workdir(launch._config()).as_posix())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *told], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [f"runs/{folder}" for folder in told.values()]
