@@ -91,7 +91,8 @@ def jax_round(
 
     def run() -> float:
         holder[0], info = pieces.run_epoch(jax.random.key(2), holder[0], resident, order)
-        return float(jax.block_until_ready((holder[0], info))[1]["loss"])
+        jax.block_until_ready(holder[0])
+        return float(pretrain.summary(info)["loss"])
 
     return run, variables
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 
@@ -33,7 +31,8 @@ def update_pseudo_labels(
 ) -> jax.Array:
     """One step of the published code's pseudo-label memory.
 
-    Each predicted class proposes its ceil(fraction · b / c) most confident rows; those above
+    Each predicted class proposes its ceil(fraction · b / c) most confident rows, b without the
+    padding; those above
     the threshold label samples that have no label yet. A stored label is kept even where the
     prediction changed, until the sample's confidence falls below the threshold.
 
@@ -48,8 +47,8 @@ def update_pseudo_labels(
     Returns:
       The new store, ``[n]``.
     """
-    batch, num_classes = probs.shape
-    quota = math.ceil(fraction * batch / num_classes)
+    # A hair less, lest rounding lift a whole number to the next.
+    quota = jnp.ceil(fraction * jnp.sum(mask) / probs.shape[1] - 1e-4)
     labels = jnp.argmax(probs, axis=-1).astype(store.dtype)
     confidence = jnp.where(mask, jnp.max(probs, axis=-1), -1.0)
     proposed = (_rank_in_class(labels, confidence) < quota) & (confidence > threshold)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
 
-from idc_jax.data.residency import Samples, chunks
-from idc_jax.data.views import View, view_batch
+from idc_jax.data.residency import Samples
+from idc_jax.data.views import View, Views, view_batch
 from idc_jax.models.base import Model, Variables
-from idc_jax.train.parallel import mesh_of, replicate, split
+from idc_jax.train.engine import Learner, Metrics, Program, begin, descend, run_steps, train_only
+from idc_jax.train.parallel import mesh_of, split
 
-_Carry = tuple[Variables, optax.OptState]
+
+class _Options(NamedTuple):
+    steps: int
+    learning_rate: float
+    head_only: bool
 
 
 def fit_targets(
@@ -36,7 +41,7 @@ def fit_targets(
       key: draws batches and views.
       model: the network.
       view: what it is shown.
-      variables: where it starts.
+      variables: where it starts; they are left as they are.
       data: raw samples ``[n, ...]``.
       targets: ``[n, c]``, rows summing to one.
       steps: how many.
@@ -47,30 +52,18 @@ def fit_targets(
     Returns:
       The fitted variables and the mean loss of each step ``[steps]``.
     """
-    mesh = mesh_of(data)
-    optimizer = _optimizer(learning_rate, steps)
-    carry = replicate((variables, optimizer.init(variables["params"])), mesh)
+    options = _Options(steps, learning_rate, head_only)
+    program = Program(model, Views(view, view, view), options, _optimizer, mesh_of(data))
     chosen, keys = _draw(key, steps, batch_size, data.shape[0])
-    losses = []
-    for chunk in chunks(data, chosen):
-        plan = (chunk.indices, chosen[chunk.steps], keys[chunk.steps])
-        carry, part = _fit(
-            carry,
-            chunk.array,
-            targets,
-            plan,
-            model=model,
-            view=view,
-            schedule=(learning_rate, steps),
-            head_only=head_only,
-            mesh=mesh,
-        )
-        losses.append(part)
-    return carry[0], jnp.concatenate(losses)
+    learner = begin(program, variables)
+    learner, found = run_steps(_step, program, learner, data, chosen, (chosen, keys), targets)
+    return learner.variables, jnp.concatenate([part["loss"] for part in found])
 
 
-def _optimizer(learning_rate: float, steps: int) -> optax.GradientTransformation:
-    return optax.adamw(optax.cosine_decay_schedule(learning_rate, steps), weight_decay=1e-4)
+def _optimizer(options: _Options) -> optax.GradientTransformation:
+    rate = optax.cosine_decay_schedule(options.learning_rate, options.steps)
+    adam = optax.adamw(rate, weight_decay=1e-4)
+    return train_only(adam, lambda name: not options.head_only or name == "cluster_head")
 
 
 @partial(jax.jit, static_argnames=("steps", "batch_size", "num_samples"))
@@ -83,42 +76,14 @@ def _draw(
     return jax.vmap(draw)(draw_keys), view_keys
 
 
-@partial(jax.jit, static_argnames=("model", "view", "schedule", "head_only", "mesh"))
-def _fit(
-    carry: _Carry,
-    array: jax.Array,
-    targets: jax.Array,
-    plan: tuple[jax.Array, jax.Array, jax.Array],
-    *,
-    model: Model,
-    view: View,
-    schedule: tuple[float, int],
-    head_only: bool,
-    mesh: Mesh | None,
-) -> tuple[_Carry, jax.Array]:
-    optimizer = _optimizer(*schedule)
+def _step(
+    program: Program, learner: Learner, raw: jax.Array, told: Any, targets: jax.Array
+) -> tuple[Learner, Metrics]:
+    chosen, view_key = told
+    shown = split(view_batch(program.views.weak, view_key, raw), program.mesh)
 
-    def step(carry: _Carry, xs: tuple) -> tuple[_Carry, jax.Array]:
-        variables, opt_state = carry
-        rows, chosen, view_key = xs
-        shown = split(view_batch(view, view_key, array[rows]), mesh)
+    def loss(variables: Variables) -> tuple[jax.Array, Metrics, Variables]:
+        outputs, moved = program.model.apply(variables, shown, not program.options.head_only)
+        return optax.softmax_cross_entropy(outputs.logits, targets[chosen]).mean(), {}, moved
 
-        def loss(params):  # type: ignore[no-untyped-def]
-            outputs, moved = model.apply({**variables, "params": params}, shown, not head_only)
-            return optax.softmax_cross_entropy(outputs.logits, targets[chosen]).mean(), moved
-
-        (value, moved), grads = jax.value_and_grad(loss, has_aux=True)(variables["params"])
-        updates, opt_state = optimizer.update(grads, opt_state, variables["params"])
-        if head_only:
-            updates = _only_cluster_head(updates)
-        params = optax.apply_updates(variables["params"], updates)
-        return ({**moved, "params": params}, opt_state), value
-
-    return jax.lax.scan(step, carry, plan)
-
-
-def _only_cluster_head(updates: dict) -> dict:
-    return {
-        name: tree if name == "cluster_head" else jax.tree.map(jnp.zeros_like, tree)
-        for name, tree in updates.items()
-    }
+    return descend(program, learner, loss)

@@ -6,9 +6,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
-from idc_jax.data.residency import Samples, slabs
+from idc_jax.data.residency import Samples, chunks
 from idc_jax.data.views import View, view_batch
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.parallel import gather, mesh_of, replicate, split
@@ -47,28 +48,69 @@ def run_network(
     Returns:
       :class:`Outputs` of ``[n, ...]`` arrays.
     """
+    total = data.shape[0]
+    block = min(block, total)
+    blocks = np.append(np.arange(total), np.full(-total % block, -1)).reshape(-1, block)
+    # A deterministic view ignores its key; any will do.
+    outputs = run_blocks(jax.random.key(0), model, variables, view, data, blocks.astype(np.int32))
+    return jax.tree.map(lambda a: a.reshape(-1, a.shape[-1])[:total], outputs)
+
+
+def run_blocks(
+    key: jax.Array,
+    model: Model,
+    variables: Variables,
+    view: View,
+    data: Samples,
+    blocks: jax.Array | np.ndarray,
+) -> Outputs:
+    """The evaluated network over every block of samples.
+
+    Args:
+      key: of the views.
+      model: the network; one that attends sees a block at a time.
+      variables: its variables.
+      view: what it is shown.
+      data: raw samples ``[n, ...]``.
+      blocks: int32 ``[g, b]``, the samples of each block, -1 for padding.
+
+    Returns:
+      :class:`Outputs` of ``[g, b, ...]`` arrays; those of padding mean nothing.
+    """
     mesh = mesh_of(data)
     variables = replicate(variables, mesh)
-    parts = [_run(model, variables, view, slab, block, mesh) for slab in slabs(data, block)]
+    masks, rows = blocks >= 0, blocks.clip(0)
+    keys = jax.random.split(key, blocks.shape[0])
+    parts = [
+        _run(
+            model,
+            variables,
+            view,
+            part.array,
+            part.indices,
+            masks[part.steps],
+            keys[part.steps],
+            mesh,
+        )
+        for part in chunks(data, rows)
+    ]
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
 
 
-@partial(jax.jit, static_argnames=("model", "view", "block", "mesh"))
+@partial(jax.jit, static_argnames=("model", "view", "mesh"))
 def _run(
-    model: Model, variables: Variables, view: View, data: jax.Array, block: int, mesh: Mesh | None
+    model: Model,
+    variables: Variables,
+    view: View,
+    array: jax.Array,
+    rows: jax.Array,
+    masks: jax.Array,
+    keys: jax.Array,
+    mesh: Mesh | None,
 ) -> Outputs:
-    num_samples = data.shape[0]
-    block = min(block, num_samples)
+    def one(xs: tuple[jax.Array, jax.Array, jax.Array]) -> Outputs:
+        rows, mask, key = xs
+        shown = split(view_batch(view, key, array[rows]), mesh)
+        return gather(model.apply(variables, shown, False, mask)[0], mesh)
 
-    def outputs(raw: jax.Array) -> Outputs:
-        # A deterministic view ignores its key; any will do.
-        shown = split(view_batch(view, jax.random.key(0), raw), mesh)
-        return gather(model.apply(variables, shown, False)[0], mesh)
-
-    whole = num_samples // block
-    head = data[: whole * block].reshape(whole, block, *data.shape[1:])
-    done = jax.tree.map(lambda a: a.reshape(-1, a.shape[-1]), jax.lax.map(outputs, head))
-    if whole * block == num_samples:
-        return done
-    rest = outputs(data[whole * block :])
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), done, rest)
+    return jax.lax.map(one, (rows, masks, keys))

@@ -15,21 +15,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh
 from tqdm import tqdm
 
-from idc_jax.data.residency import Samples, Streamed, chunks
+from idc_jax.data.residency import Samples, Streamed
 from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.losses.contrastive import ContrastiveTerms, contrastive_terms
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.ops.neighbors import knn
+from idc_jax.train.engine import (
+    Learner,
+    Metrics,
+    Program,
+    begin,
+    descend,
+    drive,
+    means,
+    run_steps,
+)
 from idc_jax.train.log import Log
 from idc_jax.train.loop import epoch_indices, run_network, steps_per_epoch
 from idc_jax.train.parallel import mesh_of, replicate, split
@@ -41,9 +50,9 @@ __all__ = [
     "Pretraining",
     "build",
     "check_options",
-    "make_optimizer",
     "pretrain",
     "searches_neighbors",
+    "summary",
 ]
 
 # A cluster below this part of its even share counts as dead, as the collapse watch has it.
@@ -67,24 +76,19 @@ class PretrainState(NamedTuple):
     neighbors: jax.Array
 
 
-_Carry = tuple[Variables, optax.OptState]
-# The losses by name and the clusters' counts [c], summed over steps.
-_Sums = tuple[dict[str, jax.Array], jax.Array]
-
-
 class Pretraining(NamedTuple):
     """The pieces, for whoever drives the epochs himself.
 
     Attributes:
       init: ``(key, data [n, ...]) -> state``.
-      run_epoch: ``(key, state, data, indices [steps, b]) -> (state, info)``, with the buffers of
-        the old state's network and optimiser given up. ``key`` is the run's, not the epoch's;
-        ``info`` holds scalars that are still on the device.
+      run_epoch: ``(key, state, data, indices [steps, b]) -> (state, metrics)``, with the buffers of
+        the old state's network and optimiser given up. ``key`` is the epoch's; the metrics are
+        still on the device, and :func:`summary` reads them.
       refresh: ``(state, data) -> state`` with the neighbours of the present embedding.
     """
 
     init: Callable[[jax.Array, Samples], PretrainState]
-    run_epoch: Callable[..., tuple[PretrainState, dict[str, jax.Array]]]
+    run_epoch: Callable[..., tuple[PretrainState, list[Metrics]]]
     refresh: Callable[[PretrainState, Samples], PretrainState]
 
 
@@ -95,9 +99,10 @@ def build(model: Model, views: Views, options: PretrainOptions, num_samples: int
       UserError: options that cannot be trained with.
     """
     check_options(options, num_samples)
+    program = Program(model, views, _Setup(options, num_samples), _optimizer, None)
 
     def init(key: jax.Array, data: Samples) -> PretrainState:
-        state = _init(model, views, options, num_samples, key, data[:2])
+        state = _init(program, key, data[:2])
         if options.neighbors and options.neighbor_start == 0:
             return state._replace(neighbors=_search(_seen(views, data), options))
         return state
@@ -106,7 +111,7 @@ def build(model: Model, views: Views, options: PretrainOptions, num_samples: int
         found = run_network(model, state.variables, views.val, data)
         return state._replace(neighbors=_search(found.embedding, options))
 
-    return Pretraining(init, partial(_run_epoch, model, views, options), refresh)
+    return Pretraining(init, partial(_run_epoch, program), refresh)
 
 
 def _seen(views: Views, data: Samples) -> jax.Array:
@@ -155,86 +160,94 @@ def pretrain(
     pieces = build(model, views, options, num_samples)
     init_key, epoch_key = jax.random.split(key)
     state = pieces.init(init_key, data) if start is None else start
-    pending: dict[str, jax.Array] = {}
     first = int(state.epoch)
+
+    def advance(span: range, state: PretrainState) -> tuple[PretrainState, list[Metrics]]:
+        epoch = span.start
+        if searches_neighbors(options, epoch):
+            state = pieces.refresh(state, data)
+        order = jax.random.fold_in(epoch_key, 2 * epoch)
+        indices = epoch_indices(order, num_samples, options.batch_size)
+        return pieces.run_epoch(jax.random.fold_in(epoch_key, 2 * epoch + 1), state, data, indices)
+
+    def tell(span: range, found: list[Metrics]) -> dict[str, float]:
+        values = {"epoch": span.stop, "epochs": options.epochs, **summary(found)}
+        log({f"pretrain/{name}": value for name, value in values.items()})
+        return values
+
     bar = tqdm(
-        range(first, options.epochs),
         desc="pre-training",
         unit="epoch",
         initial=first,
         total=options.epochs,
         disable=not progress,
     )
-    for epoch in bar:
-        if searches_neighbors(options, epoch):
-            state = pieces.refresh(state, data)
-        order = jax.random.fold_in(epoch_key, 2 * epoch)
-        indices = epoch_indices(order, num_samples, options.batch_size)
-        state, info = pieces.run_epoch(
-            jax.random.fold_in(epoch_key, 2 * epoch + 1), state, data, indices
-        )
-        # One epoch late: the device is at work on the next while the host reads.
-        _report(log, bar, pending)
-        pending = {"epoch": jnp.int32(epoch + 1), "epochs": jnp.int32(options.epochs), **info}
-        if on_epoch is not None:
-            on_epoch(state, epoch + 1)
-    _report(log, bar, pending)
-    return state
+    spans = (range(epoch, epoch + 1) for epoch in range(first, options.epochs))
+    return drive(state, spans, advance, tell, bar=bar, after=on_epoch)[0]
 
 
-def make_optimizer(options: PretrainOptions, num_samples: int) -> optax.GradientTransformation:
+def summary(found: list[Metrics]) -> dict[str, float]:
+    """An epoch's mean losses and how its clusters live; waits for the device."""
+    steps = sum(part["loss"].shape[0] for part in found)
+    values = means(found, steps)
+    share = values.pop("counts") / values.pop("rows")
+    entropy = -np.sum(share * np.log(np.maximum(share, 1e-12)))
+    return {
+        **{name: float(value) for name, value in values.items()},
+        "live_clusters": int(np.sum(share >= LIVE_SHARE / len(share))),
+        "assignment_entropy": float(entropy / np.log(max(len(share), 2))),
+    }
+
+
+class _Setup(NamedTuple):
+    """What an epoch is compiled for."""
+
+    options: PretrainOptions
+    num_samples: int
+
+
+def _optimizer(setup: _Setup) -> optax.GradientTransformation:
     """AdamW with a linear warm-up and a cosine to zero over the whole run."""
-    steps = steps_per_epoch(num_samples, options.batch_size) * options.epochs
+    options = setup.options
+    steps = steps_per_epoch(setup.num_samples, options.batch_size) * options.epochs
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, options.learning_rate, max(1, round(options.warmup * steps)), max(2, steps)
     )
     return optax.adamw(schedule, weight_decay=options.weight_decay)
 
 
-@partial(jax.jit, static_argnames=("model", "views", "options", "num_samples"))
-def _init(
-    model: Model,
-    views: Views,
-    options: PretrainOptions,
-    num_samples: int,
-    key: jax.Array,
-    raw: jax.Array,
-) -> PretrainState:
-    variables = model.init(key, view_batch(views.weak, jax.random.key(0), raw))
-    opt_state = make_optimizer(options, num_samples).init(variables["params"])
-    alone = _only_self(num_samples, options)
-    return PretrainState(variables, opt_state, jnp.int32(0), alone)
+@partial(jax.jit, static_argnames=("program",))
+def _init(program: Program, key: jax.Array, raw: jax.Array) -> PretrainState:
+    shown = view_batch(program.views.weak, jax.random.key(0), raw)
+    learner = begin(program, program.model.init(key, shown))
+    alone = _only_self(program.options)
+    return PretrainState(learner.variables, learner.opt_state, jnp.int32(0), alone)
 
 
 def _run_epoch(
-    model: Model,
-    views: Views,
-    options: PretrainOptions,
+    program: Program,
     key: jax.Array,
     state: PretrainState,
     data: Samples,
     indices: jax.Array,
-) -> tuple[PretrainState, dict[str, jax.Array]]:
-    mesh = mesh_of(data)
-    state = replicate(state, mesh)
+) -> tuple[PretrainState, list[Metrics]]:
+    program = program._replace(mesh=mesh_of(data))
+    options = program.options.options
+    state = replicate(state, program.mesh)
     ids, keys = _pair_up(key, state.neighbors, indices, options.neighbor_share)
-    carry = (state.variables, state.opt_state)
-    sums = []
-    for chunk in chunks(data, ids):
-        carry, part = _run_steps(
-            carry,
-            state.epoch,
-            chunk.array,
-            (chunk.indices, ids[chunk.steps], keys[chunk.steps]),
-            model=model,
-            views=views,
-            options=options,
-            num_samples=data.shape[0],
-            mesh=mesh,
-        )
-        sums.append(part)
-    info = _summary(tuple(sums), indices.shape[0])
-    return PretrainState(*carry, state.epoch + 1, state.neighbors), info
+    learner, found = run_steps(
+        _step,
+        program,
+        Learner(state.variables, state.opt_state),
+        data,
+        ids,
+        (ids, keys),
+        state.epoch,
+    )
+    state = state._replace(
+        variables=learner.variables, opt_state=learner.opt_state, epoch=state.epoch + 1
+    )
+    return state, found
 
 
 @jax.jit
@@ -248,66 +261,31 @@ def _pair_up(
     return jnp.concatenate([indices, partners], axis=1), keys
 
 
-# Compiled once per (network, views, options), however many runs share them.
-@partial(
-    jax.jit,
-    static_argnames=("model", "views", "options", "num_samples", "mesh"),
-    donate_argnames=("carry",),
-)
-def _run_steps(
-    carry: _Carry,
-    epoch: jax.Array,
-    array: jax.Array,
-    plan: tuple[jax.Array, jax.Array, jax.Array],
-    *,
-    model: Model,
-    views: Views,
-    options: PretrainOptions,
-    num_samples: int,
-    mesh: Mesh | None,
-) -> tuple[_Carry, _Sums]:
-    optimizer = make_optimizer(options, num_samples)
+def _step(
+    program: Program, learner: Learner, raw: jax.Array, told: Any, epoch: jax.Array
+) -> tuple[Learner, Metrics]:
+    ids, step_key = told
+    options = program.options.options
     clusters_on = (epoch >= round(options.cluster_start * options.epochs)).astype(jnp.float32)
+    shown = _two_views(program, step_key, raw)
 
-    def step(carry: _Carry, xs: tuple) -> tuple[_Carry, _Sums]:
-        variables, opt_state = carry
-        rows, ids, step_key = xs
-        shown = _two_views(views, step_key, array, rows, mesh)
+    def loss(variables: Variables) -> tuple[jax.Array, Metrics, Variables]:
+        outputs, moved = program.model.apply(variables, shown, True)
+        terms = _terms(outputs, ids, options)
+        counts = {"counts": _histogram(outputs.logits), "rows": jnp.float32(len(ids))}
+        return _total(terms, options, clusters_on), {**terms._asdict(), **counts}, moved
 
-        def loss(params):  # type: ignore[no-untyped-def]
-            outputs, moved = model.apply({**variables, "params": params}, shown, True)
-            terms = _terms(outputs, ids, options)
-            return _total(terms, options, clusters_on), (terms, outputs.logits, moved)
-
-        (total, (terms, logits, moved)), grads = jax.value_and_grad(loss, has_aux=True)(
-            variables["params"]
-        )
-        updates, opt_state = optimizer.update(grads, opt_state, variables["params"])
-        params = optax.apply_updates(variables["params"], updates)
-        info = {"loss": total, **terms._asdict()}
-        return ({**moved, "params": params}, opt_state), (info, _histogram(logits))
-
-    carry, sums = jax.lax.scan(step, carry, plan)
-    return carry, jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), sums)
+    return descend(program, learner, loss)
 
 
-def _two_views(
-    views: Views, key: jax.Array, array: jax.Array, rows: jax.Array, mesh: Mesh | None
-) -> jax.Array:
-    """A view of each of ``rows``, its first half and its second with a key of their own."""
+def _two_views(program: Program, key: jax.Array, raw: jax.Array) -> jax.Array:
+    """A view of each row, the first half and the second with a key of their own."""
     _, *keys = jax.random.split(key, 3)
-    halves = jnp.split(rows, 2)
     shown = [
-        split(view_batch(views.weak, k, array[half]), mesh)
-        for k, half in zip(keys, halves, strict=True)
+        split(view_batch(program.views.weak, k, half), program.mesh)
+        for k, half in zip(keys, jnp.split(raw, 2), strict=True)
     ]
-    return split(jnp.concatenate(shown), mesh)
-
-
-@partial(jax.jit, static_argnames="steps")
-def _summary(sums: tuple[_Sums, ...], steps: int) -> dict[str, jax.Array]:
-    infos, counts = jax.tree.map(lambda *parts: sum(parts), *sums)
-    return {**{name: value / steps for name, value in infos.items()}, **_liveness(counts)}
+    return split(jnp.concatenate(shown), program.mesh)
 
 
 def _terms(outputs: Outputs, ids: jax.Array, options: PretrainOptions) -> ContrastiveTerms:
@@ -338,9 +316,9 @@ def _partners(key: jax.Array, chosen: jax.Array, neighbors: jax.Array, share: fl
     return jnp.where(take, neighbors[chosen, column], chosen)
 
 
-def _only_self(num_samples: int, options: PretrainOptions) -> jax.Array:
-    width = max(1, min(options.neighbors, num_samples - 1))
-    return jnp.tile(jnp.arange(num_samples, dtype=jnp.int32)[:, None], (1, width))
+def _only_self(setup: _Setup) -> jax.Array:
+    width = max(1, min(setup.options.neighbors, setup.num_samples - 1))
+    return jnp.tile(jnp.arange(setup.num_samples, dtype=jnp.int32)[:, None], (1, width))
 
 
 def _search(values: jax.Array, options: PretrainOptions) -> jax.Array:
@@ -350,21 +328,3 @@ def _search(values: jax.Array, options: PretrainOptions) -> jax.Array:
 
 def _histogram(logits: jax.Array) -> jax.Array:
     return jnp.sum(jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1]), axis=0)
-
-
-def _liveness(counts: jax.Array) -> dict[str, jax.Array]:
-    share = counts / jnp.sum(counts)
-    num_clusters = counts.shape[0]
-    entropy = -jnp.sum(share * jnp.log(jnp.maximum(share, 1e-12)))
-    return {
-        "live_clusters": jnp.sum(share >= LIVE_SHARE / num_clusters),
-        "assignment_entropy": entropy / np.log(max(num_clusters, 2)),
-    }
-
-
-def _report(log: Log, bar: tqdm, info: dict[str, jax.Array]) -> None:
-    if not info:
-        return
-    values = {name: np.asarray(value).item() for name, value in info.items()}
-    log({f"pretrain/{name}": value for name, value in values.items()})
-    bar.set_postfix(loss=f"{values['loss']:.3f}", live=values["live_clusters"], refresh=False)

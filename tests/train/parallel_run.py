@@ -23,7 +23,7 @@ from idc_jax.methods.pcl import training as pcl_training
 from idc_jax.methods.pcl.training import Learner, PclTraining
 from idc_jax.models.heads import ClusterNet
 from idc_jax.models.layers import Conv, batch_norm
-from idc_jax.train.finetune import UNASKED, Evidence, FinetuneOptions, finetune
+from idc_jax.train.finetune import FinetuneOptions, Supervision, finetune
 from idc_jax.train.loop import run_network
 from idc_jax.train.parallel import everywhere, make_mesh
 from idc_jax.train.pretrain import PretrainOptions, pretrain
@@ -69,12 +69,22 @@ def train(samples):
     arguments = {"log": logs.append, "progress": False}
     state = pretrain(jax.random.key(0), model, VIEWS, samples, PRETRAIN, **arguments)
     variables = state.variables
-    choice = jnp.full(COUNT, UNASKED).at[:8].set(jnp.arange(8) % CLUSTERS).at[:2].set(-1)
+    labels = jnp.full(COUNT, -1).at[2:8].set(jnp.arange(2, 8) % CLUSTERS)
     rejected = jnp.zeros((COUNT, CLUSTERS), bool).at[:2, 0].set(True)
-    evidence = Evidence(choice, rejected, jnp.zeros((0, CLUSTERS)))
+    asked = jnp.arange(COUNT) < 8
+    known = Supervision(labels, rejected, asked, jnp.zeros((0, CLUSTERS)))
     store = jnp.full(COUNT, -1, jnp.int32)
     tuned, _, info = finetune(
-        jax.random.key(2), model, VIEWS, samples, variables, evidence, store, FINETUNE, **arguments
+        jax.random.key(2),
+        model,
+        VIEWS,
+        samples,
+        variables,
+        known,
+        store,
+        FINETUNE,
+        capacity=8,
+        **arguments,
     )
     outputs = run_network(model, tuned, VIEWS.val, samples, block=8)
     assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves((state, tuned, outputs)))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compiling import compilations
 
 from idc_jax import models
 from idc_jax.data import feature_views
@@ -30,14 +31,23 @@ def network() -> tuple[Model, Variables, jax.Array]:
     return model, model.init(jax.random.key(4), data[:2]), data
 
 
-def evidence(choice: list[int], rejected: dict[int, list[int]]) -> ft.Evidence:
+def known(labels: list[int], rejected: dict[int, list[int]]) -> ft.Supervision:
+    """What is known of the first samples; nothing is of the others."""
     out = np.zeros((N, C), bool)
     for sample, clusters in rejected.items():
         out[sample, clusters] = True
-    return ft.Evidence(jnp.asarray(choice), jnp.asarray(out), jnp.zeros((0, C)))
+    every = np.array(labels + [-1] * (N - len(labels)))
+    asked = (every >= 0) | out.any(1)
+    return ft.Supervision(*map(jnp.asarray, (every, out, asked)), jnp.zeros((0, C)))
 
 
-def run(network: tuple[Model, Variables, jax.Array], what: ft.Evidence, **options):  # type: ignore[no-untyped-def]
+def run(
+    network: tuple[Model, Variables, jax.Array],
+    what: ft.Supervision,
+    *,
+    capacity: int = N,
+    **options,
+):  # type: ignore[no-untyped-def]
     model, variables, data = network
     return ft.finetune(
         jax.random.key(0),
@@ -47,20 +57,24 @@ def run(network: tuple[Model, Variables, jax.Array], what: ft.Evidence, **option
         variables,
         what,
         jnp.full(N, -1, jnp.int32),
-        ft.FinetuneOptions(epochs=1, batch_size=4, **options),
+        ft.FinetuneOptions(**{"epochs": 1, "batch_size": 4} | options),
+        capacity=capacity,
         log=lambda values: None,
         progress=False,
     )
 
 
-def test_one_step_is_the_equations_step(network: tuple[Model, Variables, jax.Array]) -> None:
+@pytest.mark.parametrize(("named", "batch"), [(2, 4), (3, 4), (3, 9)])
+def test_one_step_is_the_equations_step(
+    network: tuple[Model, Variables, jax.Array], named: int, batch: int
+) -> None:
     model, variables, data = network
-    # Four answers, so that the one step sees all of them. Two and two: padding by repetition then
-    # leaves BatchNorm's statistics exactly those of the subset.
-    choice = [0, 1, -1, -1] + [ft.UNASKED] * 8
+    # Four answers, so that the one step sees all of them, whatever room there is for more.
+    rejected = {2: [0, 2], 3: [1]} if named == 2 else {3: [1]}
     moved, _, info = run(
         network,
-        evidence(choice, {2: [0, 2], 3: [1]}),
+        known([0, 1, 2][:named], rejected),
+        batch_size=batch,
         negative="mean",
         regularisation_weight=0.0,
         weight_decay=0.1,
@@ -73,10 +87,11 @@ def test_one_step_is_the_equations_step(network: tuple[Model, Variables, jax.Arr
             outputs, _ = model.apply({**variables, "params": params}, data[rows], True)
             return jax.nn.softmax(outputs.logits)
 
-        named = probs(jnp.asarray([0, 1]))
-        positive = -jnp.mean(jnp.log(named[jnp.arange(2), jnp.arange(2)]))
-        away = -jnp.log(1 - probs(jnp.asarray([2, 3])))
-        return positive + ((away[0, 0] + away[0, 2]) / 2 + away[1, 1]) / 2
+        rows = jnp.arange(named)
+        positive = -jnp.mean(jnp.log(probs(rows)[rows, rows]))
+        away = -jnp.log(1 - probs(jnp.asarray(list(rejected))))
+        terms = [away[i, jnp.asarray(out)].mean() for i, out in enumerate(rejected.values())]
+        return positive + sum(terms) / len(terms)
 
     @jax.jit
     def step(params):  # type: ignore[no-untyped-def]
@@ -106,8 +121,8 @@ def test_the_first_half_can_do_without_pseudo_labels(
     network: tuple[Model, Variables, jax.Array],
 ) -> None:
     # Two steps, the second of which counts L_reg; the log has the means of both.
-    choice = [0, 1, 2, 0, 1, 2, 0, 1] + [ft.UNASKED] * 4
-    *_, info = run(network, evidence(choice, {}), **STILL)
+    choice = [0, 1, 2, 0, 1, 2, 0, 1]
+    *_, info = run(network, known(choice, {}), **STILL)
     counted = info["loss"] - info["positive"] - info["negative"]
     assert info["regularisation"] > 0.1
     # The network hardly moves, and all samples are seen by both steps.
@@ -116,7 +131,7 @@ def test_the_first_half_can_do_without_pseudo_labels(
 
 def test_without_answers_nothing_moves(network: tuple[Model, Variables, jax.Array]) -> None:
     _, variables, _ = network
-    moved, store, info = run(network, evidence([ft.UNASKED] * N, {}))
+    moved, store, info = run(network, known([], {}))
     assert info == {}
     assert (np.asarray(store) == -1).all()
     jax.tree.map(np.testing.assert_array_equal, moved, variables)
@@ -127,14 +142,14 @@ def test_confident_samples_are_kept_and_answered_ones_left_out(
     network: tuple[Model, Variables, jax.Array], pseudo_labels: str
 ) -> None:
     options = STILL | {"pseudo_labels": pseudo_labels}
-    *_, certain = run(network, evidence([0, 1, 2, 0] + [ft.UNASKED] * 8, {}), **options)
+    *_, certain = run(network, known([0, 1, 2, 0], {}), **options)
     assert certain["regularisation"] > 0
-    *_, nobody = run(network, evidence([0] * N, {}), **options)
+    *_, nobody = run(network, known([0] * N, {}), **options)
     assert nobody["regularisation"] == 0
 
 
 def test_doubtful_samples_are_left_out(network: tuple[Model, Variables, jax.Array]) -> None:
-    what = evidence([0, 1, 2, 0] + [ft.UNASKED] * 8, {})
+    what = known([0, 1, 2, 0], {})
     *_, doubtful = run(network, what, **STILL | {"threshold": 1.0})
     assert doubtful["regularisation"] == 0
 
@@ -145,11 +160,35 @@ def test_the_plan_repeats_whole_epochs() -> None:
     assert ft.schedule(3, options) == (3, 3)
     assert ft.schedule(3, options._replace(min_steps=50)) == (50, 3)
     answered = np.asarray([2, 3, 5, 7, 11, 13, 17, 19])
-    plan = ft._plan(jax.random.key(0), answered, 40, 6, 4)
-    assert plan.shape == (6, 4 + 20)
-    labelled = plan[:, :4]
+    plan, real = ft._plan(jax.random.key(0), answered, 40, 6, 4, 5)
+    # Room for five labelled and 25 others in a step.
+    assert plan.shape == real.shape == (6, 5 + 25)
+    assert real[0].tolist() == [True] * 4 + [False] + [True] * 20 + [False] * 5
     for epoch in range(3):
-        assert sorted(np.ravel(labelled[2 * epoch : 2 * epoch + 2])) == answered.tolist()
+        assert sorted(np.ravel(plan[2 * epoch : 2 * epoch + 2, :4])) == answered.tolist()
+
+
+@pytest.mark.parametrize("pseudo_labels", ["threshold", "store", "graph"])
+def test_more_answers_compile_nothing(
+    network: tuple[Model, Variables, jax.Array], pseudo_labels: str
+) -> None:
+    found = []
+    for labels, rejected in (([0, 1], {}), ([0, 1, 2, 0, 1], {7: [1]}), ([0] * 9, {9: [2]})):
+        what = known(labels, rejected)
+        if pseudo_labels == "graph":
+            what = what._replace(targets=jnp.full((N, C), 1 / C))
+        with compilations() as compiled:
+            run(network, what, pseudo_labels=pseudo_labels, epochs=3)
+        found.append(compiled)
+    assert found[0]
+    assert found[1:] == [[], []]
+
+
+def test_a_pool_beyond_the_capacity_is_learned_from_as_well(
+    network: tuple[Model, Variables, jax.Array],
+) -> None:
+    *_, info = run(network, known([0, 1, 2] * 3, {}), capacity=2)
+    assert np.isfinite(info["loss"])
 
 
 def test_a_head_is_fitted_alone(network: tuple[Model, Variables, jax.Array]) -> None:

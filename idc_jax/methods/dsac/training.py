@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
 
 from idc_jax import losses, ops
 from idc_jax.data.views import Views, view_batch
-from idc_jax.methods.contract import Log
 from idc_jax.models.base import Model, Outputs, Variables
+from idc_jax.train.engine import (
+    Learner,
+    Metrics,
+    Program,
+    begin,
+    descend,
+    drive_epochs,
+    run_steps,
+)
+from idc_jax.train.log import Log
 from idc_jax.train.loop import epoch_indices
-from idc_jax.train.parallel import mesh_of, replicate, split
-from idc_jax.train.steps import descend, run_epochs
+from idc_jax.train.parallel import mesh_of, split
 
 
 class DsacTraining(NamedTuple):
@@ -99,21 +106,22 @@ def train_round(
       The new variables, and the last epoch's mean losses.
     """
     # No program depends on how often it is run.
-    once = options._replace(epochs=0)
+    program = Program(model, views, options._replace(epochs=0), make_optimizer, mesh_of(data))
 
-    def epoch(epoch_key, carry):  # type: ignore[no-untyped-def]
-        order_key, step_key = jax.random.split(epoch_key)
-        batches = epoch_indices(order_key, data.shape[0], options.batch_size)
-        *carry, means = _epoch(
-            model, views, once, step_key, *carry, data, spread, batches, mesh=mesh
+    def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
+        rows, keys = _draw(
+            jax.random.fold_in(key, span.start),
+            targets.classes,
+            num_samples=data.shape[0],
+            batch_size=options.batch_size,
+            labelled_batch=options.labelled_batch,
         )
-        return carry, means
+        return run_steps(_step, program, learner, data, rows, (rows, keys), targets)
 
-    mesh = mesh_of(data)
-    spread = replicate(targets, mesh)
-    carry = replicate([variables, make_optimizer(options).init(variables["params"])], mesh)
-    carry, info = run_epochs(key, options.epochs, carry, epoch, log=log, progress=progress)
-    return carry[0], info
+    learner, info = drive_epochs(
+        begin(program, variables), options.epochs, advance, log=log, progress=progress
+    )
+    return learner.variables, info
 
 
 def make_optimizer(options: DsacTraining) -> optax.GradientTransformation:
@@ -121,43 +129,36 @@ def make_optimizer(options: DsacTraining) -> optax.GradientTransformation:
     return optax.adamw(options.learning_rate, weight_decay=options.weight_decay)
 
 
-@partial(jax.jit, static_argnames=("model", "views", "options", "mesh"))
-def _epoch(
-    model: Model,
-    views: Views,
-    options: DsacTraining,
-    key: jax.Array,
-    variables: Variables,
-    opt_state: optax.OptState,
-    data: jax.Array,
-    targets: Targets,
-    batches: jax.Array,
-    *,
-    mesh: Mesh | None,
-) -> tuple[Variables, optax.OptState, dict[str, jax.Array]]:
-    optimizer = make_optimizer(options)
-    labelled_first = jnp.argsort(targets.classes < 0, stable=True)
-    num_labelled = jnp.sum(targets.classes >= 0)
+@partial(jax.jit, static_argnames=("num_samples", "batch_size", "labelled_batch"))
+def _draw(
+    key: jax.Array, classes: jax.Array, *, num_samples: int, batch_size: int, labelled_batch: int
+) -> tuple[jax.Array, jax.Array]:
+    """Who is in each step of an epoch ``[steps, b + l]``, and a key for its views ``[steps]``."""
+    order_key, step_key = jax.random.split(key)
+    batches = epoch_indices(order_key, num_samples, batch_size)
+    labelled_first = jnp.argsort(classes < 0, stable=True)
+    most = jnp.maximum(jnp.sum(classes >= 0), 1)
+    keys = jax.random.split(step_key, batches.shape[0])
+    draw_keys, view_keys = jax.vmap(jax.random.split)(keys).T
+    draw = partial(jax.random.randint, shape=(labelled_batch,), minval=0, maxval=most)
+    labelled = labelled_first[jax.vmap(draw)(draw_keys)]
+    return jnp.concatenate([batches, labelled.astype(jnp.int32)], axis=1), view_keys
 
-    def step(carry, xs):  # type: ignore[no-untyped-def]
-        batch, step_key = xs
-        draw_key, view_key = jax.random.split(step_key)
-        places = jax.random.randint(
-            draw_key, (options.labelled_batch,), 0, jnp.maximum(num_labelled, 1)
-        )
-        chosen = jnp.concatenate([batch, labelled_first[places]])
-        inputs = split(view_batch(views.weak, view_key, data[chosen]), mesh)
 
-        def loss(variables: Variables) -> tuple[dict[str, jax.Array], Variables]:
-            outputs, moved = model.apply(variables, inputs, True)
-            return _terms(outputs, chosen, batch.shape[0], targets, options), moved
+def _step(
+    program: Program, learner: Learner, raw: jax.Array, told: Any, targets: Targets
+) -> tuple[Learner, Metrics]:
+    rows, view_key = told
+    options = program.options
+    shown = split(view_batch(program.views.weak, view_key, raw), program.mesh)
 
-        *carry, terms = descend(loss, optimizer, *carry)
-        return tuple(carry), terms
+    def loss(variables: Variables) -> tuple[jax.Array, Metrics, Variables]:
+        outputs, moved = program.model.apply(variables, shown, True)
+        some = len(rows) - options.labelled_batch
+        terms = _terms(outputs, rows, some, targets, options)
+        return sum(terms.values(), jnp.float32(0)), terms, moved
 
-    keys = jax.random.split(key, batches.shape[0])
-    carry, terms = jax.lax.scan(step, (variables, opt_state), (batches, keys))
-    return *carry, jax.tree.map(jnp.mean, terms)
+    return descend(program, learner, loss)
 
 
 def _terms(

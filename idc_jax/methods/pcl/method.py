@@ -30,15 +30,15 @@ from idc_jax.methods.pcl.state import (
     make_blocks,
 )
 from idc_jax.methods.pcl.training import (
-    Learner,
     PclTraining,
     make_optimizer,
-    run_blocks,
     scatter_blocks,
     train_epochs,
 )
 from idc_jax.models.attention import with_attention
 from idc_jax.models.base import Model, Variables
+from idc_jax.train.engine import Learner
+from idc_jax.train.loop import run_blocks
 
 __all__ = ["PclOptions", "build", "check_options", "make_blocks"]
 

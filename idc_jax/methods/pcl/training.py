@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
 
 from idc_jax import losses, ops
-from idc_jax.data.views import View, Views, view_batch
-from idc_jax.methods.contract import Log
-from idc_jax.models.base import Model, Outputs, Variables
-from idc_jax.train.parallel import gather, mesh_of, replicate, split
-from idc_jax.train.steps import descend, run_epochs
+from idc_jax.data.views import Views, view_batch
+from idc_jax.models.base import Model, Variables
+from idc_jax.train.engine import (
+    Learner,
+    Metrics,
+    Program,
+    copied,
+    descend,
+    drive_epochs,
+    run_steps,
+)
+from idc_jax.train.log import Log
+from idc_jax.train.parallel import mesh_of, replicate, split
 
 
 class PclTraining(NamedTuple):
@@ -42,13 +48,6 @@ class PclTraining(NamedTuple):
     clip_norm: float = 20.0
     frozen_norm: bool = False
     pseudo_threshold: float = 1.0
-
-
-class Learner(NamedTuple):
-    """What training moves: the network's variables and the optimiser's state."""
-
-    variables: Variables
-    opt_state: optax.OptState
 
 
 def make_optimizer(training: PclTraining) -> optax.GradientTransformation:
@@ -90,52 +89,26 @@ def train_epochs(
     Returns:
       The learner, and the last epoch's mean losses (empty without an epoch).
     """
-
     # No program depends on how often it is run.
-    training = training._replace(warmup_epochs=0, epochs=0, final_epochs=0)
+    once = training._replace(warmup_epochs=0, epochs=0, final_epochs=0)
+    program = Program(model, views, once, make_optimizer, mesh_of(data))
 
-    def epoch(epoch_key: jax.Array, learner: Learner) -> tuple[Learner, dict[str, jax.Array]]:
-        return _epoch(
-            model, views, training, epoch_key, learner, data, spread[0], spread[1], mesh=mesh
-        )
+    def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
+        rows, told = _plan(jax.random.fold_in(key, span.start), blocks, links)
+        return run_steps(_step, program, learner, data, rows, told, ())
 
-    mesh = mesh_of(data)
-    spread = replicate((blocks, links), mesh)
-    learner = replicate(learner, mesh)
-    return run_epochs(key, epochs, learner, epoch, log=log, progress=progress)
+    learner = replicate(copied(learner), program.mesh)
+    return drive_epochs(learner, epochs, advance, log=log, progress=progress)
 
 
-def run_blocks(
-    key: jax.Array,
-    model: Model,
-    variables: Variables,
-    view: View,
-    data: jax.Array,
-    blocks: jax.Array,
-) -> Outputs:
-    """The evaluated network over every block, ``[g, b, ...]`` each; padding means nothing."""
-    mesh = mesh_of(data)
-    variables, blocks = replicate((variables, blocks), mesh)
-    return _run_blocks(key, model, variables, view, data, blocks, mesh=mesh)
-
-
-@partial(jax.jit, static_argnames=("model", "view", "mesh"))
-def _run_blocks(
-    key: jax.Array,
-    model: Model,
-    variables: Variables,
-    view: View,
-    data: jax.Array,
-    blocks: jax.Array,
-    *,
-    mesh: Mesh | None,
-) -> Outputs:
-    def one(xs: tuple[jax.Array, jax.Array]) -> Outputs:
-        block, block_key = xs
-        shown = split(view_batch(view, block_key, data[_filled(block)]), mesh)
-        return gather(model.apply(variables, shown, False, block >= 0)[0], mesh)
-
-    return jax.lax.map(one, (blocks, jax.random.split(key, blocks.shape[0])))
+@jax.jit
+def _plan(key: jax.Array, blocks: jax.Array, links: jax.Array) -> tuple[jax.Array, Any]:
+    """The blocks in a new order ``[g, b]``, and of each its links, its mask and its key."""
+    order_key, step_key = jax.random.split(key)
+    order = jax.random.permutation(order_key, blocks.shape[0])
+    keys = jax.random.split(step_key, blocks.shape[0])
+    shown = blocks[order]
+    return jnp.maximum(shown, 0), (links[order], shown >= 0, keys)
 
 
 def scatter_blocks(values: jax.Array, blocks: jax.Array, num_samples: int) -> jax.Array:
@@ -145,40 +118,21 @@ def scatter_blocks(values: jax.Array, blocks: jax.Array, num_samples: int) -> ja
     return jnp.zeros((num_samples, rows.shape[-1])).at[places].set(rows, mode="drop")
 
 
-@partial(jax.jit, static_argnames=("model", "views", "training", "mesh"))
-def _epoch(
-    model: Model,
-    views: Views,
-    training: PclTraining,
-    key: jax.Array,
-    learner: Learner,
-    data: jax.Array,
-    blocks: jax.Array,
-    links: jax.Array,
-    *,
-    mesh: Mesh | None,
-) -> tuple[Learner, dict[str, jax.Array]]:
-    optimizer = make_optimizer(training)
-    order_key, step_key = jax.random.split(key)
+def _step(
+    program: Program, learner: Learner, raw: jax.Array, told: Any, shared: Any
+) -> tuple[Learner, Metrics]:
+    del shared
+    links, mask, step_key = told
+    inputs = [
+        split(view_batch(program.views.weak, key, raw), program.mesh)
+        for key in jax.random.split(step_key)
+    ]
 
-    def step(learner: Learner, xs: tuple[jax.Array, jax.Array]):  # type: ignore[no-untyped-def]
-        which, step_key = xs
-        block = blocks[which]
-        first_key, second_key = jax.random.split(step_key)
-        raw = data[_filled(block)]
-        inputs = [split(view_batch(views.weak, k, raw), mesh) for k in (first_key, second_key)]
+    def loss(variables: Variables) -> tuple[jax.Array, Metrics, Variables]:
+        terms, moved = _terms(program.model, variables, inputs, links, mask, program.options)
+        return sum(terms.values(), jnp.float32(0)), terms, moved
 
-        def loss(variables: Variables) -> tuple[dict[str, jax.Array], Variables]:
-            return _terms(model, variables, inputs, links[which], block >= 0, training)
-
-        variables, opt_state, terms = descend(loss, optimizer, *learner)
-        return Learner(variables, opt_state), terms
-
-    order = jax.random.permutation(order_key, blocks.shape[0])
-    learner, terms = jax.lax.scan(
-        step, learner, (order, jax.random.split(step_key, blocks.shape[0]))
-    )
-    return learner, jax.tree.map(jnp.mean, terms)
+    return descend(program, learner, loss)
 
 
 def _terms(
@@ -231,9 +185,3 @@ def surest_pair(
     )
     found = found.reshape(similarity.shape)
     return found | found.T
-
-
-def _filled(block: jax.Array) -> jax.Array:
-    """The block's samples ``[b]``; a real one stands in for padding, so BatchNorm sees data."""
-    count = jnp.maximum(jnp.sum(block >= 0), 1)
-    return jnp.maximum(block[jnp.arange(block.shape[0]) % count], 0)
