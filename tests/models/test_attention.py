@@ -130,3 +130,15 @@ def test_impossible_networks_are_refused(network, rows):
     model, _ = network
     with pytest.raises(UserError, match="3 attention heads"):
         with_attention(model, num_heads=3).init(jax.random.key(0), rows)
+
+
+def test_heads_with_batch_norm_attend_too(rows):
+    model = models.build(
+        "mlp", num_clusters=3, input_shape=(8,), width=16, embedding_dim=8, head="batch_norm"
+    )
+    block = with_attention(model, num_heads=2)
+    variables = block.init(jax.random.key(0), rows)
+    outputs, moved = block.apply(variables, rows, True, np.array([1, 1, 1, 1, 0], bool))
+    assert np.isfinite(outputs.logits).all()
+    norm = moved["batch_stats"]["cluster_head"]["norm_0"]
+    assert not np.array_equal(norm["mean"], np.zeros(8))

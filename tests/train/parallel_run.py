@@ -48,7 +48,8 @@ class Backbone(nn.Module):
 
     @nn.compact
     def __call__(self, x, train, mask=None):
-        self.tell(x, train)
+        if not self.is_initializing():
+            self.tell(x, train)
         x = Conv(6, 3, 2)(x)
         return jnp.mean(nn.relu(batch_norm(train, jnp.float32, "bn")(x, mask=mask)), axis=(1, 2))
 
