@@ -20,11 +20,12 @@ from idc_jax.data.residency import place
 from idc_jax.data.views import Views
 from idc_jax.methods.dsac.training import DsacTraining, Targets, train_round
 from idc_jax.methods.pcl import training as pcl_training
-from idc_jax.methods.pcl.training import Learner, PclTraining
+from idc_jax.methods.pcl.training import PclTraining
 from idc_jax.models.heads import ClusterNet
 from idc_jax.models.layers import Conv, batch_norm
+from idc_jax.train.engine import Learner
 from idc_jax.train.finetune import FinetuneOptions, Supervision, finetune
-from idc_jax.train.loop import run_network
+from idc_jax.train.loop import run_blocks, run_network
 from idc_jax.train.parallel import everywhere, make_mesh
 from idc_jax.train.pretrain import PretrainOptions, pretrain
 
@@ -123,7 +124,7 @@ def train_others(samples):
     learner, pcl = pcl_training.train_epochs(
         key, model, VIEWS, learner, samples, blocks, links, training, 1, **arguments
     )
-    outputs = pcl_training.run_blocks(key, model, learner.variables, VIEWS.val, samples, blocks)
+    outputs = run_blocks(key, model, learner.variables, VIEWS.val, samples, blocks)
     assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves((trained, learner, outputs)))
     return {"dsac": dsac, "pcl": pcl, "logits": np.asarray(outputs.logits).ravel().tolist()}, seen
 

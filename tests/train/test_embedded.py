@@ -13,7 +13,6 @@ from sklearn.cluster import KMeans
 from configs import image_folder
 from idc_jax import data
 from idc_jax.errors import UserError
-from idc_jax.models.base import Model
 from idc_jax.models.importing import available
 from idc_jax.runs import parts
 from idc_jax.runs.auto import resolve
@@ -97,7 +96,7 @@ def test_embeddings_that_are_no_numbers_are_refused(tmp_path, monkeypatch):
     images = np.zeros((5, 8, 8, 3), np.uint8)
     made = data.Dataset("x", "images", images, None, (), tuple("abcde"), np.ones(5, bool), ())
     (tmp_path / "weights").touch()
-    model = Model(lambda key, x: {}, None)
+    model = SimpleNamespace(init=lambda key, x: {})
     network = SimpleNamespace(layout=Odd(), model=model, fill=Odd().fill)
     bad = np.ones((5, 2), np.float32)
     bad[2] = np.nan
