@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from idc_jax import ops
-from idc_jax.annotate.questions import NONE_OF_THESE, SKIP
+from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, UNASKED
 from idc_jax.methods.common.spread import clamp, spread_answers
-from idc_jax.train.finetune import UNASKED
 
 
 @pytest.fixture

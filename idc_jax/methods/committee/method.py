@@ -210,12 +210,12 @@ def _select(
         return choose(options.picks, key, embeddings, probs, evidence, budget)
     free = ~jnp.asarray(evidence.asked)
     budget = min(budget, embeddings.shape[0])
-    if not len(state.history):
-        return first_picks(
-            key, embeddings, context.density, free, budget, restarts=options.restarts
-        )
+    # In the opening, too, where it is not used: later rounds then compile nothing while people wait.
     value = context.density + jnp.log(1.0 + margin_values(probs) + _LEAST_DOUBT)
-    return selectors.idc_from_scores(embeddings, value, budget, labelled=~free, candidates=free)
+    picks = selectors.idc_from_scores(embeddings, value, budget, labelled=~free, candidates=free)
+    if len(state.history):
+        return picks
+    return first_picks(key, embeddings, context.density, free, budget, restarts=options.restarts)
 
 
 def _learn(
