@@ -112,10 +112,14 @@ def _kmeans(
 
 def sample_of(key: jax.Array, x: jax.Array, num_clusters: int) -> jax.Array:
     """Random rows of ``x`` on which to start ``num_clusters`` centres; ``x`` itself if short."""
+    rows = sample_rows(key, x.shape[0], num_clusters)
+    return x if rows is None else x[rows]
+
+
+def sample_rows(key: jax.Array, num_points: int, num_clusters: int) -> jax.Array | None:
+    """Which points to start ``num_clusters`` centres on, int ``[m]``; None for all if few."""
     size = max(_SAMPLE, _SAMPLE_PER_CLUSTER * num_clusters)
-    if x.shape[0] < 2 * size:
-        return x
-    return x[jax.random.randint(key, (size,), 0, x.shape[0])]
+    return None if num_points < 2 * size else jax.random.randint(key, (size,), 0, num_points)
 
 
 def plus_plus(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +52,7 @@ def semi_supervised_kmeans(
     return _run(key, x, labels, used, num_clusters, restarts, max_iterations, tolerance)
 
 
-@functools.partial(jax.jit, static_argnames=("num_clusters", "restarts", "max_iterations"))
+@partial(jax.jit, static_argnames=("num_clusters", "restarts", "max_iterations"))
 def _run(
     key: jax.Array,
     x: jax.Array,
@@ -65,13 +65,19 @@ def _run(
 ) -> KMeans:
     means, given = _class_means(x, labels, num_clusters)
 
-    def run(key: jax.Array) -> KMeans:
-        centers = plus_plus(key, x, num_clusters, centers=means, given=given, used=used)
+    keys = jax.random.split(key, restarts)
+
+    def run(at: jax.Array | int) -> KMeans:
+        centers = plus_plus(keys[at], x, num_clusters, centers=means, given=given, used=used)
         return lloyd(x, centers, max_iterations, tolerance, fixed=labels)
 
-    runs = jax.lax.map(run, jax.random.split(key, restarts))
-    best = jnp.argmin(runs.inertia)
-    return jax.tree.map(lambda leaf: leaf[best], runs)
+    def better(at: jax.Array, best: KMeans) -> KMeans:
+        found = run(at)
+        return jax.tree.map(partial(jnp.where, found.inertia < best.inertia), found, best)
+
+    # Where every cluster has a label, nothing is drawn, and all runs are one.
+    drawn = (~given & (jnp.arange(num_clusters) < used)).any()
+    return jax.lax.fori_loop(1, jnp.where(drawn, restarts, 1), better, run(0))
 
 
 def _class_means(x: jax.Array, labels: jax.Array, num_clusters: int) -> tuple[jax.Array, jax.Array]:

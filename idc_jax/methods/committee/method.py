@@ -210,7 +210,7 @@ def _select(
         return choose(options.picks, key, embeddings, probs, evidence, budget)
     free = ~jnp.asarray(evidence.asked)
     budget = min(budget, embeddings.shape[0])
-    # In the opening, too, where it is not used: later rounds then compile nothing while people wait.
+    # In the opening, too, where it is not used: later rounds then compile nothing.
     value = context.density + jnp.log(1.0 + margin_values(probs) + _LEAST_DOUBT)
     picks = selectors.idc_from_scores(embeddings, value, budget, labelled=~free, candidates=free)
     if len(state.history):

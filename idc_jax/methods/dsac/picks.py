@@ -10,10 +10,13 @@ import numpy as np
 
 from idc_jax import ops, selectors
 from idc_jax.annotate.questions import Role
+from idc_jax.ops.kmeans import lloyd, sample_rows
 from idc_jax.selectors.dsac import Kinds
 
 # Steps of the k-means that makes groups: they need not have settled.
 _GROUP_STEPS = 30
+# And so many follow over all samples, where a part of them was clustered first.
+_LAST_STEPS = 3
 
 Groups = Literal["classes", "growing"]
 # What DSAC and its ablations ask; the field's other selectors go by their own names.
@@ -96,14 +99,29 @@ def growing_groups(
     answered = np.flatnonzero(np.asarray(labelled))
     own = np.full(z.shape[0], -1, np.int32)
     own[answered] = np.arange(len(answered))
-    size = min(len(answered) + budget, z.shape[0])
+    used = min(len(answered) + budget, z.shape[0])
+    size = min(max(used, capacity), z.shape[0])
+    sample_key, key = jax.random.split(key)
+    drawn = sample_rows(sample_key, z.shape[0], size)
+    rows = np.arange(z.shape[0]) if drawn is None else np.array(drawn)
+    if drawn is not None:
+        # Of many samples, some make the groups, all that were answered among them.
+        rows[: len(answered)] = answered
     groups = ops.semi_supervised_kmeans(
         key,
-        z,
-        min(max(size, capacity), z.shape[0]),
-        jnp.asarray(own),
+        z[jnp.asarray(rows)],
+        size,
+        jnp.asarray(own[rows]),
         restarts=1,
         max_iterations=_GROUP_STEPS,
-        used=size,
+        used=used,
     )
+    if drawn is not None:
+        groups = _over_all(z, groups.centers, jnp.asarray(own))
     return groups, groups.assignments >= len(answered)
+
+
+@jax.jit
+def _over_all(z: jax.Array, centers: jax.Array, own: jax.Array) -> ops.KMeans:
+    """The groups of a part of the samples, made those of all ``z`` ``[n, d]``."""
+    return lloyd(z, centers, _LAST_STEPS, 0.0, fixed=own)
