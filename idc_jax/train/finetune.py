@@ -98,8 +98,7 @@ def finetune(
 ) -> tuple[Variables, jax.Array, dict[str, float]]:
     """Fine-tune ``variables`` on what is known.
 
-    L_pos learns from the samples with a label, L_neg from those without one that have rejected
-    clusters; both together are the labelled pool.
+    L_pos learns from samples with a label, L_neg from others with rejected clusters: the pool.
 
     Args:
       key: fixes batches, views and sampled negatives.
@@ -110,9 +109,8 @@ def finetune(
       supervision: what is known.
       store: int32 ``[n]``, pseudo-labels of ``pseudo_labels="store"``.
       options: how.
-      capacity: the most samples that the labelled pool may ever hold in this run. Calls of one
-        capacity share what is compiled. Should the pool grow beyond it, a step sees so many of
-        them.
+      capacity: the most samples that the labelled pool may hold in this run: calls of one
+        capacity share what is compiled. Of a larger pool a step sees so many.
       log: called with the mean losses of fifty steps at most.
       progress: show a bar.
 

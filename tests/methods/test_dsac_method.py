@@ -145,6 +145,18 @@ def test_rounds_of_answers_teach_the_classes(toy, options):
     assert accuracy(game, labels) > least
 
 
+def test_every_network_sees_the_data_once(toy, monkeypatch):
+    seen = []
+    real = dsac.run_network
+    monkeypatch.setattr(dsac, "run_network", lambda *args: seen.append(0) or real(*args))
+    game = Game(build(toy), 120, 2 * BUDGET)
+    for _ in range(2):
+        questions = game.ask(BUDGET)
+        game.say(questions, toy[3][questions.indices])
+    # The one before any answer, and one a round.
+    assert len(seen) == 3
+
+
 def test_the_first_prediction_is_the_clustering(toy):
     game = Game(build(toy), 120, BUDGET)
     np.testing.assert_array_equal(game.probabilities.argmax(1), game.state.assignments)

@@ -16,6 +16,7 @@ from small import shrink
 from configs import base, digits, features
 from idc_jax import ops
 from idc_jax.annotate.questions import label_questions
+from idc_jax.annotate.store import Store
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Method, MethodSpec, Options, Parts
@@ -173,6 +174,31 @@ def test_it_runs_from_a_config_to_a_report(
     assert result["method"] == "toy"
     assert [entry["questions"] for entry in result["rounds"]] == [0, 10, 20, 30]
     assert result["final"]["acc"] > result["initial"]["acc"]
+
+
+def test_numbers_that_mean_nothing_end_the_run_and_keep_the_answers(
+    features_file: Path, home: Path, tmp_path: Path
+) -> None:
+    def diverge(parts: Parts, options: Options) -> Method:
+        method = play(parts, options)
+
+        def learn(*arguments):
+            state, info = method.learn(*arguments)
+            return ToyState(state.probabilities * jnp.nan), info
+
+        return method._replace(learn=learn)
+
+    spec = toy_spec(build=diverge)
+    registry.register(spec)
+    try:
+        config = shrink(features.get_config("toy"), home)
+        config.data.path = str(features_file)
+        with pytest.raises(UserError, match="round 1: toy predicts numbers that are not finite"):
+            run_experiment(config, tmp_path / "run")
+    finally:
+        registry.forget(spec.name)
+    with Store(tmp_path / "run" / "answers.db") as store:
+        assert len(store.rows()) == 6
 
 
 def test_it_is_forgotten(toy: MethodSpec) -> None:

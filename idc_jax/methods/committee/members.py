@@ -21,8 +21,6 @@ from idc_jax.ops.graph import edge_weights, propagate
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
 _ROWS = 128
 _TINY = 1e-12
-# The planes decide what is asked next.
-matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 class CommitteeOptions(NamedTuple):
@@ -174,13 +172,13 @@ def regression(
     targets = jax.nn.one_hot(classes, named.shape[0])
 
     def logits(x: jax.Array, plane: tuple[jax.Array, jax.Array]) -> jax.Array:
-        return jnp.where(named, matmul(x, plane[0]) + plane[1], -jnp.inf)
+        return jnp.where(named, ops.matmul(x, plane[0]) + plane[1], -jnp.inf)
 
     def descend(step: jax.Array, state: tuple) -> tuple:
         plane, before = state
         ahead = jax.tree.map(lambda a, b: a + step / (step + 3.0) * (a - b), plane, before)
         error = (jax.nn.softmax(logits(rows, ahead)) - targets) * (weights / total)[:, None]
-        slope = (matmul(rows.T, error) + decay * ahead[0], error.sum(0))
+        slope = (ops.matmul(rows.T, error) + decay * ahead[0], error.sum(0))
         moved = jax.tree.map(lambda a, down, rate: a - rate * down, ahead, slope, rates)
         return moved, plane
 

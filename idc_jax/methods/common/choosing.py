@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax import selectors
+from idc_jax import ops, selectors
 from idc_jax.annotate.evidence import Evidence
 from idc_jax.selectors import Selection, SelectorInputs
 
@@ -56,7 +56,7 @@ def mean_centers(
     """The mean ``[c, d]`` and the size ``[c]`` of each cluster."""
     members = jax.nn.one_hot(assignments, num_clusters)
     counts = members.sum(0)
-    sums = jnp.matmul(members.T, embeddings, precision=jax.lax.Precision.HIGHEST)
+    sums = ops.matmul(members.T, embeddings)
     return sums / jnp.maximum(counts, 1)[:, None], counts
 
 
