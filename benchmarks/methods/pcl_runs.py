@@ -124,7 +124,6 @@ def build(setting: Setting, start: Variables, **options: Any) -> Method:
         jnp.asarray(setting.dataset.inputs),
         setting.dataset.train,
         num_clusters=classes_of(setting.dataset),
-        total_budget=setting.budget,
         begin=lambda _: start,
         options=pcl.PclOptions(**options),
         training=setting.training,
