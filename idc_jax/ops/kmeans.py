@@ -150,13 +150,15 @@ def plus_plus(
 
     num_draws = 2 + int(math.log(num_clusters))
 
-    def step(i: jax.Array, state: tuple) -> tuple:
-        centers, nearest2 = state
+    def draw(i: jax.Array, centers: jax.Array, nearest2: jax.Array) -> tuple:
         drawn = x[_sample_far(jax.random.fold_in(key, i), nearest2, num_draws)]
-        drawn = jnp.where(given[i], centers[i][None], drawn)
         after = jnp.minimum(nearest2[:, None], arrays.squared_distances(x, drawn))
         best = jnp.argmin(jnp.sum(after, axis=0))
         return centers.at[i].set(drawn[best]), after[:, best]
+
+    def step(i: jax.Array, state: tuple) -> tuple:
+        # What is given counts from the start.
+        return jax.lax.cond(given[i], lambda *_: state, draw, i, *state)
 
     if used is None:
         return jax.lax.fori_loop(0, num_clusters, step, (centers, known))[0]

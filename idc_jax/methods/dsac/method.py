@@ -150,6 +150,8 @@ def _ask(
         budget,
         shortlist=options.shortlist,
         num_neighbors=options.num_neighbors,
+        # The graph is that of the samples as they lay at first.
+        neighbors=None if context.embeddings is None else context.neighbors,
     )
     indices, values, kept = found(picks)
     return label_questions(round_.number, indices, values, np.asarray(roles)[kept])

@@ -40,6 +40,7 @@ def pick(
     *,
     shortlist: int,
     num_neighbors: int,
+    neighbors: ops.Neighbors | None = None,
 ) -> tuple[selectors.Selection, jax.Array]:
     """Pick ``budget`` samples that were never asked about.
 
@@ -54,6 +55,7 @@ def pick(
       budget: how many.
       shortlist: k1, samples among which compactness decides.
       num_neighbors: neighbours that compactness looks at.
+      neighbors: those of ``z``, where they are known.
 
     Returns:
       The picks, and the :class:`~idc_jax.annotate.questions.Role` of each ``[m]``.
@@ -71,6 +73,7 @@ def pick(
         allowed=allowed,
         shortlist=shortlist,
         num_neighbors=num_neighbors,
+        neighbors=neighbors,
         kinds=kinds,
     )
     return selection, jnp.where(speaks, Role.REPRESENTATIVE, Role.DIFFICULT)
