@@ -110,7 +110,7 @@ def finetune(
       store: int32 ``[n]``, pseudo-labels of ``pseudo_labels="store"``.
       options: how.
       capacity: the most samples that the labelled pool may hold in this run: calls of one
-        capacity share what is compiled. Of a larger pool a step sees so many.
+        capacity share what is compiled. A larger pool has room for a power of two.
       log: called with the mean losses of fifty steps at most.
       progress: show a bar.
 
@@ -120,11 +120,13 @@ def finetune(
     pool = _pool(supervision)
     if not pool.size:
         return variables, store, {}
-    width = min(options.batch_size, capacity)
+    # Links may make the pool larger than what was asked: a few sizes only.
+    room = capacity if pool.size <= capacity else 1 << (pool.size - 1).bit_length()
+    width = min(options.batch_size, room)
     steps, batch = schedule(pool.size, options)
     program = Program(model, views, _Setup(options, width), _optimizer, mesh_of(data))
     plan_key, run_key = jax.random.split(key)
-    plan = _plan(plan_key, pool, data.shape[0], steps, min(batch, width), width)
+    plan = _plan(plan_key, pool, data.shape[0], steps, batch, width)
     shared = (supervision, run_key)
 
     def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
