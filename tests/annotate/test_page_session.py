@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+import urllib.error
 import urllib.request
 
 import numpy as np
@@ -88,6 +90,18 @@ def test_another_phase_of_training_has_a_curve_of_its_own(site):
     assert site.client.get("/api/state?annotator=Ann").json()["losses"] == [2.0, 1.0]
 
 
+def posted(request):
+    """The status, once the questions are open: until then the page asks for patience."""
+    for _ in range(100):
+        try:
+            return urllib.request.urlopen(request).status
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            time.sleep(0.1)
+    raise AssertionError("the questions never opened")
+
+
 def test_the_served_page_collects(store, dataset, tmp_path):
     """Over a real socket: what the thread of the experiment gets is what was posted."""
     questions = store.freeze(make_questions("pair", 1, 3, dataset))
@@ -104,6 +118,6 @@ def test_the_served_page_collects(store, dataset, tmp_path):
             request = urllib.request.Request(
                 f"{page.url}api/answer", body, {"Content-Type": "application/json"}
             )
-            assert urllib.request.urlopen(request).status == 200
+            assert posted(request) == 200
         thread.join(10)
     assert got[0].choice.tolist() == [1, 0, -2]
