@@ -130,15 +130,7 @@ def finetune(
     shared = (supervision, run_key)
 
     def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
-        last = steps - 1
-        # The last call's plan is filled up with its last step: one shape for any number.
-        chosen = np.minimum(np.arange(span.start, span.start + _CHUNK), last)
-        told = _Told(
-            samples=plan[0][chosen],
-            real=plan[1][chosen],
-            step=chosen.astype(np.uint32),
-            regularise=chosen >= options.regularise_from * steps,
-        )
+        told = _told(plan, span, steps, options)
         count = len(span)
         return run_steps(_step, program, learner, data, told.samples, told, shared, count=count)
 
@@ -155,6 +147,19 @@ def finetune(
         bar=tqdm(total=steps, desc="fine-tuning", unit="step", disable=not progress),
     )
     return learner.variables, learner.memory, info
+
+
+def _told(
+    plan: tuple[np.ndarray, np.ndarray], span: range, steps: int, options: FinetuneOptions
+) -> _Told:
+    """One call's part of the plan, filled up with the last step: one shape for any number."""
+    chosen = np.minimum(np.arange(span.start, span.start + _CHUNK), steps - 1)
+    return _Told(
+        samples=plan[0][chosen],
+        real=plan[1][chosen],
+        step=chosen.astype(np.uint32),
+        regularise=chosen >= options.regularise_from * steps,
+    )
 
 
 def _optimizer(setup: _Setup) -> optax.GradientTransformation:
