@@ -17,6 +17,7 @@ import contextlib
 import io
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
 def _main(argv: Sequence[str]) -> int:
     if any(arg in ("--help", "-h", "-help", "--usage") for arg in argv[1:]):
         listed = flags.FLAGS.module_help(sys.modules[__name__])
-        print(f"{__doc__}\n{_methods()}\nflags:\n{listed}")
+        print(f"{__doc__}\n{_methods()}\n{_selectors()}\nflags:\n{listed}")
         return 0
     _parse(argv)
     config = _config()
@@ -97,6 +98,16 @@ def _methods() -> str:
             "",
         ]
     )
+
+
+def _selectors() -> str:
+    """Who may choose the samples in the method's place."""
+    from idc_jax import selectors
+
+    listed = ", ".join(selectors.names("samples"))
+    lines = textwrap.wrap(listed, initial_indent="  ", subsequent_indent="  ")
+    told = "--config.selector=NAME lets another than the method choose the samples asked about:"
+    return "\n".join([told, *lines, ""])
 
 
 def _workdir(config: ConfigDict) -> Path:

@@ -11,6 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
+from idc_jax import selectors
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
 from idc_jax.runs.compose import run_experiment
@@ -168,3 +169,10 @@ def test_help_lists_what_may_stand_behind_the_colon() -> None:
     shown = launch("--help").stdout
     assert all(f":{spec.name} " in shown and spec.summary in shown for spec in registry.specs())
     assert ":dsac_published, :idc_published, :pcl_published" in shown
+
+
+def test_help_lists_who_may_choose_the_samples() -> None:
+    shown = launch("--help").stdout
+    told = shown.partition("--config.selector=NAME")[2].partition("flags:")[0]
+    listed = told.partition(":")[2].replace(",", " ").split()
+    assert listed == list(selectors.names("samples"))
