@@ -123,7 +123,6 @@ def build(setting: Setting, start: Variables, **options: Any) -> Method:
         setting.views,
         jnp.asarray(setting.dataset.inputs),
         setting.dataset.train,
-        num_clusters=classes_of(setting.dataset),
         begin=lambda _: start,
         options=pcl.PclOptions(**options),
         training=setting.training,

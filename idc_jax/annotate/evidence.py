@@ -86,6 +86,7 @@ class Ledger:
         self._pairs: list[np.ndarray] = []
         self._pair_round: list[np.ndarray] = []
         self._links = Links(num_samples)
+        self._folded: Evidence | None = None
 
     def add(self, questions: Questions, answers: Answers) -> None:
         """Enter the ``answers`` to ``questions``.
@@ -93,6 +94,7 @@ class Ledger:
         Raises:
           UserError: a class id that is no class.
         """
+        self._folded = None
         said = np.asarray(answers.choice, np.int32)
         if questions.kind == "pair":
             self._add_pairs(questions, said)
@@ -111,7 +113,12 @@ class Ledger:
             self._add_offered(questions, said)
 
     def evidence(self) -> Evidence:
-        """All that was entered so far."""
+        """All that was entered so far, folded once however often it is asked for."""
+        if self._folded is None:
+            self._folded = self._fold()
+        return self._folded
+
+    def _fold(self) -> Evidence:
         return Evidence(
             group=self._group.copy(),
             role=self._role.copy(),

@@ -65,7 +65,6 @@ def build(toy, attention="identity", epochs=60, train_options=None, **options):
                 **(train_options or {}),
             }
         ),
-        num_clusters=C,
         begin=begin,
         log=lambda info: None,
         progress=False,
@@ -206,7 +205,6 @@ def test_the_last_stage_runs_once_whatever_the_rounds_hold(toy):
         train,
         options=pcl.PclOptions(attention="none", picks="random"),
         training=PclTraining(block_size=SIZE, warmup_epochs=0, epochs=1, **options),
-        num_clusters=C,
         begin=start,
         log=steps.append,
         progress=False,

@@ -17,7 +17,6 @@ def _build(parts: Parts, options: Options) -> Method:
         parts.views,
         parts.data,
         parts.train,
-        num_clusters=parts.num_clusters,
         begin=parts.begin,
         options=options["pcl"],
         training=options["pcl_training"],

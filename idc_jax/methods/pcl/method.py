@@ -63,7 +63,6 @@ def build(
     data: jax.Array,
     train: np.ndarray,
     *,
-    num_clusters: int,
     begin: Begin,
     options: PclOptions,
     training: PclTraining,
@@ -73,11 +72,10 @@ def build(
     """Compose the method on ``data``.
 
     Args:
-      plain: the network without attention, with ``num_clusters`` outputs.
+      plain: the network without attention, with an output for each cluster wanted.
       views: ``weak`` trains and asks, ``val`` predicts.
       data: raw samples ``[n, ...]`` on the device.
       train: bool ``[n]``, the samples to train on and ask about; the others are only predicted.
-      num_clusters: c.
       begin: gives the plain network's first variables (contrastive clustering's); attention
         comes to them fresh, unless they have it.
       options: what is asked.
