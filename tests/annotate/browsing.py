@@ -196,7 +196,9 @@ class Person:
         return self.page.wait_for_selector(selector)
 
     def has_ahead(self, count):
-        """Wait until so many questions could be painted at once."""
+        """Wait until one question takes keys and so many more could be painted at once."""
+        # Those behind it may be here before the first one is.
+        self.see()
         self.page.wait_for_function("count => document.body.dataset.ahead >= count", arg=count)
 
     def press(self, *keys):

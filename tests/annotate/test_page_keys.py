@@ -117,6 +117,7 @@ def test_a_double_press_and_a_double_click_are_one_answer(start_run, visit):
           .forEach((press) => document.body.dispatchEvent(press))"""
     )
     run.wait_for(1)
+    ann.has_ahead(1)
     ann.page.evaluate(
         """() => [1, 2].map((detail) => new MouseEvent("click", {detail, bubbles: true}))
           .forEach((click) =>
