@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from idc_jax.errors import UserError
 from idc_jax.models.base import Model
-from idc_jax.models.layers import dense
+from idc_jax.models.layers import dense, groups_of
 
 AttentionStart = Literal["random", "identity"]
 
@@ -37,7 +37,7 @@ class BatchAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """Map ``[b, d]`` to ``[b, d]``; nobody attends to rows outside ``mask`` ``[b]``.
+        """Map ``[b, d]`` to ``[b, d]``; nobody attends to rows outside ``mask`` as for Model.
 
         Raises:
           UserError: an embedding that the heads don't divide.
@@ -51,7 +51,9 @@ class BatchAttention(nn.Module):
         scores = jnp.einsum("bhd,chd->hbc", queries, keys) / jnp.sqrt(width / self.num_heads)
         if mask is not None:
             # Finite, so that a block of nothing but padding stays finite too.
-            scores = jnp.where(mask[None, None, :], scores, jnp.finfo(scores.dtype).min)
+            groups = groups_of(mask)
+            seen = (groups[:, None] & groups[None]).any(-1)
+            scores = jnp.where(seen, scores, jnp.finfo(scores.dtype).min)
         mixed = jnp.einsum("hbc,chd->bhd", jax.nn.softmax(scores, axis=-1), values)
         return mixed.reshape(x.shape)
 

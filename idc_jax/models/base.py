@@ -63,7 +63,9 @@ class Model:
           train: with True BatchNorm uses the batch's statistics, and the returned variables carry
             the moved averages; with False the variables come back unchanged.
           mask: bool ``[b]``, False for padding, whose outputs mean nothing and which neither
-            BatchNorm's statistics nor attention take notice of; None for no padding.
+            BatchNorm's statistics nor attention take notice of; None for no padding. Or bool
+            ``[b, g]``, several batches in one: what a row is a member of (at most one) is all that
+            it is normalised with and attends to.
 
         Returns:
           The outputs and the variables.

@@ -81,7 +81,7 @@ class EfficientNetLite(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
-        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``; ``mask`` ``[b]`` as for Model."""
+        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``; ``mask`` as for Model."""
         conv = partial(Conv, method=self.conv, dtype=self.dtype, padding="tensorflow")
         x = conv(STEM_FEATURES, 3, 2, name="stem_conv")(x)
         x = nn.relu6(_norm(train, self.dtype, "stem_bn")(x, mask=mask))

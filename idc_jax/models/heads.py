@@ -33,7 +33,7 @@ class Head(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
-        """Map ``[b, d]`` to ``[b, features]``; ``mask`` ``[b]`` as for Model."""
+        """Map ``[b, d]`` to ``[b, features]``; ``mask`` as for Model."""
         if self.layout == "linear":
             return dense(self.features, self.dtype, "dense_0")(x)
         for index, features in enumerate((x.shape[-1], self.features)):
@@ -74,7 +74,7 @@ class ClusterNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> Outputs:
-        """Map inputs ``[b, ...]`` to float32 :class:`Outputs`; ``mask`` ``[b]`` as for Model."""
+        """Map inputs ``[b, ...]`` to float32 :class:`Outputs`; ``mask`` as for Model."""
         if self.mean:
             x = (x - jnp.asarray(self.mean)) / jnp.asarray(self.std)
         embedding = self.backbone(x, train, mask).astype(jnp.float32)

@@ -14,6 +14,7 @@ from idc_jax.models.convolutions import (
     shifted_depthwise,
     xla_conv,
 )
+from idc_jax.ops import arrays
 
 ConvMethod = Literal["auto", "xla", "matmul", "canonical"]
 
@@ -25,8 +26,8 @@ BATCH_NORM_EPSILON = 1e-5
 MOST_SHIFTED = 5
 
 
-class MaskedBatchNorm(nn.BatchNorm):
-    """Flax's BatchNorm, with a mask over the rows of a batch that may all be padding."""
+class GroupedBatchNorm(nn.BatchNorm):
+    """Flax's BatchNorm, for batches in which some rows are padding, or several batches in one."""
 
     def __call__(  # type: ignore[override]
         self,
@@ -35,26 +36,49 @@ class MaskedBatchNorm(nn.BatchNorm):
         *,
         mask: jax.Array | None = None,
     ) -> jax.Array:
-        """Normalise ``[b, ..., c]``; rows outside ``mask`` ``[b]`` don't enter the statistics.
+        """Normalise ``[b, ..., c]``, each row by the statistics of its group in ``mask``.
 
-        Without any row the averages stay as they are.
+        The averages move by one group after the other; one without rows leaves them as they are.
         """
         average = nn.merge_param(
             "use_running_average", self.use_running_average, use_running_average
         )
         if mask is None or average or self.is_initializing():
             return super().__call__(x, use_running_average)
-        some = jnp.any(mask)
-        before: dict[str, jax.Array] = {
-            name: self.get_variable("batch_stats", name) for name in ("mean", "var")
-        }
-        # A mean over no row is no number: where nothing counts, everything stands in for it.
-        rows = (mask | ~some).reshape(-1, *(1,) * (x.ndim - 1))
-        out = super().__call__(x, use_running_average, mask=rows)
-        for name, value in before.items():
-            moved: jax.Array = self.get_variable("batch_stats", name)
-            self.put_variable("batch_stats", name, jnp.where(some, moved, value))
-        return out
+        groups = groups_of(mask).astype(jnp.float32)
+        mean, var, some = _statistics(x.astype(jnp.float32), groups)
+        self._move({"mean": mean, "var": var}, some)
+        scale: jax.Array = self.get_variable("params", "scale")
+        bias: jax.Array = self.get_variable("params", "bias")
+        spatial = (-1, *(1,) * (x.ndim - 2), x.shape[-1])
+        # Padding has a scale of zero.
+        shift, factor = (
+            arrays.matmul(groups, per_group).reshape(spatial)
+            for per_group in (mean, scale * jax.lax.rsqrt(var + self.epsilon))
+        )
+        return ((x - shift) * factor + bias).astype(self.dtype)
+
+    def _move(self, found: dict[str, jax.Array], some: jax.Array) -> None:
+        for name, of_groups in found.items():
+            average: jax.Array = self.get_variable("batch_stats", name)
+            for there, value in zip(some, of_groups, strict=True):
+                moved = self.momentum * average + (1 - self.momentum) * value
+                average = jnp.where(there, moved, average)
+            self.put_variable("batch_stats", name, average)
+
+
+def groups_of(mask: jax.Array) -> jax.Array:
+    """A mask ``[b]`` or groups ``[b, g]`` as groups ``[b, g]``."""
+    return mask[:, None] if mask.ndim == 1 else mask
+
+
+def _statistics(x: jax.Array, groups: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Mean and variance ``[g, c]`` of ``x`` ``[b, ..., c]``, and which groups have rows ``[g]``."""
+    spatial = tuple(range(1, x.ndim - 1))
+    rows = groups.sum(0)
+    share = groups.T / jnp.maximum(rows, 1)[:, None]
+    mean, square = (arrays.matmul(share, a.mean(spatial)) for a in (x, jnp.square(x)))
+    return mean, jnp.maximum(square - jnp.square(mean), 0.0), rows > 0
 
 
 def batch_norm(
@@ -64,9 +88,9 @@ def batch_norm(
     *,
     momentum: float = BATCH_NORM_MOMENTUM,
     epsilon: float = BATCH_NORM_EPSILON,
-) -> MaskedBatchNorm:
+) -> GroupedBatchNorm:
     """BatchNorm with torch's constants, parameters and statistics in float32."""
-    return MaskedBatchNorm(
+    return GroupedBatchNorm(
         use_running_average=not train, momentum=momentum, epsilon=epsilon, dtype=dtype, name=name
     )
 

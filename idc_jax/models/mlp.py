@@ -23,7 +23,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
-        """Map ``[b, ...]``, flattened, to embeddings ``[b, d]``; ``mask`` ``[b]`` as for Model."""
+        """Map ``[b, ...]``, flattened, to embeddings ``[b, d]``; ``mask`` as for Model."""
         x = x.reshape(x.shape[0], -1).astype(self.dtype)
         for index, features in enumerate(self.hidden):
             # BatchNorm's shift makes a bias redundant.

@@ -60,7 +60,7 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
-        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``; ``mask`` ``[b]`` as for Model."""
+        """Map images ``[b, h, w, c]`` to embeddings ``[b, d]``; ``mask`` as for Model."""
         x = self._stem(x, train, mask)
         for stage, count in enumerate(self.blocks):
             for index in range(count):

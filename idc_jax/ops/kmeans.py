@@ -51,8 +51,8 @@ def kmeans(
     Starts by D² sampling (Arthur and Vassilvitskii, "k-means++: the advantages of careful
     seeding"), on many points in a random sample of them, where Lloyd's steps also go first
     (Bradley and Fayyad, "Refining initial points for k-means clustering"); each restart has a
-    sample of its own. A cluster that loses all its points is moved to the point farthest from
-    its centre.
+    sample of its own, and the steps over all points go on from the best of them alone. A cluster
+    that loses all its points is moved to the point farthest from its centre.
 
     Args:
       key: PRNG key.
@@ -93,21 +93,32 @@ def _kmeans(
     tolerance: float,
     batch_size: int | None,
 ) -> KMeans:
-    def run(key: jax.Array) -> KMeans:
-        sample_key, start_key, batch_key = jax.random.split(key, 3)
+    def start(key: jax.Array) -> jax.Array:
+        sample_key, start_key, _ = jax.random.split(key, 3)
         part = sample_of(sample_key, x, num_clusters)
         centers = plus_plus(start_key, part, num_clusters)
-        if part is not x:
-            centers = lloyd(part, centers, max_iterations, tolerance).centers
+        return centers if part is x else lloyd(part, centers, max_iterations, tolerance).centers
+
+    def settle(key: jax.Array, centers: jax.Array) -> KMeans:
         if batch_size is None:
             return lloyd(x, centers, max_iterations, tolerance)
-        centers = minibatch(batch_key, x, centers, max_iterations, batch_size)
-        assignments, distances2 = assign(x, centers)
-        return KMeans(centers, assignments, jnp.sum(distances2))
+        batch_key = jax.random.split(key, 3)[2]
+        return _nearest(x, minibatch(batch_key, x, centers, max_iterations, batch_size))
 
-    runs = jax.lax.map(run, jax.random.split(key, restarts))
-    best = jnp.argmin(runs.inertia)
-    return jax.tree.map(lambda leaf: leaf[best], runs)
+    def best_of(runs: KMeans) -> KMeans:
+        best = jnp.argmin(runs.inertia)
+        return jax.tree.map(lambda leaf: leaf[best], runs)
+
+    keys = jax.random.split(key, restarts)
+    if x.shape[0] < 2 * _sample_size(num_clusters):
+        return best_of(jax.lax.map(lambda key: settle(key, start(key)), keys))
+    # What a sample has settled, all points hardly change: one run over them is enough.
+    return settle(keys[0], best_of(jax.lax.map(lambda key: _nearest(x, start(key)), keys)).centers)
+
+
+def _nearest(x: jax.Array, centers: jax.Array) -> KMeans:
+    assignments, distances2 = assign(x, centers)
+    return KMeans(centers, assignments, jnp.sum(distances2))
 
 
 def sample_of(key: jax.Array, x: jax.Array, num_clusters: int) -> jax.Array:
@@ -118,8 +129,12 @@ def sample_of(key: jax.Array, x: jax.Array, num_clusters: int) -> jax.Array:
 
 def sample_rows(key: jax.Array, num_points: int, num_clusters: int) -> jax.Array | None:
     """Which points to start ``num_clusters`` centres on, int ``[m]``; None for all if few."""
-    size = max(_SAMPLE, _SAMPLE_PER_CLUSTER * num_clusters)
+    size = _sample_size(num_clusters)
     return None if num_points < 2 * size else jax.random.randint(key, (size,), 0, num_points)
+
+
+def _sample_size(num_clusters: int) -> int:
+    return max(_SAMPLE, _SAMPLE_PER_CLUSTER * num_clusters)
 
 
 def plus_plus(

@@ -1,9 +1,9 @@
 """IDC's fine-tuning: learn from the answers without forgetting what was clear already.
 
-L = L_pos + L_neg + L_reg of "Interactive Deep Clustering via Value Mining". Each term has its own
-forward pass in training mode, with a mask of the term's own samples, so that BatchNorm sees them
-alone, as in the published code. The shapes follow from how many answers there may ever be, never
-from how many there are: what was compiled for the first answers serves all later ones.
+L = L_pos + L_neg + L_reg of "Interactive Deep Clustering via Value Mining". BatchNorm sees the
+samples of each term alone, as in the published code, which runs the network three times. The
+shapes follow from how many answers there may ever be, never from how many there are: what was
+compiled for the first answers serves all later ones.
 """
 
 from __future__ import annotations
@@ -204,18 +204,12 @@ def _repeat_epochs(
     return np.concatenate(orders).reshape(-1, batch)[:steps]
 
 
-class _Rows(NamedTuple):
-    """Some of a step's rows ``[r]``.
+class _Subsets(NamedTuple):
+    """Which of a step's rows each loss is about, bool ``[b + u]`` each."""
 
-    Attributes:
-      at: where each is among the step's rows.
-      samples: their indices in the data.
-      real: False for padding, and for rows that are not meant.
-    """
-
-    at: jax.Array
-    samples: jax.Array
-    real: jax.Array
+    named: jax.Array
+    refused: jax.Array
+    free: jax.Array
 
 
 def _step(
@@ -223,32 +217,22 @@ def _step(
 ) -> tuple[Learner, Metrics]:
     known, run_key = shared
     setup: _Setup = program.options
-    keys = jax.random.split(jax.random.fold_in(run_key, told.step), 5)
-    rows = _Rows(jnp.arange(len(told.samples)), told.samples, told.real)
-    labelled = jax.tree.map(lambda a: a[: setup.labelled], rows)
-    free = jax.tree.map(lambda a: a[setup.labelled :], rows)
-    memory, pseudo = _pseudo_labels(keys[0], program, learner, raw, free, known)
-    labels = known.labels[labelled.samples]
-    learnt = (pseudo >= 0) & ~(setup.options.exclude_queried & known.asked[free.samples])
-    order, learnt_from = _members(free, learnt)
-    named, refused = (_members(labelled, member)[1] for member in (labels >= 0, labels < 0))
-    subsets = (named, refused, learnt_from)
-    seen = _strong_views(keys[1:4], program, raw, subsets)
+    value_key, view_key, draw_key = jax.random.split(jax.random.fold_in(run_key, told.step), 3)
+    memory, pseudo = _pseudo_labels(value_key, program, learner, raw, told, known)
+    labels = known.labels[told.samples]
+    labelled = told.real & (jnp.arange(len(told.samples)) < setup.labelled)
+    learnt = told.real & ~labelled & (pseudo >= 0)
+    learnt &= ~(setup.options.exclude_queried & known.asked[told.samples])
+    subsets = _Subsets(labelled & (labels >= 0), labelled & (labels < 0), learnt)
+    seen = split(view_batch(program.views.strong, view_key, raw), program.mesh)
 
     def loss(variables: Variables) -> tuple[jax.Array, Metrics, Variables]:
-        terms, moved = _terms(
-            keys[4], program, variables, known, subsets, seen, pseudo[order], free.real.sum()
-        )
+        # One pass: each subset is a batch of its own all the same.
+        outputs, moved = program.model.apply(variables, seen, True, jnp.stack(subsets, axis=1))
+        terms = _terms(draw_key, setup, outputs.logits, told, known, subsets, pseudo)
         return _total(terms, setup.options, told.regularise), terms, moved
 
     return descend(program, learner, loss, memory=memory)
-
-
-def _members(rows: _Rows, member: jax.Array) -> tuple[jax.Array, _Rows]:
-    """The real ``rows`` that are members, first, and their order; what follows is not meant."""
-    member = member & rows.real
-    order = jnp.argsort(~member, stable=True)
-    return order, _Rows(rows.at[order], rows.samples[order], member[order])
 
 
 def _pseudo_labels(
@@ -256,94 +240,55 @@ def _pseudo_labels(
     program: Program,
     learner: Learner,
     raw: jax.Array,
-    free: _Rows,
+    told: _Told,
     known: Supervision,
 ) -> tuple[jax.Array, jax.Array]:
     """The store after this batch, and the pseudo-label of each row (-1 for none)."""
-    options = program.options.options
+    options, labelled = program.options.options, program.options.labelled
+    samples, real = told.samples[labelled:], told.real[labelled:]
+    store = learner.memory
     if options.pseudo_labels == "graph":
-        return learner.memory, jnp.argmax(known.targets[free.samples], axis=-1)
-    shown = split(view_batch(program.views.val, key, raw[free.at]), program.mesh)
-    logits = program.model.apply(learner.variables, shown, False, free.real)[0].logits
-    probs = jax.nn.softmax(logits)
-    if options.pseudo_labels == "threshold":
-        return learner.memory, losses.confident_labels(probs, threshold=options.threshold)
-    store = losses.update_pseudo_labels(
-        learner.memory,
-        free.samples,
-        probs,
-        free.real,
-        fraction=options.quota,
-        threshold=options.threshold,
-    )
-    return store, store[free.samples]
-
-
-def _strong_views(
-    keys: jax.Array, program: Program, raw: jax.Array, subsets: tuple[_Rows, ...]
-) -> list[jax.Array]:
-    """What the network sees of each subset ``[r, ...]``.
-
-    All are drawn by one call: a program with three takes three times as long to compile.
-    """
-    sizes = [len(subset.at) for subset in subsets]
-    drawn = [jax.random.split(key, size) for key, size in zip(keys, sizes, strict=True)]
-    rows = jnp.concatenate([subset.at for subset in subsets])
-    seen = jax.vmap(program.views.strong)(jnp.concatenate(drawn), raw[rows])
-    parts = jnp.split(split(seen, program.mesh), np.cumsum(sizes)[:-1])
-    return [split(part, program.mesh) for part in parts]
+        found = jnp.argmax(known.targets[samples], axis=-1)
+    else:
+        shown = split(view_batch(program.views.val, key, raw[labelled:]), program.mesh)
+        logits = program.model.apply(learner.variables, shown, False, real)[0].logits
+        probs = jax.nn.softmax(logits)
+        found = losses.confident_labels(probs, threshold=options.threshold)
+    if options.pseudo_labels == "store":
+        store = losses.update_pseudo_labels(
+            store, samples, probs, real, fraction=options.quota, threshold=options.threshold
+        )
+        found = store[samples]
+    return store, jnp.concatenate([jnp.full(labelled, -1, found.dtype), found])
 
 
 def _terms(
     key: jax.Array,
-    program: Program,
-    variables: Variables,
-    known: Supervision,
-    subsets: tuple[_Rows, ...],
-    seen: list[jax.Array],
-    pseudo: jax.Array,
-    batch: jax.Array,
-) -> tuple[Metrics, Variables]:
-    """The three losses, not yet weighted, and the variables with BatchNorm's averages moved."""
-    options, (named, refused, free) = program.options.options, subsets
-    logits, variables = _forward(program.model, variables, seen[0], named.real)
-    labels = known.labels[named.samples]
-    positive = losses.positive(logits, labels, named.real, balanced=options.balanced)
-    logits, variables = _forward(program.model, variables, seen[1], refused.real)
-    rejected = known.rejected[refused.samples]
-    candidates = jnp.where(rejected, jnp.arange(logits.shape[-1]), -1)
-    draw = key if options.negative == "sampled" else None
-    negative = losses.negative(logits, candidates, refused.real, key=draw)
-    logits, variables = _forward(program.model, variables, seen[2], free.real)
-    regularisation = _regularisation(logits, known, free, pseudo, batch, options)
-    return {
-        "positive": positive,
-        "negative": negative,
-        "regularisation": regularisation,
-    }, variables
-
-
-def _forward(
-    model: Model, variables: Variables, seen: jax.Array, real: jax.Array
-) -> tuple[jax.Array, Variables]:
-    outputs, moved = model.apply(variables, seen, True, real)
-    return outputs.logits, moved
-
-
-def _regularisation(
+    setup: _Setup,
     logits: jax.Array,
+    told: _Told,
     known: Supervision,
-    free: _Rows,
+    subsets: _Subsets,
     pseudo: jax.Array,
-    batch: jax.Array,
-    options: FinetuneOptions,
-) -> jax.Array:
+) -> Metrics:
+    """The three losses, not yet weighted."""
+    options, samples = setup.options, told.samples
+    labels = known.labels[samples]
+    positive = losses.positive(logits, labels, subsets.named, balanced=options.balanced)
+    candidates = jnp.where(known.rejected[samples], jnp.arange(logits.shape[-1]), -1)
+    draw = key if options.negative == "sampled" else None
+    negative = losses.negative(logits, candidates, subsets.refused, key=draw)
     if options.pseudo_labels == "graph":
-        targets = known.targets[free.samples]
-        return losses.masked_mean(optax.softmax_cross_entropy(logits, targets), free.real)
-    # The paper's 1/N counts the whole batch, confident or not.
-    share = 1.0 if options.balanced else free.real.sum() / batch
-    return share * losses.regularisation(logits, pseudo, free.real, balanced=options.balanced)
+        apart = optax.softmax_cross_entropy(logits, known.targets[samples])
+        regularisation = losses.masked_mean(apart, subsets.free)
+    else:
+        regularisation = losses.regularisation(
+            logits, pseudo, subsets.free, balanced=options.balanced
+        )
+        if not options.balanced:
+            # The paper's 1/N counts the whole batch, confident or not.
+            regularisation *= subsets.free.sum() / told.real[setup.labelled :].sum()
+    return {"positive": positive, "negative": negative, "regularisation": regularisation}
 
 
 def _total(terms: Metrics, options: FinetuneOptions, regularise: jax.Array) -> jax.Array:

@@ -126,6 +126,16 @@ def test_padding_reaches_no_row_in_training(network, rows):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), moved, wanted)
 
 
+def test_batches_in_one_attend_to_themselves(network, rows):
+    _, block = network
+    variables = block.init(jax.random.key(0), rows)
+    member = np.array([[1, 0], [0, 1], [1, 0], [0, 0], [0, 1]], bool)
+    whole, _ = block.apply(variables, rows, False, member)
+    for group in member.T:
+        alone, _ = block.apply(variables, rows[group], False)
+        np.testing.assert_allclose(whole.logits[group], alone.logits, rtol=1e-4, atol=1e-5)
+
+
 def test_impossible_networks_are_refused(network, rows):
     model, _ = network
     with pytest.raises(UserError, match="3 attention heads"):

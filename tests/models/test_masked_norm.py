@@ -10,6 +10,7 @@ import pytest
 from idc_jax.models import Model
 from idc_jax.models.efficientnet import EfficientNetLite, Stage
 from idc_jax.models.heads import ClusterNet
+from idc_jax.models.layers import groups_of
 from idc_jax.models.mlp import MLP
 from idc_jax.models.resnet import ResNet
 
@@ -29,7 +30,7 @@ def step(model, variables, x, mask):
 
     def loss(params):
         outputs, moved = model.apply({**variables, "params": params}, x, True, mask)
-        kept = jnp.ones(x.shape[0]) if mask is None else mask
+        kept = jnp.ones(x.shape[0]) if mask is None else groups_of(mask).any(1)
         rows = jnp.sum(jnp.sin(outputs.logits), 1) + jnp.sum(outputs.instance[:, :3], 1)
         return jnp.sum(rows * kept), (outputs, moved["batch_stats"])
 
@@ -60,6 +61,22 @@ def test_padding_changes_nothing(case):
     # The padding would have been noticed.
     unmasked = step(model, variables, x, None)[1]
     assert not np.allclose(jax.tree.leaves(unmasked)[0], jax.tree.leaves(stats)[0], rtol=1e-2)
+
+
+def test_batches_in_one_are_these_batches_one_after_the_other(case):
+    model, variables, x = case
+    # A row of none, and a group of none between two others.
+    member = np.zeros((8, 3), bool)
+    member[[0, 3, 6], 0] = member[[1, 2, 5, 7], 2] = True
+    outputs, stats, grads = step(model, variables, x, jnp.asarray(member))
+    wanted_grads = jax.tree.map(jnp.zeros_like, grads)
+    for group in member[:, [0, 2]].T:
+        wanted, moved, found = step(model, variables, x[group], None)
+        close(jax.tree.map(lambda rows, group=group: rows[group], outputs), wanted)
+        variables = {**variables, "batch_stats": moved}
+        wanted_grads = jax.tree.map(jnp.add, wanted_grads, found)
+    close(stats, variables["batch_stats"])
+    close(grads, wanted_grads)
 
 
 def test_nothing_but_padding_leaves_the_averages(case):

@@ -8,6 +8,7 @@ import numpy as np
 
 from idc_jax.annotate.questions import Questions, plain_roles
 from idc_jax.methods.common.choosing import found
+from idc_jax.ops import topk
 from idc_jax.selectors import Selection
 
 # Samples shown around each exemplar.
@@ -69,7 +70,6 @@ def _shown(
         jnp.where(own, similarities, -jnp.inf).at[exemplars, jnp.arange(len(alive))].set(-jnp.inf)
     )
     width = min(_MEMBERS, similarities.shape[0])
-    nearest = jnp.argsort(-inside, axis=0)[:width]
-    there = jnp.take_along_axis(inside, nearest, axis=0) > -jnp.inf
-    members = jnp.where(there & alive, nearest, -1).T
+    best, nearest = topk.top_k(inside.T, width)
+    members = jnp.where((best > -jnp.inf) & alive[:, None], nearest, -1)
     return np.asarray(exemplars, np.int32), np.asarray(members, np.int32)
