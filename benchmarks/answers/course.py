@@ -18,7 +18,7 @@ from idc_jax.annotate.questions import Answers, Questions, answered, label_quest
 from idc_jax.methods.committee import method as graph_committee
 from idc_jax.methods.committee.method import GraphCommitteeOptions
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
-from idc_jax.methods.contract import Method, Round
+from idc_jax.methods.contract import Method, Parts, Round
 from idc_jax.metrics import clustering_metrics
 
 # Answers per class at which accuracy is told.
@@ -82,15 +82,15 @@ class Stage:
 
     def method(self, learner: dict[str, Any], selector: str) -> Method:
         """The method that learns as ``learner`` says and asks by ``selector``."""
-        return graph_committee.build(
+        parts = Parts(
             None,  # type: ignore[arg-type]  # features need no network, and no views of it
             None,  # type: ignore[arg-type]
             jnp.asarray(self.task.inputs),
             num_clusters=self.task.clusters,
             begin=lambda key: {},
-            options=GraphCommitteeOptions(**{**learner, "picks": selector}),
-            log=lambda values: None,
         )
+        options = GraphCommitteeOptions(**{**learner, "picks": selector})
+        return graph_committee.build(parts, {"graph_committee": options})
 
     def answer(self, questions: Questions) -> Answers:
         """Labels, a share of them wrong; a sample's answer depends on it and the seed alone."""

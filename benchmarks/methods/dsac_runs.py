@@ -41,7 +41,7 @@ from idc_jax import data, models
 from idc_jax.data.augment.warped import WarpOptions
 from idc_jax.data.base import Dataset
 from idc_jax.data.views import Views
-from idc_jax.methods.contract import Method
+from idc_jax.methods.contract import Method, Parts
 from idc_jax.methods.dsac import method as dsac
 from idc_jax.methods.dsac.training import DsacTraining
 from idc_jax.models.base import Model, Variables
@@ -102,17 +102,10 @@ def variants(setting: Setting, few: bool) -> dict[str, Recipe]:
 
 def build(setting: Setting, inputs: jax.Array, start: Variables, recipe: Recipe) -> Method:
     """DSAC from a given start."""
-    return dsac.build(
-        setting.model,
-        setting.views,
-        inputs,
-        num_clusters=classes_of(setting.dataset),
-        begin=lambda _: start,
-        options=dsac.DsacOptions(restarts=2, normalized_compactness=True, **recipe.options),
-        training=recipe.training,
-        log=lambda _: None,
-        progress=False,
-    )
+    clusters = classes_of(setting.dataset)
+    parts = Parts(setting.model, setting.views, inputs, clusters, begin=lambda _: start)
+    own = dsac.DsacOptions(restarts=2, normalized_compactness=True, **recipe.options)
+    return dsac.build(parts, {"dsac": own, "dsac_training": recipe.training})
 
 
 def logistic_rows(dataset: Dataset, seed: int) -> list[Row]:

@@ -39,7 +39,7 @@ from idc_jax.data.augment.warped import WarpOptions
 from idc_jax.data.base import Dataset
 from idc_jax.data.target_maps import retarget
 from idc_jax.data.views import Views
-from idc_jax.methods.contract import Method
+from idc_jax.methods.contract import Method, Parts
 from idc_jax.methods.pcl import method as pcl
 from idc_jax.methods.pcl.training import PclTraining
 from idc_jax.models.base import Model, Variables
@@ -118,17 +118,15 @@ def digits(seeds: tuple[int, ...]) -> None:
 
 def build(setting: Setting, start: Variables, **options: Any) -> Method:
     """PCL from a given start."""
-    return pcl.build(
+    parts = Parts(
         setting.model,
         setting.views,
         jnp.asarray(setting.dataset.inputs),
-        setting.dataset.train,
+        num_clusters=setting.model.num_clusters,
         begin=lambda _: start,
-        options=pcl.PclOptions(**options),
-        training=setting.training,
-        log=lambda _: None,
-        progress=False,
+        train=setting.dataset.train,
     )
+    return pcl.build(parts, {"pcl": pcl.PclOptions(**options), "pcl_training": setting.training})
 
 
 def kmeans_rows(dataset: Dataset, clusters: int, seed: int, answers: tuple[int, ...]) -> list[Row]:

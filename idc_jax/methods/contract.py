@@ -13,7 +13,7 @@ from idc_jax.annotate.questions import QuestionKind, Questions
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views
 from idc_jax.models.base import Model
-from idc_jax.train.log import Log
+from idc_jax.train.log import Log, silent
 from idc_jax.train.start import Begin
 
 __all__ = [
@@ -89,16 +89,15 @@ class Parts(NamedTuple):
     """What every method is built from.
 
     Attributes:
-      model: with ``num_clusters`` outputs; None where the data are features that no network sees.
+      model: with ``num_clusters`` outputs.
       views: of the samples.
       data: raw samples ``[n, ...]``, on the device or streamed.
-      train: bool ``[n]``, the samples of the training split.
       num_clusters: c.
-      total: questions of the whole run.
-      selector: who chooses the samples asked about: ``"own"`` for the method's own choice, or a
-        name of :func:`idc_jax.selectors.names`.
       begin: gives the network's first variables.
       new_head: whether they come from elsewhere, but for the cluster head.
+      train: bool ``[n]``, the samples of the training split; None for all.
+      selector: who chooses the samples asked about: ``"own"`` for the method's own choice, or a
+        name of :func:`idc_jax.selectors.names`.
       log: called with losses.
       progress: show bars.
     """
@@ -106,14 +105,13 @@ class Parts(NamedTuple):
     model: Model
     views: Views
     data: Samples
-    train: np.ndarray
     num_clusters: int
-    total: int
-    selector: str
     begin: Begin
-    new_head: bool
-    log: Log
-    progress: bool
+    new_head: bool = False
+    train: np.ndarray | None = None
+    selector: str = OWN
+    log: Log = silent
+    progress: bool = False
 
 
 class MethodSpec(NamedTuple):

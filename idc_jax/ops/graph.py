@@ -10,9 +10,6 @@ import jax.numpy as jnp
 from idc_jax.ops import arrays
 from idc_jax.ops.neighbors import Neighbors, knn
 
-# Samples whose neighbours are gathered at a time: bounds the memory of one hop.
-_BLOCK = 4096
-
 
 @partial(jax.jit, static_argnames=("hops",))
 def smooth(x: jax.Array, neighbors: Neighbors, *, hops: int) -> jax.Array:
@@ -137,10 +134,9 @@ def propagate(
 
 
 def _gathered(rows: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
-    """Each sample's weighted sum ``[n, d]`` of its neighbours' rows, a block at a time."""
-
-    def one(edges: tuple[jax.Array, jax.Array]) -> jax.Array:
-        chosen, weight = edges
-        return arrays.matmul(weight, rows[chosen])
-
-    return jax.lax.map(one, (indices, weights), batch_size=_BLOCK)
+    """Each sample's weighted sum ``[n, d]`` of its neighbours' rows."""
+    total = jnp.zeros_like(rows)
+    # One neighbour of everybody after the other: a fused pass, where a product would first gather.
+    for near, weight in zip(indices.T, weights.T, strict=True):
+        total += weight[:, None] * rows[near]
+    return total

@@ -123,7 +123,6 @@ def make_parts(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) ->
         data=samples,
         train=dataset.train,
         num_clusters=config.num_clusters,
-        total=config.budget,
         selector=config.selector,
         begin=begin,
         new_head=imported is not None and imported.new_head,

@@ -37,8 +37,9 @@ from idc_jax.train.parallel import mesh_of, split
 
 __all__ = ["FinetuneOptions", "Supervision", "check_options", "finetune", "schedule"]
 
-# Steps of one compiled call: the progress bar moves this often.
-_CHUNK = 50
+# Steps of one compiled call: the progress bar moves this often. However few of them can be streamed
+# at a time, some divisor is more than half as many: parts of one length, one program.
+_CHUNK = 48
 _UNLABELLED_RATIO = 5
 
 
@@ -111,7 +112,7 @@ def finetune(
       options: how.
       capacity: the most samples that the labelled pool may hold in this run: calls of one
         capacity share what is compiled. A larger pool has room for a power of two.
-      log: called with the mean losses of fifty steps at most.
+      log: called with the mean losses of a few dozen steps at a time.
       progress: show a bar.
 
     Returns:

@@ -17,6 +17,7 @@ from idc_jax.methods.common.class_space import (
     nearest_to_centers,
     representatives,
 )
+from idc_jax.methods.contract import Parts
 from idc_jax.methods.dsac import method as dsac
 from idc_jax.methods.dsac.picks import growing_groups
 from idc_jax.methods.dsac.training import DsacTraining
@@ -89,21 +90,14 @@ def toy():
 
 def build(toy, **options):
     network, views, inputs, _, begin = toy
-    return dsac.build(
-        network,
-        views,
-        inputs,
-        num_clusters=C,
-        options=dsac.DsacOptions(
-            **{"pseudo_start": 5, "pseudo_growth": 5, "normalized_compactness": True, **options}
-        ),
-        training=DsacTraining(
-            epochs=15, batch_size=40, labelled_batch=32, learning_rate=3e-3, unit_embeddings=True
-        ),
-        begin=begin,
-        log=lambda info: None,
-        progress=False,
+    own = dsac.DsacOptions(
+        **{"pseudo_start": 5, "pseudo_growth": 5, "normalized_compactness": True, **options}
     )
+    training = DsacTraining(
+        epochs=15, batch_size=40, labelled_batch=32, learning_rate=3e-3, unit_embeddings=True
+    )
+    parts = Parts(network, views, inputs, num_clusters=C, begin=begin)
+    return dsac.build(parts, {"dsac": own, "dsac_training": training})
 
 
 def accuracy(game, labels):

@@ -23,6 +23,7 @@ from idc_jax.methods.committee.forecast import (
 from idc_jax.methods.committee.members import CommitteeOptions, decide, regression
 from idc_jax.methods.committee.method import GraphCommitteeOptions
 from idc_jax.methods.committee.opening import first_picks
+from idc_jax.methods.contract import Parts
 from idc_jax.metrics import clustering_metrics
 from idc_jax.ops.graph import decorrelate_neighbors
 
@@ -41,15 +42,8 @@ def inputs():
 
 
 def build(inputs, clusters=C, **options):
-    return graph_committee.build(
-        None,
-        None,
-        inputs,
-        num_clusters=clusters,
-        begin=lambda key: {},
-        options=OPTIONS._replace(**options),
-        log=lambda values: None,
-    )
+    parts = Parts(None, None, inputs, num_clusters=clusters, begin=lambda key: {})
+    return graph_committee.build(parts, {"graph_committee": OPTIONS._replace(**options)})
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Questions
 from idc_jax.data import feature_views
 from idc_jax.data.views import view_batch
 from idc_jax.errors import UserError
-from idc_jax.methods.contract import Method
+from idc_jax.methods.contract import Method, Parts
 from idc_jax.methods.idc import method as idc
 from idc_jax.methods.idc import options as idc_options
 from idc_jax.methods.idc.questions import ask_clusters
@@ -39,20 +39,11 @@ def compose(data: jax.Array, options: dict[str, Any], learning: dict[str, Any]) 
         weak_noise=0.1, strong_noise=0.1, weak_dropout=0.0, strong_dropout=0.1, scale=0.0
     )
     model = models.build("mlp", num_clusters=C, input_shape=(D,), width=16)
-    return idc.build(
-        model,
-        views,
-        data,
-        num_clusters=C,
-        begin=lambda key: model.init(key, view_batch(views.val, key, data[:2])),
-        selector="idc",
-        options=idc.IDCOptions(**{"space": "input", "head_steps": 60, "restarts": 2} | options),
-        finetuning=FinetuneOptions(
-            **{"epochs": 20, "batch_size": 10, "learning_rate": 3e-3} | learning
-        ),
-        log=lambda values: None,
-        progress=False,
-    )
+    own = idc.IDCOptions(**{"space": "input", "head_steps": 60, "restarts": 2} | options)
+    finetuning = {"epochs": 20, "batch_size": 10, "learning_rate": 3e-3} | learning
+    begin = lambda key: model.init(key, view_batch(views.val, key, data[:2]))  # noqa: E731
+    parts = Parts(model, views, data, num_clusters=C, begin=begin)
+    return idc.build(parts, {"idc": own, "finetune": FinetuneOptions(**finetuning)})
 
 
 def told(questions: Questions, truth: np.ndarray) -> np.ndarray:

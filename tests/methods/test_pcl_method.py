@@ -10,6 +10,7 @@ from idc_jax import data, models
 from idc_jax.annotate.closure import asked_pairs, block_links
 from idc_jax.annotate.questions import SKIP
 from idc_jax.errors import UserError
+from idc_jax.methods.contract import Parts
 from idc_jax.methods.pcl import method as pcl
 from idc_jax.methods.pcl.pairs import keep_pairs
 from idc_jax.methods.pcl.training import PclTraining, scatter_blocks, surest_pair
@@ -49,26 +50,17 @@ def toy():
 
 def build(toy, attention="identity", epochs=60, train_options=None, **options):
     network, views, inputs, _, train, begin = toy
-    return pcl.build(
-        network,
-        views,
-        inputs,
-        train,
-        options=pcl.PclOptions(**{"attention": attention, "num_heads": 2, **options}),
-        training=PclTraining(
-            **{
-                "block_size": SIZE,
-                "warmup_epochs": 1,
-                "epochs": epochs,
-                "final_epochs": 0,
-                "learning_rate": 1e-3,
-                **(train_options or {}),
-            }
-        ),
-        begin=begin,
-        log=lambda info: None,
-        progress=False,
-    )
+    own = pcl.PclOptions(**{"attention": attention, "num_heads": 2, **options})
+    training = {
+        "block_size": SIZE,
+        "warmup_epochs": 1,
+        "epochs": epochs,
+        "final_epochs": 0,
+        "learning_rate": 1e-3,
+        **(train_options or {}),
+    }
+    parts = Parts(network, views, inputs, num_clusters=C, begin=begin, train=train)
+    return pcl.build(parts, {"pcl": own, "pcl_training": PclTraining(**training)})
 
 
 def begin(toy, *args, total=BUDGET, **options):
@@ -199,15 +191,11 @@ def test_the_last_stage_runs_once_whatever_the_rounds_hold(toy):
     steps = []
     network, views, inputs, _, train, start = toy
     method = pcl.build(
-        network,
-        views,
-        inputs,
-        train,
-        options=pcl.PclOptions(attention="none", picks="random"),
-        training=PclTraining(block_size=SIZE, warmup_epochs=0, epochs=1, **options),
-        begin=start,
-        log=steps.append,
-        progress=False,
+        Parts(network, views, inputs, C, start, train=train, log=steps.append),
+        {
+            "pcl": pcl.PclOptions(attention="none", picks="random"),
+            "pcl_training": PclTraining(block_size=SIZE, warmup_epochs=0, epochs=1, **options),
+        },
     )
     game = Game(method, 150, 30)
     for count, last in ((12, False), (17, False), (1, True)):

@@ -22,8 +22,6 @@ import numpy as np
 from idc_jax import ops, scores, selectors
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import Questions, label_questions
-from idc_jax.data.residency import Samples
-from idc_jax.data.views import Views
 from idc_jax.errors import UserError, check_at_least, check_one_of
 from idc_jax.methods.committee.forecast import (
     expected_accuracy,
@@ -38,8 +36,8 @@ from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitte
 from idc_jax.methods.common.choosing import choose, found
 from idc_jax.methods.common.class_space import Heard, by_number, hear, missing_outputs
 from idc_jax.methods.common.spread import spread_answers
-from idc_jax.methods.contract import Begin, Log, Method, Round
-from idc_jax.models.base import Model, Variables
+from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
+from idc_jax.models.base import Variables
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
 from idc_jax.selectors import Selection
 from idc_jax.selectors.uncertainty import margin_values
@@ -88,43 +86,21 @@ class GraphCommitteeOptions(NamedTuple):
 class _Setting(NamedTuple):
     """What :func:`build` was given, for the functions below."""
 
-    model: Model
-    views: Views
-    data: Samples
-    num_clusters: int
-    begin: Begin
+    parts: Parts
     options: GraphCommitteeOptions
 
 
-def build(
-    model: Model,
-    views: Views,
-    data: Samples,
-    *,
-    num_clusters: int,
-    begin: Begin,
-    options: GraphCommitteeOptions,
-    log: Log,
-    progress: bool = True,
-) -> Method:
-    """Compose the method on ``data``.
-
-    Args:
-      model: embeds, unless the input is compared itself.
-      views: ``val`` embeds.
-      data: raw samples ``[n, ...]``.
-      num_clusters: the clusters before any answer, and the outputs at least.
-      begin: gives the network's first variables.
-      options: what is asked and how it is learned.
-      log: not used: nothing is trained step by step.
-      progress: likewise.
+def build(parts: Parts, options: Options) -> Method:
+    """Compose the method; see :class:`~idc_jax.methods.contract.MethodSpec`.
 
     Raises:
       UserError: options that mean nothing, more clusters than samples.
     """
-    del log, progress
-    _check(options, num_clusters, data.shape[0])
-    setting = _Setting(model, views, data, num_clusters, begin, options)
+    own = options["graph_committee"]
+    if parts.selector != OWN:
+        own = own._replace(picks=parts.selector)
+    _check(own, parts.num_clusters, parts.data.shape[0])
+    setting = _Setting(parts, own)
     return Method(
         init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
     )
@@ -134,7 +110,7 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[GraphCommitteeContext, Gra
     begin_key, space_key, cluster_key = jax.random.split(key, 3)
     variables, x = _embed(setting, begin_key)
     context = compare(space_key, x, setting.options)._replace(variables=variables)
-    c, restarts = setting.num_clusters, setting.options.restarts
+    c, restarts = setting.parts.num_clusters, setting.options.restarts
     return context, first_state(cluster_key, context.embeddings, c, restarts)
 
 
@@ -155,11 +131,12 @@ def first_state(
 
 
 def _embed(setting: _Setting, key: jax.Array) -> tuple[Variables, jax.Array]:
+    parts = setting.parts
     if setting.options.space == "input":
-        data = jnp.asarray(setting.data)
+        data = jnp.asarray(parts.data)
         return {}, data.reshape(data.shape[0], -1).astype(jnp.float32)
-    variables = setting.begin(key)
-    outputs = run_network(setting.model, variables, setting.views.val, setting.data)
+    variables = parts.begin(key)
+    outputs = run_network(parts.model, variables, parts.views.val, parts.data)
     return variables, outputs.instance if setting.options.space == "instance" else outputs.embedding
 
 
@@ -241,7 +218,7 @@ def _learn(
     probs = agreed(_decide(setting, context, state, evidence, heard, round_), heard.linked)
     state = state._replace(probabilities=probs, slots=jnp.asarray(heard.slots))
     told = int(((evidence.group >= 0) & (heard.choice >= 0)).sum())
-    return _forecast(context, state, setting.num_clusters, told)
+    return _forecast(context, state, setting.parts.num_clusters, told)
 
 
 def _with_room(state: GraphCommitteeState, missing: int) -> GraphCommitteeState:

@@ -1,38 +1,17 @@
 """DSAC, "Deep Self-paced Active Learning for Image Clustering"."""
 
-import jax
-
-from idc_jax.methods.contract import OWN, Method, MethodSpec, Options, Parts
+from idc_jax.methods.contract import MethodSpec
 from idc_jax.methods.dsac.method import build
 from idc_jax.methods.dsac.state import DsacContext, DsacOptions, DsacState
 from idc_jax.methods.dsac.training import DsacTraining
 
 __all__ = ["SPEC"]
 
-
-def _build(parts: Parts, options: Options) -> Method:
-    own = options["dsac"]
-    if parts.selector != OWN:
-        own = own._replace(picks=parts.selector)
-    assert isinstance(parts.data, jax.Array)
-    return build(
-        parts.model,
-        parts.views,
-        parts.data,
-        num_clusters=parts.num_clusters,
-        begin=parts.begin,
-        options=own,
-        training=options["dsac_training"],
-        log=parts.log,
-        progress=parts.progress,
-    )
-
-
 SPEC = MethodSpec(
     name="dsac",
     summary='asks "what is this?" about representative and difficult samples of each cluster',
     asks=("label",),
-    build=_build,
+    build=build,
     context=DsacContext,
     state=DsacState,
     options={"dsac": DsacOptions, "dsac_training": DsacTraining},

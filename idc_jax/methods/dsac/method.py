@@ -21,15 +21,14 @@ import numpy as np
 from idc_jax import ops
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import SKIP, Questions, label_questions
-from idc_jax.data.views import Views
 from idc_jax.methods.common.choosing import choose, found
 from idc_jax.methods.common.class_space import Heard, by_number, hear
-from idc_jax.methods.contract import Begin, Log, Method, Round, embeddings_of
+from idc_jax.methods.contract import OWN, Method, Options, Parts, Round, embeddings_of
 from idc_jax.methods.dsac.picks import Own, growing_groups, pick
 from idc_jax.methods.dsac.state import DsacContext, DsacOptions, DsacState, check_options
 from idc_jax.methods.dsac.targets import cluster_probabilities, make_targets, pseudo_labels
 from idc_jax.methods.dsac.training import DsacTraining, Targets, embedding, train_round
-from idc_jax.models.base import Model, Variables
+from idc_jax.models.base import Variables
 from idc_jax.train.loop import run_network
 
 __all__ = ["DsacOptions", "build", "check_options"]
@@ -38,48 +37,24 @@ __all__ = ["DsacOptions", "build", "check_options"]
 class _Setting(NamedTuple):
     """What :func:`build` was given, for the functions below."""
 
-    model: Model
-    views: Views
+    parts: Parts
     data: jax.Array
-    num_clusters: int
-    begin: Begin
     options: DsacOptions
     training: DsacTraining
-    log: Log
-    progress: bool
 
 
-def build(
-    model: Model,
-    views: Views,
-    data: jax.Array,
-    *,
-    num_clusters: int,
-    begin: Begin,
-    options: DsacOptions,
-    training: DsacTraining,
-    log: Log,
-    progress: bool = True,
-) -> Method:
-    """Compose the method on ``data``.
-
-    Args:
-      model: with ``num_clusters`` outputs.
-      views: ``weak`` trains, ``val`` embeds.
-      data: raw samples ``[n, ...]`` on the device.
-      num_clusters: c.
-      begin: gives the network's first variables (SimCLR's: pre-training with the cluster terms
-        at weight 0).
-      options: what is asked and pseudo-labelled.
-      training: how a round trains.
-      log: called with the losses of every epoch.
-      progress: show bars.
+def build(parts: Parts, options: Options) -> Method:
+    """Compose the method; see :class:`~idc_jax.methods.contract.MethodSpec`.
 
     Raises:
       UserError: unknown names among the options, or fewer samples than clusters.
     """
-    check_options(options, num_clusters, data.shape[0])
-    setting = _Setting(model, views, data, num_clusters, begin, options, training, log, progress)
+    own = options["dsac"]
+    if parts.selector != OWN:
+        own = own._replace(picks=parts.selector)
+    assert isinstance(parts.data, jax.Array)
+    check_options(own, parts.num_clusters, parts.data.shape[0])
+    setting = _Setting(parts, parts.data, own, options["dsac_training"])
     return Method(
         init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
     )
@@ -87,8 +62,8 @@ def build(
 
 def _init(setting: _Setting, key: jax.Array) -> tuple[DsacContext, DsacState]:
     begin_key, cluster_key = jax.random.split(key)
-    options, c = setting.options, setting.num_clusters
-    variables = setting.begin(begin_key)
+    options, c = setting.options, setting.parts.num_clusters
+    variables = setting.parts.begin(begin_key)
     trained, _ = _network(setting, variables)
     fixed = None if options.space == "network" else _input(setting)
     z = trained if fixed is None else fixed
@@ -109,7 +84,7 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[DsacContext, DsacState]:
 
 def _network(setting: _Setting, variables: Variables) -> tuple[jax.Array, jax.Array]:
     """The embedding ``[n, e]`` and the probabilities ``[n, c]`` of all samples, in one pass."""
-    outputs = run_network(setting.model, variables, setting.views.val, setting.data)
+    outputs = run_network(setting.parts.model, variables, setting.parts.views.val, setting.data)
     return embedding(outputs, setting.training), jax.nn.softmax(outputs.logits, axis=-1)
 
 
@@ -181,14 +156,14 @@ def _learn(
     targets = make_targets(context, state, heard.choice, pseudo, z, options)
     variables, info = train_round(
         train_key,
-        setting.model,
-        setting.views,
+        setting.parts.model,
+        setting.parts.views,
         state.variables,
         setting.data,
         targets,
         setting.training,
-        log=setting.log,
-        progress=setting.progress,
+        log=setting.parts.log,
+        progress=setting.parts.progress,
     )
     trained, probabilities = _network(setting, variables)
     state = state._replace(variables=variables, embeddings=trained, probabilities=probabilities)
@@ -206,7 +181,7 @@ def _cluster(
     clusters = ops.semi_supervised_kmeans(
         key,
         z,
-        setting.num_clusters,
+        setting.parts.num_clusters,
         jnp.asarray(np.maximum(choice, -1)),
         restarts=setting.options.restarts,
     )

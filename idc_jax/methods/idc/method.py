@@ -17,17 +17,16 @@ import numpy as np
 from idc_jax import ops
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import NONE_OF_THESE, Questions
-from idc_jax.data.residency import Samples, Streamed
-from idc_jax.data.views import Views
+from idc_jax.data.residency import Streamed
 from idc_jax.methods.common.choosing import choose, mean_centers
 from idc_jax.methods.common.class_space import Heard, by_prediction, hear
 from idc_jax.methods.common.spread import spread_answers
-from idc_jax.methods.contract import Begin, Log, Method, Round
-from idc_jax.methods.idc.options import IDCOptions, check_idc_options
+from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
+from idc_jax.methods.idc.options import IDCOptions, check_idc_options, for_new_head
 from idc_jax.methods.idc.questions import ask_clusters
 from idc_jax.methods.idc.state import Compared, IDCContext, IDCState, compared_in
 from idc_jax.metrics import match_clusters
-from idc_jax.models.base import Model, Outputs, Variables
+from idc_jax.models.base import Outputs, Variables
 from idc_jax.ops.graph import smooth
 from idc_jax.train.finetune import FinetuneOptions, Supervision, check_options, finetune
 from idc_jax.train.fit import fit_targets
@@ -50,53 +49,25 @@ _RECALL = 0.99
 class _Setting(NamedTuple):
     """What :func:`build` was given, for the functions below."""
 
-    model: Model
-    views: Views
-    data: Samples
-    num_clusters: int
-    begin: Begin
-    selector: str
+    parts: Parts
     options: IDCOptions
     finetuning: FinetuneOptions
-    log: Log
-    progress: bool
 
 
-def build(
-    model: Model,
-    views: Views,
-    data: Samples,
-    *,
-    num_clusters: int,
-    begin: Begin,
-    selector: str,
-    options: IDCOptions,
-    finetuning: FinetuneOptions,
-    log: Log,
-    progress: bool = True,
-) -> Method:
-    """Compose the method on ``data``.
-
-    Args:
-      model: with ``num_clusters`` outputs.
-      views: ``strong`` fine-tunes, ``val`` embeds.
-      data: raw samples ``[n, ...]``, images perhaps streamed.
-      num_clusters: c.
-      begin: gives the network's first variables.
-      selector: a name of :func:`idc_jax.selectors.names`; ``"idc"`` is the paper's.
-      options: what is asked.
-      finetuning: how the answers are learned.
-      log: called with losses.
-      progress: show bars.
+def build(parts: Parts, options: Options) -> Method:
+    """Compose the method; see :class:`~idc_jax.methods.contract.MethodSpec`.
 
     Raises:
       UserError: options that mean nothing, more clusters than samples.
     """
-    check_idc_options(options, selector, num_clusters, data.shape[0])
+    own, finetuning = options["idc"], options["finetune"]
+    if parts.new_head:
+        own, finetuning = for_new_head(own, finetuning)
+    if parts.selector == OWN:
+        parts = parts._replace(selector="idc")
+    check_idc_options(own, parts.selector, parts.num_clusters, parts.data.shape[0])
     check_options(finetuning)
-    setting = _Setting(
-        model, views, data, num_clusters, begin, selector, options, finetuning, log, progress
-    )
+    setting = _Setting(parts, own, finetuning)
     return Method(
         init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
     )
@@ -104,7 +75,7 @@ def build(
 
 def _init(setting: _Setting, key: jax.Array) -> tuple[IDCContext, IDCState]:
     begin_key, cluster_key, head_key = jax.random.split(key, 3)
-    variables = setting.begin(begin_key)
+    variables = setting.parts.begin(begin_key)
     outputs = _network(setting, variables)
     compared = _compare(setting, outputs)
     z = compared.embeddings
@@ -118,15 +89,15 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[IDCContext, IDCState]:
     state = IDCState(
         variables=variables,
         probabilities=probs,
-        slots=jnp.full(setting.num_clusters, -1, jnp.int32),
-        store=jnp.full(setting.data.shape[0], -1, jnp.int32),
+        slots=jnp.full(setting.parts.num_clusters, -1, jnp.int32),
+        store=jnp.full(setting.parts.data.shape[0], -1, jnp.int32),
         compared=None if stays else compared,
     )
     return IDCContext(probs, compared if stays else None), state
 
 
 def _network(setting: _Setting, variables: Variables) -> Outputs:
-    return run_network(setting.model, variables, setting.views.val, setting.data)
+    return run_network(setting.parts.model, variables, setting.parts.views.val, setting.parts.data)
 
 
 def _fit_head(
@@ -137,13 +108,13 @@ def _fit_head(
     z: jax.Array,
 ) -> tuple[Variables, jax.Array]:
     """The network once its cluster head knows the k-means clusters of ``z``, and ``p [n, c]``."""
-    options, data = setting.options, setting.data
-    clusters = ops.kmeans(cluster_key, z, setting.num_clusters, restarts=options.restarts)
-    targets = jax.nn.one_hot(clusters.assignments, setting.num_clusters)
+    options, data = setting.options, setting.parts.data
+    clusters = ops.kmeans(cluster_key, z, setting.parts.num_clusters, restarts=options.restarts)
+    targets = jax.nn.one_hot(clusters.assignments, setting.parts.num_clusters)
     variables, _ = fit_targets(
         head_key,
-        setting.model,
-        setting.views.weak,
+        setting.parts.model,
+        setting.parts.views.weak,
         variables,
         data,
         targets,
@@ -158,14 +129,14 @@ def _fit_head(
 
 def _spherical(setting: _Setting, key: jax.Array, z: jax.Array) -> jax.Array:
     """Clusters of directions as the first prediction ``[n, c]``, whatever the head says."""
-    count = setting.num_clusters
+    count = setting.parts.num_clusters
     clusters = ops.spherical_kmeans(key, z, count, restarts=setting.options.restarts)
     return jax.nn.one_hot(clusters.assignments, count)
 
 
 def _plain_embeddings(setting: _Setting, outputs: Outputs) -> jax.Array:
     if setting.options.space == "input":
-        data = setting.data
+        data = setting.parts.data
         assert not isinstance(data, Streamed)
         return ops.normalize(data.reshape(data.shape[0], -1).astype(jnp.float32))
     instance = setting.options.space == "instance"
@@ -176,11 +147,12 @@ def _compare(setting: _Setting, outputs: Outputs) -> Compared:
     """Where samples are compared, the graph that answers spread along, and the nearest."""
     options = setting.options
     plain = _plain_embeddings(setting, outputs)
-    found = ops.knn(plain, max(options.graph_neighbors, options.num_neighbors))
+    inner = options.hop_neighbors if options.hops else options.num_neighbors
+    found = ops.knn(plain, max(options.graph_neighbors, inner))
     graph = ops.nearest(found, options.graph_neighbors)
     if not options.hops:
-        return Compared(plain, graph, ops.nearest(found, options.num_neighbors))
-    z = ops.normalize(smooth(plain, ops.nearest(found, options.hop_neighbors), hops=options.hops))
+        return Compared(plain, graph, ops.nearest(found, inner))
+    z = ops.normalize(smooth(plain, ops.nearest(found, inner), hops=options.hops))
     # The representativeness is a mean over them: of many samples, nearly the nearest will do.
     return Compared(z, graph, ops.approximate_knn(z, options.num_neighbors, recall=_RECALL))
 
@@ -198,10 +170,10 @@ def _ask(
     centers, counts = _centers(center_key, setting, compared, state, first=round_.number == 1)
     assignments = jnp.argmax(state.probabilities, axis=-1)
     own: dict[str, Any] = {}
-    if setting.selector == "idc":
+    if setting.parts.selector == "idc":
         own = {name: getattr(options, name) for name in _SCORING} | {"neighbors": compared.near}
     picks = choose(
-        setting.selector,
+        setting.parts.selector,
         select_key,
         compared.embeddings,
         state.probabilities,
@@ -236,14 +208,14 @@ def _learn(
     heard = hear(evidence, np.asarray(state.slots), prior, place=by_prediction, unnamed=True)
     state = state._replace(slots=jnp.asarray(heard.slots))
     spreads = setting.finetuning.pseudo_labels == "graph"
-    posterior = jnp.zeros((0, setting.num_clusters))
+    posterior = jnp.zeros((0, setting.parts.num_clusters))
     if spreads:
         posterior = _spread(setting, context, state, heard)
     variables, store, info = finetune(
         key,
-        setting.model,
-        setting.views,
-        setting.data,
+        setting.parts.model,
+        setting.parts.views,
+        setting.parts.data,
         state.variables,
         Supervision(
             labels=jnp.asarray(np.maximum(heard.choice, -1)),
@@ -254,8 +226,8 @@ def _learn(
         state.store,
         setting.finetuning,
         capacity=round_.total,
-        log=setting.log,
-        progress=setting.progress,
+        log=setting.parts.log,
+        progress=setting.parts.progress,
     )
     outputs = _network(setting, variables)
     probs = jax.nn.softmax(outputs.logits)
@@ -287,7 +259,7 @@ def _centers(
     After the first answers the predictions know more than k-means does, so the later rounds
     always take the means of the predicted clusters.
     """
-    options, z, num_clusters = setting.options, compared.embeddings, setting.num_clusters
+    options, z, num_clusters = setting.options, compared.embeddings, setting.parts.num_clusters
     predicted = jnp.argmax(state.probabilities, axis=-1)
     if options.centers != "kmeans" or options.head_steps or not first:
         return mean_centers(z, predicted, num_clusters)

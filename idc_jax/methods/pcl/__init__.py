@@ -1,35 +1,17 @@
 """PCL, "Personalized Clustering via Targeted Representation Learning"."""
 
-import jax
-
-from idc_jax.methods.contract import Method, MethodSpec, Options, Parts
+from idc_jax.methods.contract import MethodSpec
 from idc_jax.methods.pcl.method import build
 from idc_jax.methods.pcl.state import PclContext, PclOptions, PclState
 from idc_jax.methods.pcl.training import PclTraining
 
 __all__ = ["SPEC"]
 
-
-def _build(parts: Parts, options: Options) -> Method:
-    assert isinstance(parts.data, jax.Array)
-    return build(
-        parts.model,
-        parts.views,
-        parts.data,
-        parts.train,
-        begin=parts.begin,
-        options=options["pcl"],
-        training=options["pcl_training"],
-        log=parts.log,
-        progress=parts.progress,
-    )
-
-
 SPEC = MethodSpec(
     name="pcl",
     summary='asks "do these two belong together?" about the most informative pairs',
     asks=("pair",),
-    build=_build,
+    build=build,
     context=PclContext,
     state=PclState,
     options={"pcl": PclOptions, "pcl_training": PclTraining},

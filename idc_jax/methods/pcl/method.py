@@ -19,8 +19,7 @@ import numpy as np
 from idc_jax.annotate.closure import asked_pairs, block_links
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import DIFFERENT, SAME, Questions, pair_questions
-from idc_jax.data.views import Views
-from idc_jax.methods.contract import Begin, Log, Method, Round
+from idc_jax.methods.contract import Method, Options, Parts, Round
 from idc_jax.methods.pcl.pairs import Unknown, pick_pairs
 from idc_jax.methods.pcl.state import (
     PclContext,
@@ -36,7 +35,7 @@ from idc_jax.methods.pcl.training import (
     train_epochs,
 )
 from idc_jax.models.attention import with_attention
-from idc_jax.models.base import Model, Variables
+from idc_jax.models.base import Variables
 from idc_jax.train.engine import Learner
 from idc_jax.train.loop import run_blocks
 
@@ -44,63 +43,37 @@ __all__ = ["PclOptions", "build", "check_options", "make_blocks"]
 
 
 class _Setting(NamedTuple):
-    """What :func:`build` was given, for the functions below."""
+    """What :func:`build` was given, for the functions below.
 
-    model: Model
-    views: Views
-    data: jax.Array
-    train: np.ndarray
-    begin: Begin
-    options: PclOptions
-    training: PclTraining
-    log: Log
-    progress: bool
-
-
-def build(
-    plain: Model,
-    views: Views,
-    data: jax.Array,
-    train: np.ndarray,
-    *,
-    begin: Begin,
-    options: PclOptions,
-    training: PclTraining,
-    log: Log,
-    progress: bool = True,
-) -> Method:
-    """Compose the method on ``data``.
-
-    Args:
-      plain: the network without attention, with an output for each cluster wanted.
-      views: ``weak`` trains and asks, ``val`` predicts.
+    Attributes:
+      parts: the network among them with its attention.
       data: raw samples ``[n, ...]`` on the device.
       train: bool ``[n]``, the samples to train on and ask about; the others are only predicted.
-      begin: gives the plain network's first variables (contrastive clustering's); attention
-        comes to them fresh, unless they have it.
       options: what is asked.
       training: how the network is trained.
-      log: called with the losses of every epoch.
-      progress: show bars.
+    """
+
+    parts: Parts
+    data: jax.Array
+    train: np.ndarray
+    options: PclOptions
+    training: PclTraining
+
+
+def build(parts: Parts, options: Options) -> Method:
+    """Compose the method; see :class:`~idc_jax.methods.contract.MethodSpec`.
 
     Raises:
       UserError: options that mean nothing, or no sample to train on.
     """
-    check_options(options, training, train)
-    model = plain
-    if options.attention != "none":
-        model = with_attention(plain, num_heads=options.num_heads, start=options.attention)
-    setting = _Setting(
-        model=model,
-        views=views,
-        data=data,
-        train=train,
-        begin=begin,
-        options=options,
-        training=training,
-        log=log,
-        progress=progress,
-    )
+    own, training, data = options["pcl"], options["pcl_training"], parts.data
+    train = np.ones(data.shape[0], bool) if parts.train is None else parts.train
+    assert isinstance(data, jax.Array)
+    check_options(own, training, train)
+    if own.attention != "none":
+        model = with_attention(parts.model, num_heads=own.num_heads, start=own.attention)
+        parts = parts._replace(model=model)
+    setting = _Setting(parts, data, train, own, training)
     return Method(
         init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
     )
@@ -108,9 +81,9 @@ def build(
 
 def _init(setting: _Setting, key: jax.Array) -> tuple[PclContext, PclState]:
     block_key, begin_key, attention_key, warm_key = jax.random.split(key, 4)
-    training = setting.training
-    sample = setting.views.val(attention_key, setting.data[0])[None]
-    variables = merge(setting.model.init(attention_key, sample), setting.begin(begin_key))
+    training, parts = setting.training, setting.parts
+    sample = parts.views.val(attention_key, setting.data[0])[None]
+    variables = merge(parts.model.init(attention_key, sample), parts.begin(begin_key))
     blocks = make_blocks(block_key, setting.train, training.block_size)
     context = PclContext(jnp.asarray(blocks))
     learner = Learner(variables, make_optimizer(training).init(variables["params"]))
@@ -130,13 +103,12 @@ def _ask(
     round_: Round,
 ) -> Questions:
     options, blocks = setting.options, _train_blocks(setting, context)
+    model, weak = setting.parts.model, setting.parts.views.weak
     known = jnp.asarray(block_links(evidence.closure, blocks))
     asked = jnp.asarray(asked_pairs(evidence.pairs[:, :2], blocks))
     first_key, second_key, pick_key = jax.random.split(key, 3)
     first, second = (
-        run_blocks(
-            k, setting.model, state.variables, setting.views.weak, setting.data, jnp.asarray(blocks)
-        ).instance
+        run_blocks(k, model, state.variables, weak, setting.data, jnp.asarray(blocks)).instance
         for k in (first_key, second_key)
     )
     places, values = pick_pairs(
@@ -193,16 +165,16 @@ def _train(
         training = training._replace(pseudo_threshold=1.0)
     return train_epochs(
         key,
-        setting.model,
-        setting.views,
+        setting.parts.model,
+        setting.parts.views,
         learner,
         setting.data,
         jnp.asarray(_train_blocks(setting, context)),
         links,
         training,
         epochs,
-        log=setting.log,
-        progress=setting.progress,
+        log=setting.parts.log,
+        progress=setting.parts.progress,
     )
 
 
@@ -222,9 +194,9 @@ def _predicted(setting: _Setting, context: PclContext, learner: Learner) -> PclS
     # `val` ignores its key; any will do.
     outputs = run_blocks(
         jax.random.key(0),
-        setting.model,
+        setting.parts.model,
         learner.variables,
-        setting.views.val,
+        setting.parts.views.val,
         setting.data,
         context.blocks,
     )
