@@ -78,7 +78,9 @@ class Stage:
         return questions, time.perf_counter() - begun
 
     def _round(self, number: int, budget: int, asked: int) -> Round:
-        return Round(number, budget, asked, BUDGETS[-1] * self.task.classes, last=False)
+        return Round(
+            number, budget, asked, BUDGETS[-1] * self.task.classes, last=False, since=number
+        )
 
     def method(self, learner: dict[str, Any], selector: str) -> Method:
         """The method that learns as ``learner`` says and asks by ``selector``."""

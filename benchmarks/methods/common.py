@@ -135,7 +135,7 @@ def run_rounds(
     each = budget // rounds
     for number in range(1, rounds + 1):
         asked = int(rows[-1]["questions"])
-        round_ = Round(number, each, asked, each * rounds, number == rounds)
+        round_ = Round(number, each, asked, each * rounds, number == rounds, number)
         questions = method.ask(next(keys), context, state, ledger.evidence(), round_)
         ledger.add(questions, truthful(questions, labels))
         state, _ = method.learn(next(keys), context, state, ledger.evidence(), round_)

@@ -23,6 +23,9 @@ from idc_jax.annotate.questions import (
 )
 from idc_jax.errors import UserError
 
+# Numbers kept for each family of clusters: there are no more clusters than that.
+_CLUSTERS_ELSEWHERE = 1 << 20
+
 
 class Evidence(NamedTuple):
     """What was said about n samples.
@@ -58,11 +61,10 @@ class Evidence(NamedTuple):
         return self.group != UNASKED
 
 
-def says_something(evidence: Evidence, round_: int) -> bool:
-    """Whether any answer of ``round_`` was more than a skip."""
-    new = evidence.round == round_
-    told = evidence.group[new] != SKIP
-    return bool(told.any() or (evidence.pairs[evidence.pair_round == round_, 2] != SKIP).any())
+def says_something(evidence: Evidence, since: int) -> bool:
+    """Whether any answer from round ``since`` on was more than a skip."""
+    told = evidence.group[evidence.round >= since] != SKIP
+    return bool(told.any() or (evidence.pairs[evidence.pair_round >= since, 2] != SKIP).any())
 
 
 class Ledger:
@@ -88,8 +90,14 @@ class Ledger:
         self._links = Links(num_samples)
         self._folded: Evidence | None = None
 
-    def add(self, questions: Questions, answers: Answers) -> None:
+    def add(self, questions: Questions, answers: Answers, *, elsewhere: int = 0) -> None:
         """Enter the ``answers`` to ``questions``.
+
+        Args:
+          questions: of a round.
+          answers: to them.
+          elsewhere: 0 where the clusters shown were those of the method that learns; other
+            clusters, which are told apart by this number, are read as if ``shown``.
 
         Raises:
           UserError: a class id that is no class.
@@ -104,13 +112,14 @@ class Ledger:
                 f"round {questions.round}: {said.max()} is no group; ids must be below {CLUSTERS}"
             )
         cluster = questions.kind == "cluster"
-        group = np.where(cluster & (said >= 0), CLUSTERS + said, said).astype(np.int32)
+        first = CLUSTERS + elsewhere * _CLUSTERS_ELSEWHERE
+        group = np.where(cluster & (said >= 0), first + said, said).astype(np.int32)
         about = questions.indices
         self._group[about], self._round[about] = group, questions.round
         self._role[about], self._weight[about] = questions.roles, answers.weight
         self._links.add_groups(about[group >= 0], group[group >= 0])
         if cluster:
-            self._add_offered(questions, said)
+            self._add_offered(questions, said, first)
 
     def evidence(self) -> Evidence:
         """All that was entered so far, folded once however often it is asked for."""
@@ -135,15 +144,15 @@ class Ledger:
         self._pair_round.append(np.full(len(said), questions.round, np.int32))
         self._links.add_pairs(questions.indices, said)
 
-    def _add_offered(self, questions: Questions, said: np.ndarray) -> None:
+    def _add_offered(self, questions: Questions, said: np.ndarray, first: int) -> None:
         """What a cluster question says beside the cluster that was chosen."""
         refused = said == NONE_OF_THESE
         offered = questions.candidates[refused]
         sample = np.repeat(questions.indices[refused], offered.shape[1])
         kept = offered.reshape(-1) >= 0
         ruled_out = np.stack([sample, offered.reshape(-1)], axis=1)[kept].astype(np.int32)
-        self._excluded.append(ruled_out + np.array([0, CLUSTERS], np.int32))
-        if self._shown:
+        self._excluded.append(ruled_out + np.array([0, first], np.int32))
+        if self._shown or first != CLUSTERS:
             chosen = np.stack([questions.indices, said], axis=1)[said >= 0]
             self._link_shown(questions.exemplars, chosen, SAME)
             self._link_shown(questions.exemplars, ruled_out, DIFFERENT)

@@ -48,6 +48,8 @@ class Round(NamedTuple):
       asked: questions asked before it.
       total: questions of the whole run.
       last: whether no other round follows.
+      since: the first round whose answers are new: ``number``, unless the method begins with what
+        was said before it came.
     """
 
     number: int
@@ -55,6 +57,7 @@ class Round(NamedTuple):
     asked: int
     total: int
     last: bool
+    since: int
 
 
 class Method(NamedTuple):
@@ -70,8 +73,8 @@ class Method(NamedTuple):
       ask: ``(key, context, state, evidence, round) -> questions``: at most ``round.budget``, about
         what was never asked before. What it returns is frozen.
       learn: ``(key, context, state, evidence, round) -> (state, info)``. What is new in the
-        evidence is of ``round.number``; nothing is new where nothing was left to ask, and then the
-        call is the last. ``info`` is a flat dict of scalars to log.
+        evidence is of the rounds from ``round.since`` on; nothing is new where nothing was left to
+        ask, and then the call is the last. ``info`` is a flat dict of scalars to log.
     """
 
     init: Callable[[jax.Array], tuple[Context, State]]

@@ -218,14 +218,17 @@ def _step(
 ) -> tuple[Learner, Metrics]:
     known, run_key = shared
     setup: _Setup = program.options
-    value_key, view_key, draw_key = jax.random.split(jax.random.fold_in(run_key, told.step), 3)
+    value_key, *view_keys, draw_key = jax.random.split(jax.random.fold_in(run_key, told.step), 4)
     memory, pseudo = _pseudo_labels(value_key, program, learner, raw, told, known)
     labels = known.labels[told.samples]
     labelled = told.real & (jnp.arange(len(told.samples)) < setup.labelled)
     learnt = told.real & ~labelled & (pseudo >= 0)
     learnt &= ~(setup.options.exclude_queried & known.asked[told.samples])
     subsets = _Subsets(labelled & (labels >= 0), labelled & (labels < 0), learnt)
-    seen = split(view_batch(program.views.strong, view_key, raw), program.mesh)
+    # Keys of their own for the labelled rows, so that room for more of them changes no draw.
+    counts = setup.labelled, len(raw) - setup.labelled
+    drawn = [jax.random.split(key, count) for key, count in zip(view_keys, counts, strict=True)]
+    seen = split(jax.vmap(program.views.strong)(jnp.concatenate(drawn), raw), program.mesh)
 
     def loss(variables: Variables) -> tuple[jax.Array, Metrics, Variables]:
         # One pass: each subset is a batch of its own all the same.

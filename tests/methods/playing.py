@@ -37,7 +37,7 @@ class Game:
         """What the next round asks."""
         number = self.number + 1
         key = jax.random.key(number if seed is None else seed)
-        round_ = Round(number, budget, self.asked, self.total, False)
+        round_ = Round(number, budget, self.asked, self.total, False, number)
         evidence = self.ledger.evidence()
         return self.method.ask(key, self.context, self.state, evidence, round_)
 
@@ -49,7 +49,7 @@ class Game:
     def learn(self, questions: Questions, *, last: bool = False) -> dict[str, float]:
         """Learn from what was said."""
         self.number += 1
-        round_ = Round(self.number, questions.count, self.asked, self.total, last)
+        round_ = Round(self.number, questions.count, self.asked, self.total, last, self.number)
         self.asked += questions.count
         self.state, self.info = self.method.learn(
             jax.random.key(100 + self.number),

@@ -11,6 +11,7 @@ from compiling import compilations
 
 from idc_jax import models
 from idc_jax.data import feature_views
+from idc_jax.data.views import Views
 from idc_jax.models.base import Model, Variables
 from idc_jax.train import finetune as ft
 from idc_jax.train.fit import fit_targets
@@ -46,13 +47,14 @@ def run(
     what: ft.Supervision,
     *,
     capacity: int = N,
+    views: Views = VIEWS,
     **options,
 ):  # type: ignore[no-untyped-def]
     model, variables, data = network
     return ft.finetune(
         jax.random.key(0),
         model,
-        VIEWS,
+        views,
         data,
         variables,
         what,
@@ -189,6 +191,20 @@ def test_a_pool_beyond_the_capacity_is_learned_from_as_well(
 ) -> None:
     *_, info = run(network, known([0, 1, 2] * 3, {}), capacity=2)
     assert np.isfinite(info["loss"])
+
+
+def test_room_for_more_answers_changes_nothing(
+    network: tuple[Model, Variables, jax.Array],
+) -> None:
+    what = known([0, 1, 2, 0], {4: [1]})
+    views = feature_views(
+        weak_noise=0.1, strong_noise=0.3, weak_dropout=0.0, strong_dropout=0.2, scale=0.1
+    )
+    found = [
+        run(network, what, views=views, capacity=capacity, batch_size=9, epochs=3)[0]
+        for capacity in (5, 9)
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *found)
 
 
 def test_a_head_is_fitted_alone(network: tuple[Model, Variables, jax.Array]) -> None:

@@ -204,7 +204,7 @@ def _learn(
     round_: Round,
 ) -> tuple[GraphCommitteeState, dict[str, float]]:
     del key
-    if not says_something(evidence, round_.number):
+    if not says_something(evidence, round_.since):
         return state, {}
     before = state.probabilities
     state = _with_room(state, missing_outputs(evidence, np.asarray(state.slots)))
@@ -213,7 +213,7 @@ def _learn(
     unnamed = not (evidence.group >= 0).any()
     heard = hear(evidence, slots, prediction, place=by_number, unnamed=unnamed)
     if len(state.history):
-        new = np.flatnonzero(evidence.round == round_.number)
+        new = np.flatnonzero(evidence.round >= round_.since)
         state = state._replace(trials=tried(state.trials, before, new, heard.choice[new]))
     probs = agreed(_decide(setting, context, state, evidence, heard, round_), heard.linked)
     state = state._replace(probabilities=probs, slots=jnp.asarray(heard.slots))

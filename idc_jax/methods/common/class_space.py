@@ -109,10 +109,10 @@ def by_number(slots: np.ndarray, new: np.ndarray, mass: np.ndarray) -> np.ndarra
 
 
 def by_prediction(slots: np.ndarray, new: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Give clusters the output of their own number, and classes the outputs that they fit best."""
-    slots = by_number(slots, new[new >= CLUSTERS], mass)
+    """Give clusters the output of their own number, and all else the outputs that it fits best."""
+    slots = by_number(slots, new[(new >= CLUSTERS) & (new < CLUSTERS + len(slots))], mass)
     free = np.flatnonzero(slots < 0)
-    rows = np.flatnonzero(new < CLUSTERS)
+    rows = np.flatnonzero(~np.isin(new, slots))
     chosen, places = linear_sum_assignment(-mass[np.ix_(rows, free)])
     slots[free[places]] = new[rows[chosen]]
     return slots

@@ -144,7 +144,7 @@ def _learn(
     steer_key, train_key, cluster_key = jax.random.split(key, 3)
     slots, probs = np.asarray(state.slots), np.asarray(state.probabilities)
     heard = hear(evidence, slots, probs, place=by_number, unnamed=True)
-    if not says_something(evidence, round_.number) or not (heard.choice >= 0).any():
+    if not says_something(evidence, round_.since) or not (heard.choice >= 0).any():
         # Nothing to train towards: the head would learn nothing, and all else stays.
         return state, {}
     state = state._replace(slots=jnp.asarray(heard.slots))
@@ -152,7 +152,7 @@ def _learn(
     steered = options.pseudo_labels in ("cluster", "graph")
     if steered:
         state = _cluster(setting, steer_key, state, z, heard.choice)
-    pseudo = pseudo_labels(context, state, evidence, heard, z, round_.number, options)
+    pseudo = pseudo_labels(context, state, evidence, heard, z, round_, options)
     targets = make_targets(context, state, heard.choice, pseudo, z, options)
     variables, info = train_round(
         train_key,

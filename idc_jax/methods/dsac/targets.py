@@ -16,6 +16,7 @@ from idc_jax.methods.common.class_space import (
     representatives,
 )
 from idc_jax.methods.common.spread import spread_answers
+from idc_jax.methods.contract import Round
 from idc_jax.methods.dsac.state import DsacContext, DsacOptions, DsacState
 from idc_jax.methods.dsac.training import Targets
 
@@ -29,7 +30,7 @@ def pseudo_labels(
     evidence: Evidence,
     heard: Heard,
     z: jax.Array,
-    round_: int,
+    round_: Round,
     options: DsacOptions,
 ) -> np.ndarray:
     """Outputs that samples are taken for without having been asked about.
@@ -40,13 +41,13 @@ def pseudo_labels(
       evidence: has what samples were asked for.
       heard: what was said, in outputs.
       z: ``[n, d]``, where samples are compared.
-      round_: from 1.
+      round_: where the run stands.
       options: by which rule, and k2.
 
     Returns:
       int32 ``[n]``, -1 without.
     """
-    reach = options.pseudo_start + options.pseudo_growth * (round_ - 1)
+    reach = options.pseudo_start + options.pseudo_growth * (round_.number - 1)
     if options.pseudo_labels == "none":
         return np.full(len(heard.choice), -1, np.int32)
     if options.pseudo_labels == "nearest":
@@ -59,7 +60,7 @@ def pseudo_labels(
         # Nobody stands for a cluster here: it stands for its own group, once that is named.
         meaning = np.where(heard.slots >= 0, np.arange(c), -1)
     else:
-        speaks = (evidence.round == round_) & (evidence.role != Role.DIFFICULT)
+        speaks = (evidence.round >= round_.since) & (evidence.role != Role.DIFFICULT)
         asked = np.flatnonzero(speaks)
         chosen = representatives(asked, heard.choice, assignments, distances2, c)
         meaning = np.where(chosen >= 0, heard.choice[chosen], -1)

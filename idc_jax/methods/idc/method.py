@@ -202,7 +202,7 @@ def _learn(
     evidence: Evidence,
     round_: Round,
 ) -> tuple[IDCState, dict[str, float]]:
-    if not says_something(evidence, round_.number):
+    if not says_something(evidence, round_.since):
         return state, {}
     prior = np.asarray(context.prior)
     heard = hear(evidence, np.asarray(state.slots), prior, place=by_prediction, unnamed=True)

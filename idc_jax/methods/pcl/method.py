@@ -132,7 +132,7 @@ def _learn(
     evidence: Evidence,
     round_: Round,
 ) -> tuple[PclState, dict[str, float]]:
-    training, new = setting.training, says_something(evidence, round_.number)
+    training, new = setting.training, says_something(evidence, round_.since)
     if not new and not round_.last:
         return state, {}
     fit_key, final_key = jax.random.split(key)
