@@ -43,7 +43,10 @@ def get_config(name: str = "idc") -> ConfigDict:
     config.workdir = ""
     # Groups wanted.
     config.num_clusters = 10
-    # Questions asked in all, and in how many rounds.
+    # Answers to begin with: the folder of another run, a table (.csv) with the columns "path" (or
+    # "index") and "group", an .npz with "labels" (-1 for unknown), Label Studio's export (.json).
+    config.answers = ""
+    # Questions asked in all, beside those answers, and in how many rounds. More may come later.
     config.budget = 500
     config.rounds = 1
     # Who chooses the samples asked about: "own" for the method's own choice, or a name of

@@ -62,7 +62,18 @@ def collect(store: Store, questions: Questions, annotator: Annotator) -> Answers
             f"round {frozen.round}: {missing.size} of {frozen.count} questions are unanswered, "
             f"the first at position {missing[0]}"
         )
-    live = store.live(frozen.round)
-    choice = fuse(live, frozen.count, annotator.fusion)
+    return said_so_far(store, frozen, annotator)
+
+
+def said_so_far(store: Store, questions: Questions, annotator: Annotator) -> Answers:
+    """What the store holds of the answers to ``questions``, votes fused; skips where it has none.
+
+    Args:
+      store: holds the questions.
+      questions: those of one round.
+      annotator: says how votes are fused.
+    """
+    live = store.live(questions.round)
+    choice = fuse(live, questions.count, annotator.fusion)
     opinions = [row for row in live if row.choice != SKIP]
-    return answered(frozen, choice, agreement(opinions, choice).share)
+    return answered(questions, choice, agreement(opinions, choice).share)

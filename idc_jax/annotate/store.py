@@ -27,8 +27,8 @@ class StoreError(UserError):
     """The store could not be read or written: locked, full, or not a store at all."""
 
 
-# What the store remembers of a run that people ended early: who.
-STOPPED = "stopped"
+# What the store remembers of a run that people ended early: who, each time that it had gone on.
+_STOPPED, _WENT_ON = "stopped", "went on:"
 
 
 class Row(NamedTuple):
@@ -107,22 +107,6 @@ class Store:
         with self._lock:
             self._db.close()
 
-    def bind(self, fingerprint: str) -> None:
-        """Tie the store to a configuration, once.
-
-        Args:
-          fingerprint: equal for two configurations exactly where one may go on from the other.
-
-        Raises:
-          UserError: the store was made for another configuration.
-        """
-        bound = self.remember("fingerprint", fingerprint)
-        if bound != fingerprint:
-            raise UserError(
-                f"{self.path.parent} holds the answers of another configuration; "
-                "use another workdir, or the configuration that it was started with"
-            )
-
     def remember(self, key: str, value: str) -> str:
         """Save ``value`` under ``key`` unless there is one already, and return what is saved."""
         with self._write() as db:
@@ -133,6 +117,24 @@ class Store:
         """What is saved under ``key``, or None."""
         found = self._all("SELECT value FROM meta WHERE key = ?", (key,))
         return found[0][0] if found else None
+
+    def go_on(self, changes: int) -> None:
+        """Note that the run goes on after so many ``changes`` of it: nobody has stopped it now."""
+        if changes:
+            self.remember(f"{_WENT_ON}{changes}", "")
+
+    def stop(self, name: str) -> None:
+        """Note that ``name`` ended the run."""
+        self.remember(self._stopped(), name)
+
+    def stopped_by(self) -> str | None:
+        """Who ended the run, if somebody did."""
+        return self.recall(self._stopped())
+
+    def _stopped(self) -> str:
+        query = "SELECT count(*) FROM meta WHERE key LIKE ?"
+        times = self._one(query, (f"{_WENT_ON}%",))[0]
+        return f"{_STOPPED}:{times}" if times else _STOPPED
 
     def freeze(self, questions: Questions) -> Questions:
         """Save the questions of a round, once, and return those that are saved."""

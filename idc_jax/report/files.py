@@ -27,6 +27,7 @@ RESULT_KEYS = (
     "network",
     "embedded_with",
     "questions",
+    "stages",
     "rounds",
     "initial",
     "final",

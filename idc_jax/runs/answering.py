@@ -16,6 +16,7 @@ from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
 from idc_jax.runs.loop import Notify
 from idc_jax.runs.outlook import in_words
+from idc_jax.runs.workdir import Course, last_round
 from idc_jax.train.log import Log
 
 
@@ -103,6 +104,13 @@ def announce_data(dataset: Dataset) -> None:
         first, more = dataset.skipped[0], len(dataset.skipped) - 1
         others = f", and {more} more (the report lists them)" if more else ""
         print(f"left out: {first.path} ({first.reason}){others}", flush=True)
+
+
+def announce_course(workdir: Path, course: Course) -> None:
+    """Print what was changed since the last call, in one line."""
+    if course.changes and (change := course.changes[-1]).round == last_round(workdir):
+        how = "learning again from all answers" if change.anew else "going on"
+        print(f"{workdir}: {change.told()}; {how} after round {change.round}", flush=True)
 
 
 def answer_names(dataset: Dataset, store: Store) -> tuple[str, ...]:

@@ -10,18 +10,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
+from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
+from idc_jax.data.identity import digest_of, digests
+from idc_jax.errors import UserError
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Log, Method
-from idc_jax.runs.answering import AnnotatorOptions, announce_data, answering
+from idc_jax.runs.answering import (
+    AnnotatorOptions,
+    announce_course,
+    announce_data,
+    answering,
+)
 from idc_jax.runs.auto import resolve, settled
+from idc_jax.runs.bringing import bring
+from idc_jax.runs.lock import hold
 from idc_jax.runs.loop import Plan, run
 from idc_jax.runs.outcome import write_outcome
 from idc_jax.runs.parts import check_against_data, load_dataset, make_parts
 from idc_jax.runs.settings import check_settings
-from idc_jax.runs.workdir import MetricsLog, check_writable, claim, settled_before
+from idc_jax.runs.sources import write_identity
+from idc_jax.runs.workdir import (
+    MetricsLog,
+    check_writable,
+    claim,
+    plan_course,
+    settled_before,
+)
 
 
 def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
@@ -41,6 +59,11 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     workdir = Path(workdir)
     check_settings(config)
     check_writable(workdir)
+    with hold(workdir):
+        return _run_experiment(config, workdir)
+
+
+def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
     started = time.perf_counter()
     given, config = config, resolve(config, settled_before(workdir))
     dataset = load_dataset(config)
@@ -52,10 +75,17 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
         for listener in listeners:
             listener(values)
 
+    identity = digests(dataset.inputs)
+    course = plan_course(workdir, given.to_dict(), digest_of(identity))
     # Composing checks every option, so nothing is written before it.
-    method = make_method(config, dataset, workdir, tell)
+    method = make_method(config, dataset, course.pretraining(workdir), tell)
     seconds = {"load": time.perf_counter() - started}  # with the embedding by a published network
-    claim(workdir, given.to_dict(), settled(given, config))
+    claim(workdir, given.to_dict(), settled(given, config), digest_of(identity), course)
+    write_identity(workdir, dataset.names, identity)
+    with Store(workdir / "answers.db") as store:
+        announce_course(workdir, course)
+        if config.answers:
+            _bring(store, config, dataset, identity)
     log = MetricsLog(workdir / "metrics.jsonl")
     people = AnnotatorOptions(**config.annotator)
     with answering(people, dataset, config.num_clusters, config.seed, workdir) as answers:
@@ -67,16 +97,26 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
             answers.make_annotator,
             Plan(config.budget, config.rounds, config.seed),
             workdir,
+            course=course,
             log=log,
             seconds=seconds,
             notify=answers.notify,
         )
     outcome.seconds["total"] = sum(outcome.seconds.values())
-    return write_outcome(config, dataset, outcome, log, workdir)
+    return write_outcome(config, dataset, outcome, log, workdir, course)
 
 
-def make_method(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) -> Method:
+def _bring(store: Store, config: ConfigDict, dataset: Dataset, identity: np.ndarray) -> None:
+    """Take the answers that ``config.answers`` names into ``store``."""
+    if Path(config.answers).expanduser().resolve() == store.path.parent.resolve():
+        raise UserError(f"answers is {config.answers!r}, this run's own folder: they are here")
+    limit = max(config.num_clusters, len(dataset.class_names))
+    found = bring(store, dataset, identity, config.answers, max_groups=limit)
+    print(found.told(config.answers), flush=True)
+
+
+def make_method(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log) -> Method:
     """Compose the configured method with its parts and its options."""
     spec = registry.get(config.method)
     options = {group: kind(**config[group]) for group, kind in spec.options.items()}
-    return spec.build(make_parts(config, dataset, workdir, log), options)
+    return spec.build(make_parts(config, dataset, pretraining, log), options)

@@ -17,18 +17,20 @@ import jax
 import numpy as np
 from absl import logging
 
-from idc_jax.annotate.annotator import Annotator, collect
+from idc_jax.annotate.annotator import Annotator, collect, said_so_far
 from idc_jax.annotate.evidence import Ledger
 from idc_jax.annotate.exchange import answer_records, write_jsonl
 from idc_jax.annotate.questions import Answers, Questions
-from idc_jax.annotate.store import STOPPED, Store
+from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Context, Method, MethodSpec, Round, State, embeddings_of
 from idc_jax.metrics import cluster_health, clustering_metrics, collapse_warning
 from idc_jax.report import count_questions
+from idc_jax.runs.bringing import brought_rounds
 from idc_jax.runs.outlook import outlook
-from idc_jax.runs.workdir import MetricsLog
+from idc_jax.runs.pace import Pace, Step, make_pace
+from idc_jax.runs.workdir import Course, MetricsLog
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 
 _INIT, _ASK, _LEARN = range(3)
@@ -43,8 +45,9 @@ class Plan(NamedTuple):
     """How much is asked.
 
     Attributes:
-      budget: questions in all.
-      rounds: in how many rounds; the earlier ones take what does not divide.
+      budget: questions in all, beside answers that were brought from elsewhere.
+      rounds: in how many rounds; the earlier ones take what does not divide. Where all of them
+        have been asked and the budget was raised, what is left makes one round more.
       seed: fixes everything.
     """
 
@@ -82,6 +85,7 @@ class _Run(NamedTuple):
     store: Store
     plan: Plan
     workdir: Path
+    course: Course
     log: MetricsLog
     notify: Notify
 
@@ -104,6 +108,7 @@ def run(
     plan: Plan,
     workdir: Path,
     *,
+    course: Course,
     log: MetricsLog,
     seconds: dict[str, float],
     notify: Notify,
@@ -117,6 +122,8 @@ def run(
       make_annotator: called with the initial probabilities.
       plan: budget, rounds, seed.
       workdir: holds ``answers.db`` and ``checkpoints/``.
+      course: what was changed on the way; in a new stage, the method begins anew and learns from
+        all answers that are there.
       log: where metrics go.
       seconds: what has been spent so far, by phase; added to.
       notify: told of each phase and each round's metrics.
@@ -124,24 +131,28 @@ def run(
     Returns:
       The outcome.
     """
-    checkpoints = Checkpoints(workdir / "checkpoints" / "rounds")
+    checkpoints = Checkpoints(course.folder(workdir) / "rounds")
     with Store(workdir / "answers.db") as store:
-        this = _Run(spec, method, dataset, store, plan, workdir, log, notify)
+        store.go_on(len(course.changes))
+        this = _Run(spec, method, dataset, store, plan, workdir, course, log, notify)
         progress = _resume(this, checkpoints, seconds)
         if progress is None:
             progress = _begin(this, seconds)
             _save(checkpoints, 0, progress, log)
         annotator = make_annotator(progress.initial)
-        rounds = [_answered(store, r, annotator) for r in range(1, len(progress.history))]
-        # Methods that ask about clusters mean their own; others read what people were shown.
-        ledger = Ledger(dataset.size, shown="cluster" not in spec.asks)
-        for asked in rounds:
-            ledger.add(*asked)
-        for number in range(len(progress.history), plan.rounds + 1):
-            if (name := store.recall(STOPPED)) is not None:
+        rounds = _heard(this, annotator, progress)
+        ledger = _ledger(this, rounds)
+        if progress.history[-1]["round"] < course.start:
+            progress = _learn_again(this, ledger, rounds, progress)
+            _save(checkpoints, course.start, progress, log)
+        pace = _pace(this, rounds)
+        while step := pace.step([questions.count for questions, _ in rounds]):
+            number = len(rounds) + 1
+            if (name := store.stopped_by()) is not None:
                 logging.warning("%s stopped the run after round %d", name, number - 1)
                 break
-            progress, said = _round(this, number, ledger, annotator, progress)
+            round_ = _round_of(progress, number, step, pace.total, since=number)
+            progress, said = _round(this, round_, ledger, annotator, progress)
             if said is None:
                 logging.warning("nothing is left to ask; the run ends after %d rounds", number - 1)
                 break
@@ -171,9 +182,58 @@ def question_total(rounds: list[tuple[Questions, Answers]]) -> dict[str, int]:
     return count_questions(rounds)
 
 
-def share_of_budget(plan: Plan, round_: int) -> int:
-    """Questions of ``round_`` (from 1)."""
-    return plan.budget // plan.rounds + (round_ <= plan.budget % plan.rounds)
+def _heard(
+    this: _Run, annotator: Annotator, progress: _Progress
+) -> list[tuple[Questions, Answers]]:
+    """The rounds that are over, with what was answered; of earlier stages, also unfinished ones."""
+    rounds = []
+    for number in range(1, max(this.course.start, progress.history[-1]["round"]) + 1):
+        questions = this.store.questions(number)
+        assert questions is not None, f"round {number} was learned but its questions are gone"
+        rounds.append((questions, said_so_far(this.store, questions, annotator)))
+    return rounds
+
+
+def _ledger(this: _Run, rounds: list[tuple[Questions, Answers]]) -> Ledger:
+    # Methods that ask about clusters mean their own; others read what people were shown.
+    ledger = Ledger(this.dataset.size, shown="cluster" not in this.spec.asks)
+    for questions, answers in rounds:
+        _enter(this, ledger, questions, answers)
+    return ledger
+
+
+def _enter(this: _Run, ledger: Ledger, questions: Questions, answers: Answers) -> None:
+    """Enter a round; clusters of other runs and of earlier stages are not the method's own."""
+    stage = this.course.stage_of(questions.round)
+    family = brought_rounds(this.store).get(questions.round, stage)
+    ledger.add(questions, answers, elsewhere=0 if family == this.course.stage else family)
+
+
+def _pace(this: _Run, rounds: list[tuple[Questions, Answers]]) -> Pace:
+    brought = {}
+    for number in brought_rounds(this.store):
+        questions = this.store.questions(number)
+        assert questions is not None
+        brought[number] = questions.count
+    counts = [questions.count for questions, _ in rounds]
+    raised = any("budget" in change.changed for change in this.course.changes)
+    return make_pace(this.plan.budget, this.plan.rounds, brought, counts, raised=raised)
+
+
+def _round_of(progress: _Progress, number: int, step: Step, total: int, *, since: int) -> Round:
+    asked = progress.history[-1]["questions"]
+    return Round(number, step.budget, asked, total, step.last, since)
+
+
+def _learn_again(
+    this: _Run, ledger: Ledger, rounds: list[tuple[Questions, Answers]], progress: _Progress
+) -> _Progress:
+    """Learn from everything that was said before the present stage, in one go."""
+    counts = [questions.count for questions, _ in rounds]
+    pace = _pace(this, rounds)
+    step = Step(sum(counts), pace.step(counts) is None)
+    round_ = _round_of(progress, len(rounds), step, pace.total, since=1)
+    return _learned(this, round_, ledger, progress)
 
 
 def _begin(this: _Run, seconds: dict[str, float]) -> _Progress:
@@ -182,46 +242,53 @@ def _begin(this: _Run, seconds: dict[str, float]) -> _Progress:
         context, state = this.method.init(_key(this.plan, _INIT, 0))
         jax.block_until_ready((context, state))
     initial = np.asarray(state.probabilities)
-    kept = Checkpoints(_context_folder(this.workdir))
+    kept = Checkpoints(_context_folder(this))
     kept.save(0, {"context": context, "initial": initial}, {})
     kept.close()
     return _evaluated(this, 0, 0, {}, _Progress(context, state, initial, [], seconds))
 
 
 def _round(
-    this: _Run, number: int, ledger: Ledger, annotator: Annotator, progress: _Progress
+    this: _Run, round_: Round, ledger: Ledger, annotator: Annotator, progress: _Progress
 ) -> tuple[_Progress, tuple[Questions, Answers] | None]:
     """A round, or its questions and answers None where nothing was left to ask."""
-    seconds, plan, method = progress.seconds, this.plan, this.method
-    asked = progress.history[-1]["questions"]
-    budget = share_of_budget(plan, number)
-    round_ = Round(number, budget, asked, plan.budget, number == plan.rounds)
+    seconds, number = progress.seconds, round_.number
     with _timed(seconds, "select"):
         questions = this.store.questions(number)
         if questions is None:
-            key, evidence = _key(plan, _ASK, number), ledger.evidence()
-            questions = method.ask(key, progress.context, progress.state, evidence, round_)
+            key, evidence = _key(this.plan, _ASK, number), ledger.evidence()
+            questions = this.method.ask(key, progress.context, progress.state, evidence, round_)
     said: tuple[Questions, Answers] | None = None
     if questions.count:
         this.notify("annotate", {"round": number, "questions": questions.count})
         with _timed(seconds, "annotate"):
             said = questions, collect(this.store, questions, annotator)
-        ledger.add(*said)
-    ends = said is None or this.store.recall(STOPPED) is not None
+        _enter(this, ledger, *said)
+    ends = said is None or this.store.stopped_by() is not None
     round_ = round_._replace(budget=questions.count, last=round_.last or ends)
+    return _learned(this, round_, ledger, progress), said
+
+
+def _learned(this: _Run, round_: Round, ledger: Ledger, progress: _Progress) -> _Progress:
+    """What was said is learned and scored; the same as before where there was nothing."""
+    seconds, number = progress.seconds, round_.number
     this.notify("learn", {"round": number})
     with _timed(seconds, "learn"):
-        state, info = method.learn(
-            _key(plan, _LEARN, number), progress.context, progress.state, ledger.evidence(), round_
+        state, info = this.method.learn(
+            _key(this.plan, _LEARN, number),
+            progress.context,
+            progress.state,
+            ledger.evidence(),
+            round_,
         )
         jax.block_until_ready(state)
     _check_finite(this.spec.name, number, state)
     if info:
         this.log({"phase": "learn", "round": number, **info})
     progress = progress._replace(state=state)
-    if said is None and not info:
-        return progress, None
-    return _evaluated(this, number, asked + questions.count, info, progress), said
+    if not round_.budget and not info:
+        return progress
+    return _evaluated(this, number, round_.asked + round_.budget, info, progress)
 
 
 def _check_finite(name: str, number: int, state: State) -> None:
@@ -260,17 +327,11 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray | None) -> dict[str, 
     return clustering_metrics(probabilities[known].argmax(1), labels[known], probabilities.shape[1])
 
 
-def _answered(store: Store, round_: int, annotator: Annotator) -> tuple[Questions, Answers]:
-    questions = store.questions(round_)
-    assert questions is not None, f"round {round_} was learned but its questions are gone"
-    return questions, collect(store, questions, annotator)
-
-
 def _resume(this: _Run, checkpoints: Checkpoints, seconds: dict[str, float]) -> _Progress | None:
     saved = checkpoints.latest()
     if saved is None:
         return None
-    kept = read_latest(_context_folder(this.workdir))
+    kept = read_latest(_context_folder(this))
     if kept is None:
         # A run of before the context was kept apart: it begins again, with the answers it has.
         return None
@@ -295,8 +356,8 @@ def _save(checkpoints: Checkpoints, number: int, progress: _Progress, log: Metri
     checkpoints.save(number, {"state": progress.state}, meta)
 
 
-def _context_folder(workdir: Path) -> Path:
-    return workdir / "checkpoints" / "context"
+def _context_folder(this: _Run) -> Path:
+    return this.course.folder(this.workdir) / "context"
 
 
 def _key(plan: Plan, purpose: int, round_: int) -> jax.Array:

@@ -16,17 +16,23 @@ from idc_jax.data.base import Dataset
 from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
 from idc_jax.runs.answering import answer_names
 from idc_jax.runs.loop import Outcome, question_total
-from idc_jax.runs.workdir import MetricsLog
+from idc_jax.runs.workdir import Course, MetricsLog
+from idc_jax.train.checkpoint import read_latest
 from idc_jax.train.start import published_weights
 
 _VERSIONS = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
 
 
 def write_outcome(
-    config: ConfigDict, dataset: Dataset, outcome: Outcome, log: MetricsLog, workdir: Path
+    config: ConfigDict,
+    dataset: Dataset,
+    outcome: Outcome,
+    log: MetricsLog,
+    workdir: Path,
+    course: Course,
 ) -> Path:
     """Write ``result.json``, ``assignments.csv`` and ``report.html``."""
-    result = make_result(config, dataset, outcome)
+    result = make_result(config, dataset, outcome, stages(workdir, course))
     with Store(workdir / "answers.db") as store:
         result["disagreement"] = annotate.disagreement(store, [a for _, a in outcome.rounds])
         names = answer_names(dataset, store)
@@ -61,7 +67,21 @@ def network_name(config: ConfigDict) -> str:
     return config.init if brought else config.model.name
 
 
-def make_result(config: ConfigDict, dataset: Dataset, outcome: Outcome) -> dict[str, Any]:
+def stages(workdir: Path, course: Course) -> list[dict[str, Any]]:
+    """What was changed on the way: after which round, and how the stage before it had gone."""
+    found, number = [], 1
+    for change in course.changes:
+        before: list[dict[str, Any]] = []
+        if change.anew:
+            saved = read_latest(course.folder_of(workdir, number) / "rounds")
+            before, number = saved.meta["history"] if saved else [], number + 1
+        found.append({"after_round": change.round, "changed": change.changed, "before": before})
+    return found
+
+
+def make_result(
+    config: ConfigDict, dataset: Dataset, outcome: Outcome, stages: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Put together ``result.json``; nothing in ``config`` is left open."""
     scored = [entry["metrics"] for entry in outcome.history]
     best = max(scored, key=lambda m: m["acc"]) if scored[0] else None
@@ -80,6 +100,7 @@ def make_result(config: ConfigDict, dataset: Dataset, outcome: Outcome) -> dict[
         "network": network_name(config),
         "embedded_with": config.data.embed_with or None,
         "questions": question_total(outcome.rounds),
+        "stages": stages,
         "rounds": outcome.history,
         "initial": scored[0],
         "final": scored[-1],

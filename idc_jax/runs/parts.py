@@ -92,13 +92,13 @@ def check_fits(config: ConfigDict, dataset: Dataset) -> None:
     )
 
 
-def make_parts(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) -> Parts:
+def make_parts(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log) -> Parts:
     """Put together what every method is built from.
 
     Args:
       config: with nothing left open.
       dataset: as it was loaded.
-      workdir: of the run; its pre-training keeps its checkpoints there.
+      pretraining: the folder where a pre-training keeps its checkpoints.
       log: called with losses.
     """
     if config.data.embed_with:
@@ -113,7 +113,7 @@ def make_parts(config: ConfigDict, dataset: Dataset, workdir: Path, log: Log) ->
         model,
         views,
         samples,
-        workdir / "checkpoints" / "pretrain",
+        pretraining,
         log=log,
         progress=config.progress,
     )

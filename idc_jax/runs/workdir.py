@@ -1,4 +1,4 @@
-"""The folder of one run: its configuration, its log, and whether it may go on there."""
+"""The folder of one run: its configuration, what was changed on the way, and its log."""
 
 from __future__ import annotations
 
@@ -6,25 +6,97 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from idc_jax.annotate.store import Store
 from idc_jax.errors import UserError
 from idc_jax.report import write_atomically
 from idc_jax.report.files import plain
 
-# Where config.json keeps what the run has decided itself.
-_SETTLED = "settled"
-# Parts of a configuration that may change between a run and its continuation.
+# Where config.json keeps what the run has decided itself, which samples it is about, and what was
+# changed on the way.
+_SETTLED, _SAMPLES, _CHANGES = "settled", "samples", "changes"
+# Parts of a configuration that say nothing about the result.
 FREE_KEYS = (
     _SETTLED,
+    _SAMPLES,
+    _CHANGES,
     "workdir",
     "progress",
     "report",
     "devices",
     "data.device_gigabytes",
+    "data.cache",
     "annotator.port",
     "annotator.host",
 )
+# What is asked, and of whom: changed, the learning goes on from where it is.
+_PLAN = ("budget", "rounds", "selector", "annotator", "answers")
+# What a network's first variables come from.
+_NETWORK = ("seed", "num_clusters", "init", "data", "model", "views", "pretrain")
+
+
+class Change(NamedTuple):
+    """A configuration that was changed between two calls.
+
+    Attributes:
+      round: the last round that was asked before.
+      changed: the options' values before and now.
+      anew: whether the learning began anew, from all answers.
+      network: whether the network did.
+    """
+
+    round: int
+    changed: dict[str, list[Any]]
+    anew: bool
+    network: bool
+
+    def told(self) -> str:
+        """In words, on one line."""
+        return _in_words(self.changed)
+
+
+class Course(NamedTuple):
+    """What a run's folder has been through; each change that begins anew begins a stage.
+
+    Attributes:
+      changes: in their order.
+    """
+
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def stage(self) -> int:
+        """The present stage, from 1."""
+        return self.stage_of(None)
+
+    @property
+    def start(self) -> int:
+        """The last round that was asked before the present stage."""
+        return max((change.round for change in self.changes if change.anew), default=0)
+
+    def stage_of(self, round_: int | None) -> int:
+        """The stage in which ``round_`` was asked; None for what is still to come."""
+        before = [c for c in self.changes if c.anew and (round_ is None or c.round < round_)]
+        return 1 + len(before)
+
+    def folder(self, workdir: Path) -> Path:
+        """Where the present stage keeps its checkpoints."""
+        return self.folder_of(workdir, self.stage)
+
+    def folder_of(self, workdir: Path, stage: int) -> Path:
+        """Where a stage does."""
+        return _stage_folder(workdir, stage)
+
+    def pretraining(self, workdir: Path) -> Path:
+        """Where the present network's pre-training does."""
+        numbers = [n for n, c in enumerate((c for c in self.changes if c.anew), 2) if c.network]
+        return _stage_folder(workdir, max(numbers, default=1)) / "pretrain"
+
+
+def _stage_folder(workdir: Path, stage: int) -> Path:
+    folder = workdir / "checkpoints"
+    return folder if stage == 1 else folder / f"stage_{stage}"
 
 
 def check_writable(path: Path) -> None:
@@ -54,22 +126,72 @@ def fingerprint(config: Mapping[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def claim(path: Path, config: Mapping[str, Any], settled: Mapping[str, Any]) -> None:
+def plan_course(path: Path, config: Mapping[str, Any], samples: str) -> Course:
+    """What the folder ``path`` has been through once a run of ``config`` goes on there.
+
+    Nothing is written.
+
+    Args:
+      path: the folder.
+      config: as it was given.
+      samples: :func:`~idc_jax.data.identity.digest_of` the samples.
+
+    Raises:
+      UserError: its answers are about other samples, or its ``config.json`` cannot be read.
+    """
+    saved_at = path / "config.json"
+    if not saved_at.exists():
+        return Course()
+    saved = _read_json(saved_at)
+    course = Course(tuple(Change(**change) for change in saved.get(_CHANGES, ())))
+    changed = _changed(saved, plain(config))
+    data = {name: values for name, values in changed.items() if name.startswith("data.")}
+    if samples != saved.get(_SAMPLES, samples) or (data and _SAMPLES not in saved):
+        told = f" ({_in_words(data)})" if data else ""
+        raise UserError(
+            f"the answers in {path} are about other samples{told}; a run of another --workdir "
+            f"takes them along with --config.answers={path}"
+        )
+    # The same samples elsewhere are the same.
+    changed = {name: values for name, values in changed.items() if name != "data.path"}
+    if not changed:
+        return course
+    anew = [name for name in changed if name.split(".")[0] not in _PLAN]
+    network = any(name.split(".")[0] in _NETWORK for name in anew)
+    change = Change(last_round(path), changed, bool(anew), network)
+    return Course((*course.changes, change))
+
+
+def last_round(path: Path) -> int:
+    """The last round that was asked in the folder ``path``, 0 for none."""
+    store = path / "answers.db"
+    if not store.exists():
+        return 0
+    with Store(store) as answers:
+        return max(answers.rounds(), default=0)
+
+
+def claim(
+    path: Path, config: Mapping[str, Any], settled: Mapping[str, Any], samples: str, course: Course
+) -> None:
     """Make ``path`` the folder of a run of ``config``, or go on in it.
 
     Args:
       path: the folder.
       config: as it was given.
       settled: what this run has made of that which ``config`` leaves open.
+      samples: as for :func:`plan_course`.
+      course: of :func:`plan_course`.
 
     Raises:
-      UserError: the folder holds a run of another configuration, or cannot be written.
+      UserError: the folder cannot be written.
     """
-    check_claim(path, config)
-    saved = path / "config.json"
-    if not saved.exists():
-        written = {**config, _SETTLED: dict(settled)} if settled else config
-        write_atomically(saved, json.dumps(plain(written), indent=2) + "\n")
+    written = {**config, _SAMPLES: samples}
+    if settled:
+        written[_SETTLED] = dict(settled)
+    if course.changes:
+        written[_CHANGES] = [change._asdict() for change in course.changes]
+    write_atomically(path / "config.json", json.dumps(plain(written), indent=2) + "\n")
 
 
 def settled_before(path: Path) -> dict[str, Any]:
@@ -82,18 +204,18 @@ def settled_before(path: Path) -> dict[str, Any]:
     return _read_json(saved).get(_SETTLED, {}) if saved.exists() else {}
 
 
-def check_claim(path: Path, config: Mapping[str, Any]) -> None:
+def check_unchanged(path: Path, config: Mapping[str, Any]) -> None:
     """Refuse a folder that holds a run of another configuration, without writing to it.
 
     Raises:
       UserError: naming what differs.
     """
     saved = path / "config.json"
-    changed = _differences(_read_json(saved), plain(config)) if saved.exists() else ""
+    changed = _changed(_read_json(saved), plain(config)) if saved.exists() else {}
     if changed:
         raise UserError(
-            f"{path} holds a run of another configuration ({changed}); "
-            "use another --workdir, or remove it"
+            f"{path} holds a run of another configuration ({_in_words(changed)}); "
+            "use another --workdir"
         )
 
 
@@ -104,13 +226,17 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
-def _differences(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
+def _changed(saved: dict[str, Any], wanted: dict[str, Any]) -> dict[str, list[Any]]:
+    """The options that differ, each with its value before and now."""
     before, after = (_flat(json.loads(fingerprint(tree))) for tree in (saved, wanted))
-    names = sorted(
-        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
-    )
-    shown = [f"{name}: {before.get(name)!r}, now {after.get(name)!r}" for name in names[:3]]
-    more = [f"and {len(names) - 3} more"] if len(names) > 3 else []
+    # What a config has gained since then has the value that it had before it could be said.
+    names = sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
+    return {name: [before[name], after[name]] for name in names}
+
+
+def _in_words(changed: Mapping[str, list[Any]], most: int = 3) -> str:
+    shown = [f"{name}: {was!r}, now {now!r}" for name, (was, now) in list(changed.items())[:most]]
+    more = [f"and {len(changed) - most} more"] if len(changed) > most else []
     return "; ".join(shown + more)
 
 

@@ -28,7 +28,7 @@ from idc_jax.methods import registry
 from idc_jax.report import write_atomically
 from idc_jax.runs.compose import run_experiment
 from idc_jax.runs.settings import check_settings
-from idc_jax.runs.workdir import check_claim, check_writable
+from idc_jax.runs.workdir import check_unchanged, check_writable
 from idc_jax.sweeps.axes import Axis, Value, parse_axes
 from idc_jax.sweeps.plots import write_plots
 from idc_jax.sweeps.summary import Row, write_summary
@@ -107,7 +107,7 @@ def check_points(points: Sequence[Point], workdir: Path) -> None:
     if (workdir / "config.json").exists():
         raise UserError(f"{workdir} holds a single run; a sweep needs another --workdir")
     for point in points:
-        check_claim(point.folder, point.config.to_dict())
+        check_unchanged(point.folder, point.config.to_dict())
 
 
 def _folder(values: Mapping[str, Value]) -> str:

@@ -60,6 +60,8 @@ class Checkpoints:
           read_only: leave all in it as it is: it may be another run's, which is saving.
         """
         self._directory = directory.absolute()
+        self._quiet = _WithoutOrbax()
+        absl_logging.get_absl_logger().addFilter(self._quiet)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=2,
             enable_async_checkpointing=False,
@@ -67,8 +69,6 @@ class Checkpoints:
             create=not read_only,
             read_only=read_only,
         )
-        self._quiet = _WithoutOrbax()
-        absl_logging.get_absl_logger().addFilter(self._quiet)
         self._manager = ocp.CheckpointManager(
             self._directory, options=options, item_names=("tree", "meta")
         )

@@ -153,3 +153,19 @@ def test_skips_say_nothing(asked, expected):
 def test_a_group_has_a_number_that_fits():
     with pytest.raises(UserError, match="2000000000 is no group"):
         gather(N, [labels(1, [0], [2_000_000_000])])
+
+
+def test_clusters_of_elsewhere_are_read_by_what_was_shown():
+    shown = clusters(1, [3, 4], [[0, 1], [1, 0]], [7, 8], [1, NONE_OF_THESE])
+    own, foreign, both = Ledger(9), Ledger(9), Ledger(9)
+    own.add(*shown)
+    foreign.add(*shown, elsewhere=2)
+    here, there = own.evidence(), foreign.evidence()
+    assert here.group[3] == CLUSTERS + 1 != there.group[3]
+    assert (here.closure.component[8], there.closure.component[8]) == (8, 3)
+    assert len(here.closure.cannot) == 0
+    assert there.closure.cannot.tolist() == [[3, 4], [4, 7]]
+    # Clusters of one number, of here and of there, are two.
+    both.add(*shown, elsewhere=2)
+    both.add(*clusters(2, [5], [[1, 0]], [0, 1], [1]))
+    assert both.evidence().group[5] != both.evidence().group[3]

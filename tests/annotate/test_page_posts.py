@@ -11,7 +11,7 @@ from idc_jax.annotate import NONE_OF_THESE, SKIP, Store, answered, disagreement
 from idc_jax.annotate.fusion import fuse
 from idc_jax.annotate.page.guard import MAX_BODY_BYTES
 from idc_jax.annotate.stopping import left_out
-from idc_jax.annotate.store import STOPPED, Row
+from idc_jax.annotate.store import Row
 
 
 def test_an_answer_is_a_row_before_it_is_acknowledged(site):
@@ -169,7 +169,7 @@ def test_stopping_skips_what_is_left_and_closes_the_round(store, dataset, votes)
     with site.client:
         site.ask(store.freeze(make_questions("cluster", 1, 3, dataset)))
         site.post(**answer(1))
-        assert store.recall(STOPPED) is None
+        assert store.stopped_by() is None
         assert site.post("stop", annotator="Ann", round=2).status_code == 503
         assert site.post("stop", annotator="Ann", round=1).status_code == 200
         site.thread.join(5)
@@ -178,7 +178,7 @@ def test_stopping_skips_what_is_left_and_closes_the_round(store, dataset, votes)
     assert [row.choice for row in rows if row.annotator == "Ann"] == [NONE_OF_THESE]
     assert {row.choice for row in rows if row.annotator != "Ann"} == {SKIP}
     assert not store.missing(1, votes).size
-    assert store.recall(STOPPED) == "Ann"
+    assert store.stopped_by() == "Ann"
     # What nobody has said is no disagreement.
     asked = store.questions(1)
     told = answered(asked, fuse(rows, 3))

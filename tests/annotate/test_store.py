@@ -125,11 +125,16 @@ def test_other_questions_of_a_frozen_round_are_refused(store, cluster_questions)
         collect(store, cluster_questions([0, 2]), exemplar(np.arange(10), seed=0))
 
 
-def test_a_store_belongs_to_one_configuration(store):
-    store.bind("first")
-    store.bind("first")
-    with pytest.raises(UserError, match="another configuration"):
-        store.bind("second")
+def test_a_run_that_goes_on_is_stopped_no_longer(store):
+    store.go_on(0)
+    store.stop("Ann")
+    store.go_on(0)
+    assert store.stopped_by() == "Ann"
+    for _ in range(2):
+        store.go_on(1)
+        assert store.stopped_by() is None
+    store.stop("Bob")
+    assert store.stopped_by() == "Bob"
 
 
 def test_not_a_store(tmp_path):

@@ -23,7 +23,7 @@ from idc_jax.annotate.page.wire import (
 )
 from idc_jax.annotate.questions import Questions
 from idc_jax.annotate.stopping import left_out
-from idc_jax.annotate.store import STOPPED, Group, Row, Store, StoreError
+from idc_jax.annotate.store import Group, Row, Store, StoreError
 from idc_jax.errors import UserError
 
 Phase = Literal["waiting", "asking", "learning", "done"]
@@ -90,7 +90,7 @@ class Session:
             self._phase = "learning"
             self._progress, self._losses = {}, []
             if self._stopped_by:
-                self._store.remember(STOPPED, self._stopped_by)
+                self._store.stop(self._stopped_by)
 
     def progress(self, values: Mapping[str, Any]) -> None:
         """Show scalars of the training, e.g. ``{"step": 20, "steps": 500, "loss": 0.7}``."""

@@ -14,9 +14,9 @@ from idc_jax.ops.kmeans import lloyd, sample_rows
 from idc_jax.selectors.dsac import Kinds
 
 # Steps of the k-means that makes groups: they need not have settled.
-_GROUP_STEPS = 30
-# And so many follow over all samples, where a part of them was clustered first.
-_LAST_STEPS = 3
+_GROUP_STEPS = 15
+# And so many steps follow over all samples, where a part of them was clustered first.
+_LAST_STEPS = 1
 
 Groups = Literal["classes", "growing"]
 # What DSAC and its ablations ask; the field's other selectors go by their own names.
