@@ -24,7 +24,7 @@ from idc_jax.annotate.questions import (
 from idc_jax.errors import UserError
 
 # Numbers kept for each family of clusters: there are no more clusters than that.
-_CLUSTERS_ELSEWHERE = 1 << 20
+CLUSTERS_ELSEWHERE = 1 << 20
 
 
 class Evidence(NamedTuple):
@@ -112,7 +112,7 @@ class Ledger:
                 f"round {questions.round}: {said.max()} is no group; ids must be below {CLUSTERS}"
             )
         cluster = questions.kind == "cluster"
-        first = CLUSTERS + elsewhere * _CLUSTERS_ELSEWHERE
+        first = CLUSTERS + elsewhere * CLUSTERS_ELSEWHERE
         group = np.where(cluster & (said >= 0), first + said, said).astype(np.int32)
         about = questions.indices
         self._group[about], self._round[about] = group, questions.round

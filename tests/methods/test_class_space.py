@@ -50,7 +50,7 @@ def test_labels_by_number_and_beyond_the_outputs():
     assert found.choice.tolist() == [1, SKIP, 0, 2, SKIP, UNASKED]
     assert found.linked is None
     assert not found.rejected.any()
-    assert missing_outputs(gather(N, [labels(1, [0, 1, 2, 3], [1, 9, 5, 7])]), FREE) == 1
+    assert missing_outputs(gather(N, [labels(1, [0, 1, 2, 3], [1, 9, 5, 7])]), FREE, EVEN) == 1
 
 
 def test_outputs_stay_with_their_groups():
@@ -101,3 +101,20 @@ def test_a_cluster_and_a_class_that_are_one_have_one_output():
     found = heard(*said, slots=first.slots)
     assert found.slots.tolist() == [-1, -1, 0]
     assert found.choice[[0, 1, 3]].tolist() == [2, 2, 2]
+
+
+def test_clusters_are_the_classes_that_their_samples_look_like():
+    # Samples 0 and 1 look alike, 2 and 3, 4 and 5.
+    looks = np.repeat(np.eye(C), 2, axis=0) * 0.7 + 0.1
+    shown = clusters(1, [0, 2, 4], [[0, 1, 2]] * 3, [2, 0, 1])
+    named = labels(2, [1, 3], [7, 8])
+    found = heard(shown, named, probabilities=looks)
+    assert found.choice[0] == found.choice[1]
+    assert found.choice[2] == found.choice[3] != found.choice[0]
+    assert sorted(found.slots.tolist()) == [7, 8, CLUSTERS + 1]
+    assert missing_outputs(gather(N, [shown, named]), FREE, looks) == 0
+    # Where all look alike, nobody can tell.
+    assert missing_outputs(gather(N, [shown, named]), FREE, EVEN) == 2
+    # What is known is not guessed: sample 0 of cluster 2 is of class 8.
+    told = heard(shown, named, labels(3, [0], [8]), probabilities=looks)
+    assert told.choice[0] == told.choice[3] != told.choice[1]

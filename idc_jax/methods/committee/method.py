@@ -207,7 +207,8 @@ def _learn(
     if not says_something(evidence, round_.since):
         return state, {}
     before = state.probabilities
-    state = _with_room(state, missing_outputs(evidence, np.asarray(state.slots)))
+    missing = missing_outputs(evidence, np.asarray(state.slots), np.asarray(before))
+    state = _with_room(state, missing)
     slots, prediction = np.asarray(state.slots), np.asarray(state.probabilities)
     # Links alone say nothing of what there is: as long as no group has a name, they are spread.
     unnamed = not (evidence.group >= 0).any()

@@ -17,6 +17,7 @@ from idc_jax import ops
 from idc_jax.annotate.closure import CLUSTERS, Closure
 from idc_jax.annotate.evidence import Evidence
 from idc_jax.annotate.questions import SKIP
+from idc_jax.methods.common.meeting import meet, renamed
 
 # ``(slots [c], new groups [g], a sample's probabilities summed by group [g, c]) -> slots [c]``.
 Place = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -60,9 +61,10 @@ def hear(
         likeliest to be of together. It stays free for a group.
     """
     closure, c = evidence.closure, len(slots)
-    group = canonical(evidence.group, closure)
-    named = np.where(closure.label >= 0, closure.label, closure.cluster)
-    slots = _placed(_merged(canonical(slots, closure)), group, probabilities, place)
+    same = meet(evidence, probabilities)
+    group = renamed(evidence.group, same)
+    named = renamed(np.where(closure.label >= 0, closure.label, closure.cluster), same)
+    slots = _placed(_merged(renamed(slots, same)), group, probabilities, place)
     output = {int(name): slot for slot, name in enumerate(slots) if name >= 0}
     direct = _outputs(group, output, c)
     choice = np.where(group >= 0, np.where(direct >= 0, direct, SKIP), evidence.group)
@@ -70,7 +72,7 @@ def hear(
     implied = _outputs(named, output, c)
     choice = np.where((choice < 0) & (implied >= 0), implied, choice).astype(np.int32)
     rejected = np.zeros((len(group), c), bool)
-    excluded = _outputs(canonical(evidence.excluded[:, 1], closure), output, c, slots)
+    excluded = _outputs(renamed(evidence.excluded[:, 1], same), output, c, slots)
     known = excluded >= 0
     rejected[evidence.excluded[known, 0], excluded[known]] = True
     if len(closure.cannot):
@@ -81,15 +83,6 @@ def hear(
         rejected |= _kept_apart(closure, np.where(implied >= 0, implied, together), c)
     rejected[choice >= 0] = False
     return Heard(slots, choice, rejected, linked)
-
-
-def canonical(groups: np.ndarray, closure: Closure) -> np.ndarray:
-    """``groups``, a cluster that turned out to be of a class replaced by the class."""
-    both = (closure.label >= 0) & (closure.cluster >= 0)
-    if not both.any():
-        return groups
-    classes = dict(zip(closure.cluster[both].tolist(), closure.label[both].tolist(), strict=True))
-    return np.asarray([classes.get(name, name) for name in groups.tolist()], np.int32)
 
 
 def by_number(slots: np.ndarray, new: np.ndarray, mass: np.ndarray) -> np.ndarray:
@@ -118,10 +111,10 @@ def by_prediction(slots: np.ndarray, new: np.ndarray, mass: np.ndarray) -> np.nd
     return slots
 
 
-def missing_outputs(evidence: Evidence, slots: np.ndarray) -> int:
-    """How many outputs more than ``slots`` ``[c]`` the groups need."""
-    group = canonical(evidence.group, evidence.closure)
-    known = _merged(canonical(slots, evidence.closure))
+def missing_outputs(evidence: Evidence, slots: np.ndarray, probabilities: np.ndarray) -> int:
+    """How many outputs more than ``slots`` ``[c]`` the groups need; see :func:`hear`."""
+    same = meet(evidence, probabilities)
+    group, known = renamed(evidence.group, same), _merged(renamed(slots, same))
     new = np.setdiff1d(group[group >= 0], known)
     return max(0, len(new) - int((known < 0).sum()))
 
