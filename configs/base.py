@@ -143,20 +143,16 @@ def for_dense_network(config: ConfigDict) -> None:
 
 
 def for_small_network(config: ConfigDict) -> None:
-    """Let DSAC and PCL learn in minutes on a CPU: few epochs at a high learning rate."""
-    config.dsac.groups = "growing"
-    config.dsac.pseudo_labels = "graph"
-    # Everybody learns what has reached him along the graph.
-    config.dsac.pseudo_start = 1_000_000
-    config.dsac.normalized_compactness = True
-    config.dsac_training.epochs = 4
-    config.dsac_training.batch_size = 512
-    config.dsac_training.learning_rate = 1e-3
-    config.dsac_training.unit_embeddings = True
-    config.pcl_training.warmup_epochs = 2
-    config.pcl_training.epochs = 6
-    config.pcl_training.final_epochs = 0
-    config.pcl_training.learning_rate = 3e-4
+    """Let every method learn in minutes on a CPU: few epochs at a high learning rate."""
+    for spec in registry.specs():
+        config.update_from_flattened_dict(spec.small)
+
+
+def for_features(config: ConfigDict) -> None:
+    """Compare features that somebody else's network made as they are, whatever the method."""
+    for_small_network(config)
+    for spec in registry.specs():
+        config.update_from_flattened_dict(spec.features)
 
 
 def _data() -> ConfigDict:

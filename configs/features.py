@@ -17,7 +17,7 @@ from configs import base
 def get_config(method: str = "graph_committee") -> ConfigDict:
     """Build the configuration."""
     config = base.get_config(method)
-    base.for_small_network(config)
+    base.for_features(config)
     config.data.source = "features"
     config.model.name = "mlp"
     if base.asks(config) == "cluster":
@@ -30,13 +30,4 @@ def get_config(method: str = "graph_committee") -> ConfigDict:
         config.views.dropout = 0.4
     if base.asks(config) != "pair":
         config.init = "random"
-    config.dsac.space = "input"
-    config.idc.space = "input"
-    config.graph_committee.space = "input"
-    config.idc.hops = 3
-    config.idc.head_steps = 300
-    config.idc.candidates = "probability"
-    config.finetune.pseudo_labels = "graph"
-    config.finetune.learning_rate = 1e-3
-    config.finetune.min_steps = 500
     return base.recipe(config, method)

@@ -5,7 +5,21 @@ The array-only parts are importable on their own and need JAX and NumPy alone::
     from idc_jax import losses, ops, scores, selectors
 
 Everything that trains, reads data or talks to a person lives in the other subpackages
-(``idc_jax.models``, ``idc_jax.methods``, ``idc_jax.annotate``, ...) and is imported by name.
+(``idc_jax.models``, ``idc_jax.methods``, ``idc_jax.annotate``, ...) and is imported by name. For a
+clustering that a person steers from Python::
+
+    from idc_jax import Session
 """
 
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded where somebody asks for it: it needs far more than the arrays do.
+    if name == "Session":
+        from idc_jax.session import Session
+
+        return Session
+    raise AttributeError(f"module 'idc_jax' has no attribute {name!r}")

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "idc_jax"
 # From the top down; a room may import those after it.
 ROOMS = (
-    ("sweeps",),
+    ("session", "sweeps"),
     ("runs",),
     ("methods",),
     ("report",),

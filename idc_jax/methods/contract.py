@@ -133,6 +133,8 @@ class MethodSpec(NamedTuple):
       streams: whether its samples may be more than fit on the device.
       defaults: options by their full names that a config of this method starts with.
       published: likewise, for the paper's own settings; None where there is no paper.
+      small: likewise, for a small network that learns in minutes on a CPU.
+      features: likewise, besides ``small``, for features that somebody else's network made.
     """
 
     name: str
@@ -147,3 +149,5 @@ class MethodSpec(NamedTuple):
     streams: bool = False
     defaults: Mapping[str, Any] = {}
     published: Mapping[str, Any] | None = None
+    small: Mapping[str, Any] = {}
+    features: Mapping[str, Any] = {}

@@ -12,14 +12,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from idc_jax.models.importing import available
+from idc_jax.models.importing import NETWORK_SIDES, best_network
 from idc_jax.train.pretrain_options import PretrainOptions
 
 AUTO = "auto"
 # The same of a number. Not 0: of epochs, that is a mistake to be told.
 _BY_THE_DATA = -1
-# Best first, and the side in pixels at which each is shown the images.
-NETWORKS = {"dinov2_base": 224, "dinov2_small": 224, "efficientnet_lite0": 128}
 # The side at which a small network of one's own is shown a folder's images.
 _OWN_SIDE = 64
 # On features a pass is worth more, and there is less to learn.
@@ -45,7 +43,7 @@ def resolve(config: ConfigDict, before: Mapping[str, Any]) -> ConfigDict:
     config = copy.deepcopy(config)
     features = config.data.source == "features"
     if config.data.embed_with == AUTO:
-        config.data.embed_with = "" if features else before.get("data.embed_with", _best())
+        config.data.embed_with = "" if features else before.get("data.embed_with", best_network())
         if not features:
             _announce(config.data.embed_with)
     if config.data.source == "folder" and not config.data.image_size:
@@ -71,12 +69,7 @@ def image_side(network: str) -> int:
     Args:
       network: a published network by name or file, or "" for one of one's own.
     """
-    return NETWORKS.get(network, 0) if network else _OWN_SIDE
-
-
-def _best() -> str:
-    here = available()
-    return next((name for name in NETWORKS if name in here), "")
+    return NETWORK_SIDES.get(network, 0) if network else _OWN_SIDE
 
 
 def _announce(network: str) -> None:

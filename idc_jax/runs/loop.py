@@ -10,30 +10,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from absl import logging
 
 from idc_jax.annotate.annotator import Annotator, collect, said_so_far
-from idc_jax.annotate.evidence import Ledger
 from idc_jax.annotate.exchange import answer_records, write_jsonl
 from idc_jax.annotate.questions import Answers, Questions
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
-from idc_jax.errors import UserError
-from idc_jax.methods.contract import Context, Method, MethodSpec, Round, State, embeddings_of
+from idc_jax.methods.contract import Method, MethodSpec, Round
 from idc_jax.metrics import cluster_health, clustering_metrics, collapse_warning
 from idc_jax.report import count_questions
 from idc_jax.runs.bringing import brought_rounds
+from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.outlook import outlook
 from idc_jax.runs.pace import Pace, Step, make_pace
 from idc_jax.runs.workdir import Course, MetricsLog
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
-
-_INIT, _ASK, _LEARN = range(3)
 
 # (probabilities before any answer) -> who answers; called once per process.
 MakeAnnotator = Callable[[np.ndarray], Annotator]
@@ -79,8 +76,7 @@ class Outcome(NamedTuple):
 class _Run(NamedTuple):
     """What stays the same through a run."""
 
-    spec: MethodSpec
-    method: Method
+    interaction: Interaction
     dataset: Dataset
     store: Store
     plan: Plan
@@ -93,8 +89,6 @@ class _Run(NamedTuple):
 class _Progress(NamedTuple):
     """What moves."""
 
-    context: Context
-    state: State
     initial: np.ndarray
     history: list[dict[str, Any]]
     seconds: dict[str, float]
@@ -134,17 +128,20 @@ def run(
     checkpoints = Checkpoints(course.folder(workdir) / "rounds")
     with Store(workdir / "answers.db") as store:
         store.go_on(len(course.changes))
-        this = _Run(spec, method, dataset, store, plan, workdir, course, log, notify)
+        interaction = Interaction(
+            spec, method, dataset.size, plan.seed, family=partial(_family, store, course)
+        )
+        this = _Run(interaction, dataset, store, plan, workdir, course, log, notify)
         progress = _resume(this, checkpoints, seconds)
         if progress is None:
             progress = _begin(this, seconds)
-            _save(checkpoints, 0, progress, log)
+            _save(this, checkpoints, 0, progress)
         annotator = make_annotator(progress.initial)
         rounds = _heard(this, annotator, progress)
-        ledger = _ledger(this, rounds)
+        interaction.hear_again(rounds)
         if progress.history[-1]["round"] < course.start:
-            progress = _learn_again(this, ledger, rounds, progress)
-            _save(checkpoints, course.start, progress, log)
+            progress = _learn_again(this, rounds, progress)
+            _save(this, checkpoints, course.start, progress)
         pace = _pace(this, rounds)
         while step := pace.step([questions.count for questions, _ in rounds]):
             number = len(rounds) + 1
@@ -152,22 +149,22 @@ def run(
                 logging.warning("%s stopped the run after round %d", name, number - 1)
                 break
             round_ = _round_of(progress, number, step, pace.total, since=number)
-            progress, said = _round(this, round_, ledger, annotator, progress)
+            progress, said = _round(this, round_, annotator, progress)
             if said is None:
                 logging.warning("nothing is left to ask; the run ends after %d rounds", number - 1)
                 break
             rounds.append(said)
-            _save(checkpoints, number, progress, log)
+            _save(this, checkpoints, number, progress)
         write_jsonl(workdir / "answers.jsonl", answer_records(store))
     checkpoints.close()
-    final = np.asarray(progress.state.probabilities)
+    final = interaction.probabilities
     return Outcome(
         rounds=rounds,
         history=progress.history,
         seconds=progress.seconds,
         initial=_widened(progress.initial, final.shape[1]),
         final=final,
-        embeddings=np.asarray(embeddings_of(progress.context, progress.state)),
+        embeddings=interaction.embeddings,
     )
 
 
@@ -194,19 +191,11 @@ def _heard(
     return rounds
 
 
-def _ledger(this: _Run, rounds: list[tuple[Questions, Answers]]) -> Ledger:
-    # Methods that ask about clusters mean their own; others read what people were shown.
-    ledger = Ledger(this.dataset.size, shown="cluster" not in this.spec.asks)
-    for questions, answers in rounds:
-        _enter(this, ledger, questions, answers)
-    return ledger
-
-
-def _enter(this: _Run, ledger: Ledger, questions: Questions, answers: Answers) -> None:
-    """Enter a round; clusters of other runs and of earlier stages are not the method's own."""
-    stage = this.course.stage_of(questions.round)
-    family = brought_rounds(this.store).get(questions.round, stage)
-    ledger.add(questions, answers, elsewhere=0 if family == this.course.stage else family)
+def _family(store: Store, course: Course, round_: int) -> int:
+    """Whose clusters were shown in a round: 0 for the present stage's."""
+    stage = course.stage_of(round_)
+    found = brought_rounds(store).get(round_, stage)
+    return 0 if found == course.stage else found
 
 
 def _pace(this: _Run, rounds: list[tuple[Questions, Answers]]) -> Pace:
@@ -226,78 +215,57 @@ def _round_of(progress: _Progress, number: int, step: Step, total: int, *, since
 
 
 def _learn_again(
-    this: _Run, ledger: Ledger, rounds: list[tuple[Questions, Answers]], progress: _Progress
+    this: _Run, rounds: list[tuple[Questions, Answers]], progress: _Progress
 ) -> _Progress:
     """Learn from everything that was said before the present stage, in one go."""
     counts = [questions.count for questions, _ in rounds]
     pace = _pace(this, rounds)
     step = Step(sum(counts), pace.step(counts) is None)
     round_ = _round_of(progress, len(rounds), step, pace.total, since=1)
-    return _learned(this, round_, ledger, progress)
+    return _learned(this, round_, progress)
 
 
 def _begin(this: _Run, seconds: dict[str, float]) -> _Progress:
     this.notify("init", {})
     with _timed(seconds, "init"):
-        context, state = this.method.init(_key(this.plan, _INIT, 0))
-        jax.block_until_ready((context, state))
-    initial = np.asarray(state.probabilities)
+        this.interaction.begin()
+    initial = this.interaction.probabilities
     kept = Checkpoints(_context_folder(this))
-    kept.save(0, {"context": context, "initial": initial}, {})
+    kept.save(0, {"context": this.interaction.context, "initial": initial}, {})
     kept.close()
-    return _evaluated(this, 0, 0, {}, _Progress(context, state, initial, [], seconds))
+    return _evaluated(this, 0, 0, {}, _Progress(initial, [], seconds))
 
 
 def _round(
-    this: _Run, round_: Round, ledger: Ledger, annotator: Annotator, progress: _Progress
+    this: _Run, round_: Round, annotator: Annotator, progress: _Progress
 ) -> tuple[_Progress, tuple[Questions, Answers] | None]:
     """A round, or its questions and answers None where nothing was left to ask."""
     seconds, number = progress.seconds, round_.number
     with _timed(seconds, "select"):
         questions = this.store.questions(number)
         if questions is None:
-            key, evidence = _key(this.plan, _ASK, number), ledger.evidence()
-            questions = this.method.ask(key, progress.context, progress.state, evidence, round_)
+            questions = this.interaction.ask(round_)
     said: tuple[Questions, Answers] | None = None
     if questions.count:
         this.notify("annotate", {"round": number, "questions": questions.count})
         with _timed(seconds, "annotate"):
             said = questions, collect(this.store, questions, annotator)
-        _enter(this, ledger, *said)
+        this.interaction.hear(*said)
     ends = said is None or this.store.stopped_by() is not None
     round_ = round_._replace(budget=questions.count, last=round_.last or ends)
-    return _learned(this, round_, ledger, progress), said
+    return _learned(this, round_, progress), said
 
 
-def _learned(this: _Run, round_: Round, ledger: Ledger, progress: _Progress) -> _Progress:
+def _learned(this: _Run, round_: Round, progress: _Progress) -> _Progress:
     """What was said is learned and scored; the same as before where there was nothing."""
-    seconds, number = progress.seconds, round_.number
-    this.notify("learn", {"round": number})
-    with _timed(seconds, "learn"):
-        state, info = this.method.learn(
-            _key(this.plan, _LEARN, number),
-            progress.context,
-            progress.state,
-            ledger.evidence(),
-            round_,
-        )
-        jax.block_until_ready(state)
-    _check_finite(this.spec.name, number, state)
+    this.notify("learn", {"round": round_.number})
+    with _timed(progress.seconds, "learn"):
+        info = this.interaction.learn(round_)
     if info:
-        this.log({"phase": "learn", "round": number, **info})
-    progress = progress._replace(state=state)
+        this.log({"phase": "learn", "round": round_.number, **info})
     if not round_.budget and not info:
         return progress
-    return _evaluated(this, number, round_.asked + round_.budget, info, progress)
-
-
-def _check_finite(name: str, number: int, state: State) -> None:
-    """Refuse a prediction that means nothing; the answers are kept all the same."""
-    if not np.isfinite(np.asarray(state.probabilities)).all():
-        raise UserError(
-            f"round {number}: {name} predicts numbers that are not finite; the answers are kept: "
-            "try a lower learning rate or weaker options in another --workdir"
-        )
+    return _evaluated(this, round_.number, round_.asked + round_.budget, info, progress)
 
 
 def _evaluated(
@@ -305,7 +273,7 @@ def _evaluated(
 ) -> _Progress:
     """Score the state's predictions and enter them into the history."""
     with _timed(progress.seconds, "evaluate"):
-        probs = np.asarray(progress.state.probabilities)
+        probs = this.interaction.probabilities
         metrics = evaluate(probs, this.dataset.labels)
         health = cluster_health(probs)
     warning = collapse_warning(health, probs.shape[1])
@@ -338,30 +306,28 @@ def _resume(this: _Run, checkpoints: Checkpoints, seconds: dict[str, float]) -> 
     logging.info("going on after round %d", saved.step)
     this.log.rewind(saved.meta["log_lines"])
     spent = {k: saved.meta["seconds"].get(k, 0.0) + seconds.get(k, 0.0) for k in seconds}
+    spec = this.interaction.spec
+    this.interaction.go_on(
+        rebuild(spec.context, kept.tree["context"]), rebuild(spec.state, saved.tree["state"])
+    )
     return _Progress(
-        context=rebuild(this.spec.context, kept.tree["context"]),
-        state=rebuild(this.spec.state, saved.tree["state"]),
         initial=np.asarray(kept.tree["initial"]),
         history=saved.meta["history"],
         seconds={**saved.meta["seconds"], **spent},
     )
 
 
-def _save(checkpoints: Checkpoints, number: int, progress: _Progress, log: MetricsLog) -> None:
+def _save(this: _Run, checkpoints: Checkpoints, number: int, progress: _Progress) -> None:
     meta = {
         "history": progress.history,
         "seconds": progress.seconds,
-        "log_lines": len(log.lines),
+        "log_lines": len(this.log.lines),
     }
-    checkpoints.save(number, {"state": progress.state}, meta)
+    checkpoints.save(number, {"state": this.interaction.state}, meta)
 
 
 def _context_folder(this: _Run) -> Path:
     return this.course.folder(this.workdir) / "context"
-
-
-def _key(plan: Plan, purpose: int, round_: int) -> jax.Array:
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(plan.seed), purpose), round_)
 
 
 @contextmanager

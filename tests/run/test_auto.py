@@ -25,7 +25,7 @@ HERE = "efficientnet_lite0" in available()
 
 @pytest.fixture
 def none_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auto, "available", lambda: ())
+    monkeypatch.setattr(known, "available", lambda: ())
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_the_run_takes_the_best_network_there_is(
     side: int,
     method: str,
 ) -> None:
-    monkeypatch.setattr(auto, "available", lambda: here)
+    monkeypatch.setattr(known, "available", lambda: here)
     given = image_folder.get_config(method)
     before = given.to_dict()
     config = auto.resolve(given, {})
@@ -176,12 +176,12 @@ def test_a_run_goes_on_with_the_network_it_began_with(
 
     monkeypatch.setattr(parts, "embed", embed)
     config = small(image_folder.get_config(), folder, tmp_path)
-    monkeypatch.setattr(auto, "available", lambda: ("efficientnet_lite0",))
+    monkeypatch.setattr(known, "available", lambda: ("efficientnet_lite0",))
     run_experiment(config, tmp_path / "run")
     saved = json.loads((tmp_path / "run" / "config.json").read_text())
     assert saved["data"]["embed_with"] == "auto"
     assert saved["settled"]["data.embed_with"] == "efficientnet_lite0"
-    monkeypatch.setattr(auto, "available", lambda: ("dinov2_base",))
+    monkeypatch.setattr(known, "available", lambda: ("dinov2_base",))
     run_experiment(config, tmp_path / "run")
     run_experiment(config, tmp_path / "other")
     assert seen == ["efficientnet_lite0", "efficientnet_lite0", "dinov2_base"]

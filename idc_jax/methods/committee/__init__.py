@@ -15,4 +15,5 @@ SPEC = MethodSpec(
     state=GraphCommitteeState,
     options={"graph_committee": GraphCommitteeOptions},
     defaults={"rounds": 10, "graph_committee.space": "network"},
+    features={"graph_committee.space": "input"},
 )

@@ -32,4 +32,16 @@ SPEC = MethodSpec(
         "dsac.pseudo_start": 50,
         "dsac.normalized_compactness": False,
     },
+    small={
+        "dsac.groups": "growing",
+        "dsac.pseudo_labels": "graph",
+        # Everybody learns what has reached him along the graph.
+        "dsac.pseudo_start": 1_000_000,
+        "dsac.normalized_compactness": True,
+        "dsac_training.epochs": 4,
+        "dsac_training.batch_size": 512,
+        "dsac_training.learning_rate": 1e-3,
+        "dsac_training.unit_embeddings": True,
+    },
+    features={"dsac.space": "input"},
 )

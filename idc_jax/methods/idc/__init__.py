@@ -25,4 +25,13 @@ SPEC = MethodSpec(
         "finetune.learning_rate": 1e-4,
         "finetune.min_steps": 0,
     },
+    features={
+        "idc.space": "input",
+        "idc.hops": 3,
+        "idc.head_steps": 300,
+        "idc.candidates": "probability",
+        "finetune.pseudo_labels": "graph",
+        "finetune.learning_rate": 1e-3,
+        "finetune.min_steps": 500,
+    },
 )

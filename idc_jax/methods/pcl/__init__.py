@@ -20,4 +20,10 @@ SPEC = MethodSpec(
     # The paper's pairs and heads; a person answers them in rounds.
     defaults={"budget": 10_000, "rounds": 10, "model.head": "plain"},
     published={"pcl.attention": "random", "pcl.distinct": False},
+    small={
+        "pcl_training.warmup_epochs": 2,
+        "pcl_training.epochs": 6,
+        "pcl_training.final_epochs": 0,
+        "pcl_training.learning_rate": 3e-4,
+    },
 )

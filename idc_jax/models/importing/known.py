@@ -45,9 +45,19 @@ def locate(name: str) -> Path:
     return _packaged(name, entry) if isinstance(entry, Packaged) else _fetched(name, entry)
 
 
+# Best first, and the side in pixels at which each is shown the images.
+NETWORK_SIDES = {"dinov2_base": 224, "dinov2_small": 224, "efficientnet_lite0": 128}
+
+
 def available() -> tuple[str, ...]:
     """The names whose weights are installed already, or in the hub's cache; nothing is fetched."""
     return tuple(name for name, entry in KNOWN.items() if _present(entry))
+
+
+def best_network() -> str:
+    """The best of the networks that are here, as ``init`` names it; "" where there is none."""
+    here = available()
+    return next((name for name in NETWORK_SIDES if name in here), "")
 
 
 def _present(entry: Packaged | Hub) -> bool:

@@ -1,0 +1,119 @@
+"""A method at work on what people say: what runs and sessions drive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import jax
+import numpy as np
+
+from idc_jax.annotate.evidence import Evidence, Ledger
+from idc_jax.annotate.questions import Answers, Questions
+from idc_jax.errors import UserError
+from idc_jax.methods.contract import Context, Method, MethodSpec, Round, State, embeddings_of
+
+_INIT, _ASK, _LEARN = range(3)
+
+
+def _own(round_: int) -> int:
+    del round_
+    return 0
+
+
+class Interaction:
+    """A method, its state, and all that was said.
+
+    Attributes:
+      spec: says what the method is.
+      context: the method's, once begun.
+      state: likewise.
+    """
+
+    context: Context
+    state: State
+
+    def __init__(
+        self,
+        spec: MethodSpec,
+        method: Method,
+        num_samples: int,
+        seed: int,
+        *,
+        family: Callable[[int], int] = _own,
+    ) -> None:
+        """Prepare; nothing is computed yet.
+
+        Args:
+          spec: says what the method is.
+          method: what asks and learns.
+          num_samples: n.
+          seed: fixes everything.
+          family: tells of a round whose clusters people were shown in it: 0 for the method's own,
+            another number for each other clustering.
+        """
+        self.spec, self._method, self._num_samples = spec, method, num_samples
+        self._seed, self._family = seed, family
+        self.hear_again(())
+
+    def begin(self) -> None:
+        """Load or pre-train the network, embed, cluster."""
+        self.context, self.state = self._method.init(self._key(_INIT, 0))
+        jax.block_until_ready((self.context, self.state))
+
+    def go_on(self, context: Context, state: State) -> None:
+        """Take the place of an interaction that was saved."""
+        self.context, self.state = context, state
+
+    def hear(self, questions: Questions, answers: Answers) -> None:
+        """Enter what was said."""
+        self._ledger.add(questions, answers, elsewhere=self._family(questions.round))
+
+    def hear_again(self, rounds: Iterable[tuple[Questions, Answers]]) -> None:
+        """Forget what was entered, and enter ``rounds``: answers may have been corrected."""
+        # Methods that ask about clusters mean their own; others read what people were shown.
+        self._ledger = Ledger(self._num_samples, shown="cluster" not in self.spec.asks)
+        for questions, answers in rounds:
+            self.hear(questions, answers)
+
+    def ask(self, round_: Round) -> Questions:
+        """What the method asks in ``round_``."""
+        key = self._key(_ASK, round_.number)
+        return self._method.ask(key, self.context, self.state, self.evidence, round_)
+
+    def learn(self, round_: Round) -> dict[str, float]:
+        """Learn from all that was said, of which what was said in ``round_`` is new.
+
+        Returns:
+          Scalars to log; empty where there was nothing to learn.
+
+        Raises:
+          UserError: a prediction that means nothing; the state is then as it was.
+        """
+        key, evidence = self._key(_LEARN, round_.number), self.evidence
+        state, info = self._method.learn(key, self.context, self.state, evidence, round_)
+        jax.block_until_ready(state)
+        if not np.isfinite(np.asarray(state.probabilities)).all():
+            raise UserError(
+                f"round {round_.number}: {self.spec.name} predicts numbers that are not finite; "
+                "the answers are kept: try a lower learning rate or weaker options"
+            )
+        self.state = state
+        return info
+
+    @property
+    def evidence(self) -> Evidence:
+        """All that was said."""
+        return self._ledger.evidence()
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The prediction ``[n, c]``."""
+        return np.asarray(self.state.probabilities)
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """The embeddings ``[n, d]``."""
+        return np.asarray(embeddings_of(self.context, self.state))
+
+    def _key(self, purpose: int, round_: int) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(self._seed), purpose), round_)

@@ -1,0 +1,161 @@
+"""What was said in a session: samples by what they are called, answers by what they mean."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from idc_jax.annotate.annotator import Annotator, said_so_far
+from idc_jax.annotate.questions import (
+    Answers,
+    QuestionKind,
+    Questions,
+    label_questions,
+    pair_questions,
+)
+from idc_jax.annotate.store import Row, Store
+from idc_jax.errors import UserError
+from idc_jax.session.words import Said, read_answer
+
+# Groups that may be named.
+_MOST_GROUPS = 1 << 20
+_NOBODY_OFFERED = np.zeros(0, np.int32)
+
+
+class Book:
+    """A store of answers, read and written by the samples' own ids.
+
+    Attributes:
+      store: where every answer goes.
+    """
+
+    def __init__(self, store: Store, size: int, ids: tuple[Hashable, ...] | None) -> None:
+        """Open the book of ``size`` samples, called ``ids`` or by their numbers."""
+        self.store, self._size, self._ids = store, size, ids
+        self._number = None if ids is None else {one: index for index, one in enumerate(ids)}
+
+    def add(self, answers: Mapping[Any, Any], annotator: str) -> None:
+        """Write what was answered, all or nothing; see :meth:`idc_jax.session.Session.answer`."""
+        said = [self._said(key, value) for key, value in answers.items()]
+        # Only now that all can be understood are groups named.
+        said = [one._replace(choice=self._named(one)) for one in said]
+        rows = [_row(one, annotator) for one in said if one.round]
+        for kind in ("label", "pair"):
+            loose = [one for one in said if one.round == 0 and one.kind == kind]
+            rows += self._volunteered(loose, kind, annotator)
+        self.store.add(rows)
+
+    def withdraw(self, samples: Sequence[Any], annotator: str) -> None:
+        """Reverse what ``annotator`` said last; see :meth:`idc_jax.session.Session.withdraw`."""
+        rows = []
+        for key in samples:
+            found = self._last_said(self.samples_of(key), annotator)
+            if found is None:
+                raise UserError(f"nothing was said about {key!r} by {annotator!r}")
+            rows.append(found._replace(client_id=uuid.uuid4().hex, undoes=found.client_id, time=0))
+        self.store.add(rows)
+
+    def rounds(self) -> list[tuple[Questions, Answers]]:
+        """What was answered so far; questions that nobody has answered may come again."""
+        anybody = Annotator("anybody", lambda *_: None)
+        found = []
+        for number in self.store.rounds():
+            questions = self.store.questions(number)
+            assert questions is not None
+            there = sorted({row.position for row in self.store.live(number)})
+            answers = said_so_far(self.store, questions, anybody)
+            if there:
+                found.append((_some(questions, there), _some(answers, there)))
+        return found
+
+    def samples_of(self, key: Any) -> tuple[int, ...]:
+        """The sample, or the pair of samples, that ``key`` means."""
+        if isinstance(key, tuple) and not (self._number and key in self._number):
+            if len(key) != 2 or key[0] == key[1]:
+                raise UserError(f"{key!r} is no sample, and no pair of two samples")
+            return tuple(self._one(part) for part in key)
+        return (self._one(key),)
+
+    def _one(self, key: Any) -> int:
+        if self._number is not None and key in self._number:
+            return self._number[key]
+        whole = isinstance(key, int | np.integer) and not isinstance(key, bool)
+        if self._number is None and whole and 0 <= key < self._size:
+            return int(key)
+        known = f"0 to {self._size - 1}"
+        if self._ids is not None:
+            known = f"ids such as {self._ids[0]!r}"
+        raise UserError(f"there is no sample {key!r}; {known} would do")
+
+    def called(self, row: Any) -> Hashable:
+        """What a sample, or each of a pair ``[i, j]``, is called."""
+        if isinstance(row, list):
+            return tuple(self.called(one) for one in row)
+        return row if self._ids is None else self._ids[row]
+
+    def _said(self, key: Any, value: Any) -> Said:
+        """What ``key: value`` says, about the latest question that asked about it."""
+        samples = self.samples_of(key)
+        for number in reversed(self.store.rounds()):
+            questions = self.store.questions(number)
+            assert questions is not None
+            rows = questions.indices.reshape(questions.count, -1)
+            if rows.shape[1] != len(samples):
+                continue
+            at = np.flatnonzero((np.sort(rows, axis=1) == sorted(samples)).all(axis=1))
+            if len(at):
+                offered = questions.candidates[at[0]]
+                choice = read_answer(questions.kind, key, value, offered)
+                return Said(questions.kind, number, int(at[0]), samples, choice)
+        kind: QuestionKind = "pair" if len(samples) == 2 else "label"
+        choice = read_answer(kind, key, value, _NOBODY_OFFERED)
+        return Said(kind, 0, 0, samples, choice)
+
+    def _named(self, said: Said) -> int:
+        """The choice; a group by its id, named now where it is new."""
+        if isinstance(said.choice, int):
+            return said.choice
+        known = {group.name: group.id for group in self.store.groups()}
+        if said.choice in known:
+            return known[said.choice]
+        key, sample = uuid.uuid4().hex, said.samples[0]
+        return self.store.name_group(key, said.choice, sample, limit=_MOST_GROUPS).id
+
+    def _volunteered(self, said: list[Said], kind: str, annotator: str) -> list[Row]:
+        """Answers that nobody asked for, as a round of their own."""
+        if not said:
+            return []
+        number = max(self.store.rounds(), default=0) + 1
+        samples = np.asarray([one.samples for one in said], np.int32)
+        values = np.zeros(len(said), np.float32)
+        if kind == "pair":
+            questions = pair_questions(number, samples, values)
+        else:
+            questions = label_questions(number, samples[:, 0], values)
+        self.store.freeze(questions)
+        placed = [one._replace(round=number, position=at) for at, one in enumerate(said)]
+        return [_row(one, annotator) for one in placed]
+
+    def _last_said(self, samples: tuple[int, ...], annotator: str) -> Row | None:
+        for number in reversed(self.store.rounds()):
+            questions = self.store.questions(number)
+            assert questions is not None
+            rows = questions.indices.reshape(questions.count, -1)
+            for row in self.store.live(number):
+                if row.annotator == annotator and sorted(rows[row.position]) == sorted(samples):
+                    return row
+        return None
+
+
+def _row(said: Said, annotator: str) -> Row:
+    assert isinstance(said.choice, int)
+    return Row(uuid.uuid4().hex, said.round, said.position, annotator, said.choice)
+
+
+def _some(rows: Any, kept: Sequence[int]) -> Any:
+    """The ``kept`` of questions or of answers."""
+    names = {"indices", "candidates", "values", "roles", "choice", "weight"} & set(rows._fields)
+    return rows._replace(**{name: getattr(rows, name)[list(kept)] for name in names})

@@ -1,0 +1,384 @@
+"""A clustering that a person steers, from Python."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+import uuid
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from idc_jax.annotate.annotator import Annotator, collect
+from idc_jax.annotate.questions import (
+    QuestionKind,
+    Questions,
+)
+from idc_jax.annotate.store import Store
+from idc_jax.data.base import Dataset
+from idc_jax.errors import UserError, check_at_least
+from idc_jax.methods import registry
+from idc_jax.methods.contract import Round
+from idc_jax.report import write_atomically
+from idc_jax.runs.interaction import Interaction
+from idc_jax.runs.outlook import outlook
+from idc_jax.session.book import Book
+from idc_jax.session.composing import compose
+from idc_jax.session.samples import as_dataset, as_features
+from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
+
+# Whoever answers, unless a name is given.
+_ME = "me"
+# Answers for which there is room at first: twice as many compile the learning again.
+_ROOM = 256
+
+
+class _Settings(NamedTuple):
+    """What a session was begun with."""
+
+    num_clusters: int
+    method: str
+    seed: int
+    options: dict[str, Any]
+
+
+class Batch(NamedTuple):
+    """Questions.
+
+    Attributes:
+      kind: ``"label"`` (what is this?), ``"cluster"`` (which of these?) or ``"pair"`` (same?).
+      indices: int32 ``[m]``, the samples; ``[m, 2]`` for pairs.
+      ids: what they are called, the keys of :meth:`Session.answer`; pairs of them for pairs.
+      values: float32 ``[m]``, what the method thought each question worth.
+      candidates: int32 ``[m, t]``, the clusters that may be answered, -1 where there are fewer;
+        ``[m, 0]`` for other kinds.
+    """
+
+    kind: QuestionKind
+    indices: np.ndarray
+    ids: tuple[Hashable, ...]
+    values: np.ndarray
+    candidates: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class Group(NamedTuple):
+    """A group of the clustering.
+
+    Attributes:
+      name: as people called it; ``"cluster 3"`` where nobody has.
+      size: samples that are predicted to be of it.
+      answered: samples that people said to be of it.
+    """
+
+    name: str
+    size: int
+    answered: int
+
+
+class Session:
+    """Ask a few questions about samples, learn from the answers, ask again.
+
+    Answers are kept on the disk from the moment that they are given, in a temporary folder until
+    :meth:`save`. What was learned is brought up to date when it is asked for.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        num_clusters: int,
+        *,
+        method: str = "graph_committee",
+        ids: Sequence[Hashable] | None = None,
+        seed: int = 0,
+        options: Mapping[str, Any] | None = None,
+        progress: bool = False,
+    ) -> None:
+        """Embed and cluster ``data``; nothing is asked yet.
+
+        Args:
+          data: embeddings ``[n, d]``, images ``[n, h, w]`` or ``[n, h, w, c]`` (uint8), a pandas
+            DataFrame of numbers, the path of a file of features or of a folder of images.
+          num_clusters: groups wanted.
+          method: a name of :func:`idc_jax.methods.registry.names`.
+          ids: what the samples are called; else a DataFrame's index, a folder's paths, or numbers.
+          seed: fixes everything.
+          options: of the method, by their full names, as ``{"graph_committee.hops": 2}``.
+          progress: show bars.
+
+        Raises:
+          UserError: what cannot be clustered, and what would do.
+        """
+        dataset, names = as_dataset(data, ids)
+        check_at_least("num_clusters", num_clusters, 2)
+        self._settings = _Settings(int(num_clusters), method, int(seed), dict(options or {}))
+        self._open(dataset, names, as_features(dataset, progress=progress), progress)
+        self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
+        store = Store(Path(self._temporary.name) / "answers.db")
+        self._book = Book(store, dataset.size, names)
+        self._interaction.begin()
+
+    def _open(
+        self,
+        dataset: Dataset,
+        ids: tuple[Hashable, ...] | None,
+        features: np.ndarray,
+        progress: bool,
+    ) -> None:
+        settings, spec = self._settings, registry.get(self._settings.method)
+        self._dataset, self._ids, self._features = dataset, ids, features
+        folder = Path(tempfile.gettempdir()) / f"idc_jax-{uuid.uuid4()}"
+        method = compose(
+            spec,
+            features,
+            settings.num_clusters,
+            settings.options,
+            folder,
+            progress=progress,
+        )
+        self._interaction = Interaction(spec, method, dataset.size, settings.seed)
+        self._learned = 0
+        self._expected: dict[str, float] | None = None
+
+    # -- asking and answering ------------------------------------------------------------------
+
+    def ask(self, count: int = 10) -> Batch:
+        """The questions that bring most, at most ``count``; fewer where less is left to ask.
+
+        Raises:
+          UserError: ``count`` below 1.
+        """
+        check_at_least("count", count, 1)
+        self._catch_up()
+        number = max(self._book.store.rounds(), default=0) + 1
+        asked = sum(questions.count for questions, _ in self._book.rounds())
+        round_ = Round(number, count, asked, self._room(asked + count), False, number)
+        questions = self._interaction.ask(round_)
+        if questions.count:
+            questions = self._book.store.freeze(questions)
+        called = [self._book.called(row) for row in questions.indices.tolist()]
+        return Batch(
+            questions.kind, questions.indices, tuple(called), questions.values, questions.candidates
+        )
+
+    def answer(self, answers: Mapping[Any, Any], *, annotator: str = _ME) -> None:
+        """Take answers, about what was asked or about anything else; all of them or none.
+
+        An answer given again replaces the one before.
+
+        Args:
+          answers: by sample: the name of a group, a class id, a cluster that was offered,
+            ``"none"`` (of those that were offered) or None (cannot say). By pair of samples:
+            ``"same"`` or ``"different"``, True or False, or None.
+          annotator: who answers.
+
+        Raises:
+          UserError: nothing that was asked can be answered so, or no such sample.
+        """
+        self._book.add(answers, annotator)
+
+    def withdraw(self, samples: Sequence[Any], *, annotator: str = _ME) -> None:
+        """Take back what ``annotator`` said about ``samples`` or pairs of them.
+
+        Raises:
+          UserError: nothing was said about one of them.
+        """
+        self._book.withdraw(samples, annotator)
+
+    # -- what came of it -----------------------------------------------------------------------
+
+    @property
+    def probabilities_(self) -> np.ndarray:
+        """How likely each sample is of each group, float ``[n, c]``."""
+        self._catch_up()
+        return self._interaction.probabilities
+
+    @property
+    def labels_(self) -> np.ndarray:
+        """The group of each sample, int ``[n]``, a position in :attr:`groups_`."""
+        return self.probabilities_.argmax(axis=1)
+
+    @property
+    def groups_(self) -> tuple[Group, ...]:
+        """The groups, in the order of the columns of :attr:`probabilities_`."""
+        labels = self.labels_
+        sizes = np.bincount(labels, minlength=self._interaction.probabilities.shape[1])
+        slots = np.asarray(getattr(self._interaction.state, "slots", np.full(len(sizes), -1)))
+        named = {group.id: group.name for group in self._book.store.groups()}
+        said = self._interaction.evidence.group
+        return tuple(
+            Group(
+                name=named.get(slot, str(slot)) if 0 <= slot < 1 << 30 else f"cluster {column}",
+                size=int(sizes[column]),
+                answered=int((said == slot).sum()) if slot >= 0 else 0,
+            )
+            for column, slot in enumerate(slots.tolist())
+        )
+
+    @property
+    def expected_accuracy_(self) -> float | None:
+        """What the method expects its accuracy to be; None where it cannot tell."""
+        self._catch_up()
+        return None if self._expected is None else self._expected["accuracy"]
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with ``group``, ``confidence`` and ``answer``, by id."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise UserError("to_frame() needs pandas: pip install pandas") from error
+        names = np.asarray([group.name for group in self.groups_], object)
+        answers: list[str | None] = [None] * self._dataset.size
+        known = {group.id: group.name for group in self._book.store.groups()}
+        for sample, group in enumerate(self._interaction.evidence.group.tolist()):
+            if group >= 0:
+                answers[sample] = known.get(group, str(group))
+        return pd.DataFrame(
+            {
+                "group": names[self.labels_],
+                "confidence": self.probabilities_.max(axis=1),
+                "answer": answers,
+            },
+            index=list(self._ids) if self._ids else None,
+        )
+
+    # -- keeping -------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> Path:
+        """Keep everything in ``folder``, where the session goes on from now on.
+
+        Raises:
+          UserError: the folder holds something else, or cannot be written.
+        """
+        folder = Path(folder)
+        own = self._book.store.path.parent.resolve() == folder.resolve()
+        if not own and folder.exists() and any(folder.iterdir()):
+            raise UserError(f"{folder} holds something already; save under another name")
+        self._catch_up()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not own:
+                self._move_answers(folder)
+                ids = json.dumps(self._ids) if self._ids else ""
+                np.savez(
+                    folder / "samples.npz",
+                    inputs=self._dataset.inputs,
+                    features=self._features,
+                    ids=np.asarray(ids),
+                )
+        except (OSError, TypeError) as error:
+            raise UserError(f"cannot save to {folder}: {error}") from error
+        with closing(Checkpoints(folder / "checkpoints")) as kept:
+            state = {"context": self._interaction.context, "state": self._interaction.state}
+            kept.save(self._learned, state, {"expected": self._expected})
+        write_atomically(
+            folder / "session.json", json.dumps(self._settings._asdict(), indent=2) + "\n"
+        )
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, *, progress: bool = False) -> Session:
+        """Go on with what :meth:`save` kept; answers given since then are learned.
+
+        Raises:
+          UserError: the folder holds no session.
+        """
+        folder = Path(folder)
+        try:
+            settings = _Settings(**json.loads((folder / "session.json").read_text()))
+            with np.load(folder / "samples.npz") as saved:
+                inputs, features, ids = saved["inputs"], saved["features"], str(saved["ids"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{folder} holds no session that can be read ({error})") from error
+        session = cls.__new__(cls)
+        session._settings = settings
+        called = (
+            tuple(tuple(i) if isinstance(i, list) else i for i in json.loads(ids)) if ids else None
+        )
+        dataset, _ = as_dataset(inputs, None)
+        session._open(dataset, called, features, progress)
+        session._book = Book(Store(folder / "answers.db"), dataset.size, called)
+        saved_state = read_latest(folder / "checkpoints")
+        assert saved_state is not None
+        spec, tree = session._interaction.spec, saved_state.tree
+        session._interaction.go_on(
+            rebuild(spec.context, tree["context"]), rebuild(spec.state, tree["state"])
+        )
+        session._learned = saved_state.step
+        session._expected = saved_state.meta["expected"]
+        session._interaction.hear_again(session._book.rounds())
+        return session
+
+    def serve(self, *, per_round: int = 10, rounds: int | None = None, port: int = 8765) -> None:
+        """Ask on a web page until people stop, or for so many ``rounds`` of questions.
+
+        Args:
+          per_round: questions between two learnings.
+          rounds: how many; None for as long as somebody answers.
+          port: of the page, on this machine; 0 takes a free one.
+        """
+        from idc_jax.annotate.page import serve
+
+        self._book.store.go_on(len(self._book.store.rounds()) + 1)
+        limit = self._settings.num_clusters
+        with serve(self._book.store, self._dataset, num_clusters=limit, port=port) as page:
+            print(f"Questions are asked at {page.url}", flush=True)
+            while rounds is None or rounds > 0:
+                questions = self._next_for(page.annotator, per_round)
+                if questions is None or self._book.store.stopped_by() is not None:
+                    break
+                rounds = None if rounds is None else rounds - 1
+            page.finish()
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _next_for(self, annotator: Annotator, count: int) -> Questions | None:
+        batch = self.ask(count)
+        if not len(batch):
+            return None
+        questions = self._book.store.questions(max(self._book.store.rounds()))
+        assert questions is not None
+        collect(self._book.store, questions, annotator)
+        self._catch_up()
+        return questions
+
+    def _catch_up(self) -> None:
+        """Learn what was said since the last time."""
+        rows = self._book.store.rows()
+        new = rows[self._learned :]
+        if not new:
+            return
+        rounds = self._book.rounds()
+        self._interaction.hear_again(rounds)
+        since = min(row.round for row in new)
+        counts = {questions.round: questions.count for questions, _ in rounds}
+        told = sum(count for number, count in counts.items() if number >= since)
+        asked, last = sum(counts.values()), max(counts, default=since)
+        total = self._room(asked)
+        round_ = Round(max(last, since), told, asked - told, total, False, since)
+        self._expected = outlook(self._interaction.learn(round_)) or self._expected
+        self._learned = len(rows)
+
+    def _room(self, asked: int) -> int:
+        return max(_ROOM, 1 << (asked - 1).bit_length())
+
+    def _move_answers(self, folder: Path) -> None:
+        """Go on with a copy of the store in ``folder``."""
+        with (
+            closing(sqlite3.connect(self._book.store.path)) as there,
+            closing(sqlite3.connect(folder / "answers.db")) as here,
+        ):
+            there.backup(here)
+        self._book.store.close()
+        self._book = Book(Store(folder / "answers.db"), self._dataset.size, self._ids)
+
+
+def _hashable(name: Any) -> Hashable:
+    """An id as it was before JSON made a list of it."""
+    return tuple(map(_hashable, name)) if isinstance(name, list) else name
