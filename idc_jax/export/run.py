@@ -51,7 +51,7 @@ def read_run(folder: Path) -> FinishedRun:
       UserError: there is none, it is not finished, or its files are damaged.
     """
     result = _read_result(folder)
-    rows = _read_assignments(folder / "assignments.csv")
+    rows = _read_assignments(folder / "assignments.csv", result.get("num_samples"))
     try:
         config, names = result["config"], result.get("answer_names", ())
         data, method = config["data"], result["method"]
@@ -84,19 +84,19 @@ def _read_result(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"the run in {folder} is not finished; its own command goes on with it")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
 
 
-def _read_assignments(path: Path) -> list[dict[str, str]]:
+def _read_assignments(path: Path, size: int | None) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
-    if not rows:
-        raise UserError(f"{path} holds no samples; the --workdir of a finished run would do")
+    if not rows or len(rows) != size or any(None in row.values() for row in rows):
+        raise UserError(f"{path} is cut short: {len(rows)} of {size} samples; run it anew")
     return rows
 
 
