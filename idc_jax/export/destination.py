@@ -25,10 +25,12 @@ def fresh_folder(path: Path) -> Iterator[Path]:
       UserError: ``path`` holds anything else, or cannot be written.
     """
     path = path.resolve()
-    check_folder(path)
     part, old = (path.with_name(f".{path.name}.idc_jax-{what}") for what in ("part", "old"))
     try:
-        # What an export that was killed has left.
+        if old.exists() and not path.exists():
+            # An export was killed while it took this one's place.
+            old.rename(path)
+        check_folder(path)
         for left in (part, old):
             shutil.rmtree(left, ignore_errors=True)
         part.mkdir(parents=True)
@@ -36,14 +38,24 @@ def fresh_folder(path: Path) -> Iterator[Path]:
             yield part
             made = [file.relative_to(part).as_posix() for file in _files(part)]
             (part / MARKER).write_text(json.dumps({"files": made}))
-            if path.exists():
-                path.rename(old)
-            part.rename(path)
+            _replace(path, part, old)
         finally:
-            for left in (part, old):
-                shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _replace(path: Path, part: Path, old: Path) -> None:
+    """Let ``part`` take the place of ``path``; where that fails, ``path`` stays."""
+    if path.exists():
+        path.rename(old)
+    try:
+        part.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_folder(path: Path) -> None:

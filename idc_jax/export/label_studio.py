@@ -35,7 +35,7 @@ def write_label_studio(request: Request) -> str:
         if not files:
             files = [str(out / "images" / name) for name in put_all(pictures, part / "images")]
         folder = Path(os.path.commonpath([os.path.dirname(file) for file in files]))
-        root = folder.parent if request.root is None else request.root.absolute()
+        root = folder.parent if request.root is None else Path(os.path.abspath(request.root))
         tasks = [
             make_task(local_url(file, root), row, request.made_by)
             for file, row in zip(files, request.table.rows(), strict=True)

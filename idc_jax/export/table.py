@@ -123,10 +123,17 @@ def name_groups(
       ``[c]`` names; "cluster 3" and so on for a group that no class fits.
     """
     known = np.flatnonzero(said >= 0)
-    votes = np.zeros((count, int(said[known].max(initial=-1)) + 1))
-    np.add.at(votes, (group[known], said[known]), 1)
+    # Ids may be any numbers.
+    labels, column = np.unique(said[known], return_inverse=True)
+    votes = np.zeros((count, len(labels)))
+    np.add.at(votes, (group[known], column), 1)
     names = list(cluster_names(count))
-    for one, label in zip(*linear_sum_assignment(-votes), strict=True):
-        if votes[one, label]:
-            names[one] = class_names[label] if label < len(class_names) else f"class {label}"
+    for one, at in zip(*linear_sum_assignment(-votes), strict=True):
+        if votes[one, at]:
+            names[one] = _name_of_class(int(labels[at]), class_names)
     return tuple(names)
+
+
+def _name_of_class(label: int, class_names: Sequence[str]) -> str:
+    """What a class is called; by its id where it has no name."""
+    return class_names[label] if label < len(class_names) else f"class {label}"

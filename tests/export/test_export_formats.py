@@ -287,6 +287,30 @@ def test_killed_half_way(run, tmp_path):
     assert not list((tmp_path / "out").rglob("half"))
 
 
+def test_killed_while_it_replaced_another(run, tmp_path):
+    write(run, "folders", tmp_path / "out")
+    before = contents(tmp_path)
+    (tmp_path / "out").rename(tmp_path / ".out.idc_jax-old")
+    write(run, "folders", tmp_path / "out")
+    assert contents(tmp_path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "photos", "run"]
+
+
+def test_another_that_cannot_be_replaced_stays(run, tmp_path, monkeypatch):
+    write(run, "folders", tmp_path / "out")
+    before, rename = contents(tmp_path), Path.rename
+
+    def failing(self, target):
+        if self.name == ".out.idc_jax-part":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(UserError, match=r"cannot write .*out: Input/output error"):
+        write(run, "folders", tmp_path / "out", unsure=0.5)
+    assert contents(tmp_path) == before
+
+
 @pytest.mark.parametrize(
     ("to", "options", "said"),
     [

@@ -57,7 +57,7 @@ def test_no_samples():
         # Two classes in one group: the larger one gives the name.
         ([0, 0, 0, 1], [0, 0, 1, -1], 2, ("cat", "cluster 1")),
         # A class without a name.
-        ([0], [7], 1, ("class 7",)),
+        ([0], [2**31 - 1], 1, ("class 2147483647",)),
         ([0, 1], [-1, -1], 2, ("cluster 0", "cluster 1")),
     ],
 )
