@@ -9,9 +9,12 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "idc_jax"
 # From the top down; a room may import those after it.
 ROOMS = (
+    ("__main__",),
+    ("command",),
     ("session", "sweeps"),
     ("runs",),
     ("methods",),
+    ("export",),
     ("report",),
     ("train", "annotate"),
     ("models", "data"),

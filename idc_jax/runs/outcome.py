@@ -36,6 +36,8 @@ def write_outcome(
     with Store(workdir / "answers.db") as store:
         result["disagreement"] = annotate.disagreement(store, [a for _, a in outcome.rounds])
         names = answer_names(dataset, store)
+    # What an export goes by: the ids of answers have names, and relative paths a beginning.
+    result |= {"answer_names": names, "started_in": str(Path.cwd())}
     write_assignments(
         workdir / "assignments.csv",
         probabilities=outcome.final,

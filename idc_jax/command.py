@@ -1,0 +1,94 @@
+"""The command ``idc-jax``: what is done with runs.
+
+    idc-jax export RUN --to=folders --out=sorted --unsure=0.5
+    idc-jax export RUN --to=label_studio --out=tasks
+
+Every subcommand is one function that adds its parser; what it needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from idc_jax.errors import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what ``argv`` asks for; 0 when done, 2 where the user has to change something."""
+    try:
+        options = _parser().parse_args(argv)
+        options.run(options)
+        return 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("idc_jax"):
+            raise
+        print(f"error: {error.name} is missing; pip install 'idc_jax[train,data]'", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="idc-jax", description="What is done with runs of idc_jax.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_export(commands)
+    return parser
+
+
+def _add_export(commands: Any) -> None:
+    text = "take a finished run's groups elsewhere"
+    parser = commands.add_parser("export", help=text, description=f"{text.capitalize()}.")
+    parser.set_defaults(run=_export)
+    parser.add_argument("folder", metavar="RUN", type=Path, help="the --workdir of a finished run")
+    parser.add_argument(
+        "--to",
+        required=True,
+        help="folders, csv, parquet, huggingface, fiftyone or label_studio",
+    )
+    parser.add_argument("--out", required=True, type=Path, help="the file or folder to make")
+    parser.add_argument(
+        "--unsure", type=float, help="folders: below this confidence, an image goes to unsure/"
+    )
+    parser.add_argument(
+        "--links", help="folders, huggingface, fiftyone: hard (the default), soft or copy"
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        help="label_studio: its document root; the parent folder of the images' if not given",
+    )
+
+
+def _export(given: argparse.Namespace) -> None:
+    from idc_jax import export
+
+    run = export.read_run(given.folder)
+    options = export.Options(given.unsure, given.links, given.root)
+    said = export.export(run, given.to, given.out, options, load_images=lambda: _images(run.config))
+    print(f"{run.table.size} samples in {len(set(run.table.names))} groups: {given.out.resolve()}")
+    if said:
+        print(said)
+
+
+def _images(config: Any) -> Any:
+    """The images of a run on a data set that is no folder of them, loaded as the run did."""
+    from ml_collections import ConfigDict
+
+    from idc_jax.runs.parts import load_dataset
+
+    return load_dataset(ConfigDict(config)).inputs
