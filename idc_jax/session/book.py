@@ -49,13 +49,16 @@ class Book:
         self.store.add(rows)
 
     def withdraw(self, samples: Sequence[Any], annotator: str) -> None:
-        """Reverse what ``annotator`` said last; see :meth:`idc_jax.session.Session.withdraw`."""
+        """Reverse what ``annotator`` said; see :meth:`idc_jax.session.Session.withdraw`."""
         rows = []
         for key in samples:
-            found = self._last_said(self.samples_of(key), annotator)
-            if found is None:
+            found = self._all_said(self.samples_of(key), annotator)
+            if not found:
                 raise UserError(f"nothing was said about {key!r} by {annotator!r}")
-            rows.append(found._replace(client_id=uuid.uuid4().hex, undoes=found.client_id, time=0))
+            rows += [
+                row._replace(client_id=uuid.uuid4().hex, undoes=row.client_id, time=0)
+                for row in found
+            ]
         self.store.add(rows)
 
     def rounds(self) -> list[tuple[Questions, Answers]]:
@@ -139,15 +142,19 @@ class Book:
         placed = [one._replace(round=number, position=at) for at, one in enumerate(said)]
         return [_row(one, annotator) for one in placed]
 
-    def _last_said(self, samples: tuple[int, ...], annotator: str) -> Row | None:
-        for number in reversed(self.store.rounds()):
-            questions = self.store.questions(number)
+    def _all_said(self, samples: tuple[int, ...], annotator: str) -> list[Row]:
+        """What ``annotator`` said about a sample or a pair and has not taken back."""
+        rows = self.store.rows()
+        reversed_ = {row.undoes for row in rows if row.undoes}
+        asked = {number: self.store.questions(number) for number in self.store.rounds()}
+        found = []
+        for row in rows:
+            questions = asked[row.round]
             assert questions is not None
-            rows = questions.indices.reshape(questions.count, -1)
-            for row in self.store.live(number):
-                if row.annotator == annotator and sorted(rows[row.position]) == sorted(samples):
-                    return row
-        return None
+            about = np.sort(questions.indices[row.position].reshape(-1)).tolist()
+            if about == sorted(samples) and row.annotator == annotator and not row.undoes:
+                found.append(row)
+        return [row for row in found if row.client_id not in reversed_]
 
 
 def _row(said: Said, annotator: str) -> Row:

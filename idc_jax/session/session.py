@@ -356,6 +356,12 @@ class Session:
             return
         rounds = self._book.rounds()
         self._interaction.hear_again(rounds)
+        self._learned = len(rows)
+        if not rounds:
+            # Everything was taken back.
+            self._interaction.begin()
+            self._expected = None
+            return
         since = min(row.round for row in new)
         counts = {questions.round: questions.count for questions, _ in rounds}
         told = sum(count for number, count in counts.items() if number >= since)
@@ -363,7 +369,6 @@ class Session:
         total = self._room(asked)
         round_ = Round(max(last, since), told, asked - told, total, False, since)
         self._expected = outlook(self._interaction.learn(round_)) or self._expected
-        self._learned = len(rows)
 
     def _room(self, asked: int) -> int:
         return max(_ROOM, 1 << (asked - 1).bit_length())
