@@ -1,5 +1,7 @@
-"""The command ``idc-jax``: what is done with runs.
+"""The command ``idc-jax``: a clustering that asks on a page, and what is done with runs.
 
+    idc-jax quickstart
+    idc-jax ask PHOTOS --clusters=12 --save=sorted
     idc-jax export RUN --to=folders --out=sorted --unsure=0.5
     idc-jax export RUN --to=label_studio --out=tasks
 
@@ -44,10 +46,68 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="idc-jax", description="What is done with runs of idc_jax.")
+    parser = _Parser(prog="idc-jax", description="Clustering that asks the right questions.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_quickstart(commands)
+    _add_ask(commands)
     _add_export(commands)
     return parser
+
+
+def _add_quickstart(commands: Any) -> None:
+    text = "cluster 1,797 handwritten digits and ask about them on a page"
+    parser = commands.add_parser("quickstart", help=text, description=f"{text.capitalize()}.")
+    parser.set_defaults(run=_quickstart)
+    _add_page(parser)
+
+
+def _add_ask(commands: Any) -> None:
+    text = "cluster a folder of images or a file of features, and ask about them on a page"
+    parser = commands.add_parser("ask", help=text, description=f"{text.capitalize()}.")
+    parser.set_defaults(run=_ask)
+    parser.add_argument("data", metavar="DATA", help="a folder of images, an .npz or an .npy")
+    parser.add_argument("--clusters", required=True, type=int, help="groups wanted")
+    parser.add_argument("--method", default="graph_committee", help="who asks and learns")
+    parser.add_argument(
+        "--save", required=True, type=Path, help="where everything is kept; if there, it goes on"
+    )
+    _add_page(parser)
+
+
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--questions", type=int, default=10, help="questions of a round (10)")
+    parser.add_argument("--rounds", type=int, help="rounds at most; until people stop if not given")
+    parser.add_argument("--port", type=int, default=8765, help="the page's; 0 takes a free one")
+
+
+def _quickstart(given: argparse.Namespace) -> None:
+    from idc_jax import Session, data
+
+    session = Session(data.load("digits").inputs, 10, progress=True)
+    session.serve(per_round=given.questions, rounds=given.rounds, port=given.port)
+    _tell(session)
+
+
+def _ask(given: argparse.Namespace) -> None:
+    from idc_jax import Session
+
+    if (given.save / "session.json").exists():
+        print(f"going on in {given.save}", flush=True)
+        session = Session.load(given.save, progress=True)
+    else:
+        session = Session(given.data, given.clusters, method=given.method, progress=True)
+    # Before anything is asked: every answer is kept there from then on.
+    session.save(given.save)
+    session.serve(per_round=given.questions, rounds=given.rounds, port=given.port)
+    session.save(given.save)
+    _tell(session)
+
+
+def _tell(session: Any) -> None:
+    for group in session.groups_:
+        print(f"{group.name}: {group.size} samples, {group.answered} answered")
+    if session.expected_accuracy_ is not None:
+        print(f"expected accuracy: {session.expected_accuracy_:.3f}")
 
 
 def _add_export(commands: Any) -> None:
