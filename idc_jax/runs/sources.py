@@ -91,7 +91,8 @@ class Matcher:
 
     def __init__(self, names: Sequence[str], identity: np.ndarray) -> None:
         """Look among samples with these ``names``, or none, and digests ``identity`` ``[n]``."""
-        self._names = {name: index for index, name in enumerate(names)}
+        self._first = next(iter(names), None)
+        self._names = _by_tails(names)
         self._identity = identity
         values, first, counts = np.unique(identity, return_index=True, return_counts=True)
         # Of samples that are all alike, nobody can say which was meant.
@@ -101,12 +102,10 @@ class Matcher:
     def find(self, where: str | int) -> int | None:
         """The number of the sample that is called ``where``; None where there is none.
 
-        A path may begin with folders that the data's names do not have.
+        A path may begin with other folders than the data's names, as long as its end tells.
         """
         if isinstance(where, str) and self._names:
-            parts = PurePosixPath(where.replace("\\\\", "/")).parts
-            tails = ("/".join(parts[start:]) for start in range(len(parts)))
-            return next((self._names[tail] for tail in tails if tail in self._names), None)
+            return next((self._names[tail] for tail in _tails(where) if tail in self._names), None)
         number = int(where) if str(where).strip().isdecimal() else -1
         return number if 0 <= number < len(self._identity) else None
 
@@ -120,9 +119,24 @@ class Matcher:
 
     def told(self) -> str:
         """What samples are called here."""
-        if not self._names:
+        if self._first is None:
             return f"numbers from 0 to {len(self._identity) - 1}"
-        return f"names such as {next(iter(self._names))!r}"
+        return f"names such as {self._first!r}"
+
+
+def _tails(path: str) -> list[str]:
+    """A path, and what is left of it without its first folders, longest first."""
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def _by_tails(names: Sequence[str]) -> dict[str, int | None]:
+    """Which sample a name or its end means; None where it may mean several."""
+    found: dict[str, int | None] = {}
+    for index, name in enumerate(names):
+        for tail in _tails(name)[1:]:
+            found[tail] = None if tail in found else index
+    return found | {name: index for index, name in enumerate(names)}
 
 
 def read_source(path: str | Path) -> Source:

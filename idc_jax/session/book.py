@@ -18,6 +18,7 @@ from idc_jax.annotate.questions import (
 )
 from idc_jax.annotate.store import Row, Store
 from idc_jax.errors import UserError
+from idc_jax.report.answers import answers_by_sample
 from idc_jax.session.words import Said, read_answer
 
 # Groups that may be named.
@@ -73,6 +74,23 @@ class Book:
             if there:
                 found.append((_some(questions, there), _some(answers, there)))
         return found
+
+    def told(self, *, groups: Mapping[int, str]) -> tuple[list[str], list[str]]:
+        """Who answered about each sample ``[n]`` and what, in words, several joined by "; "."""
+        people: list[dict[str, None]] = [{} for _ in range(self._size)]
+        rounds = self.rounds()
+        for questions, _ in rounds:
+            for row in self.store.live(questions.round):
+                frozen = self.store.questions(questions.round)
+                assert frozen is not None
+                for sample in frozen.indices[row.position].reshape(-1).tolist():
+                    people[sample][row.annotator] = None
+        names = [groups.get(number, str(number)) for number in range(max(groups, default=-1) + 1)]
+        called = [str(self.called(sample)) for sample in range(self._size)]
+        said = answers_by_sample(rounds, called, names)
+        return ["; ".join(who) for who in people], [
+            "; ".join(said.get(sample, [])) for sample in range(self._size)
+        ]
 
     def samples_of(self, key: Any) -> tuple[int, ...]:
         """The sample, or the pair of samples, that ``key`` means."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,8 @@ def as_features(dataset: Dataset, *, progress: bool) -> np.ndarray:
 def _from_path(path: Path) -> Dataset:
     if path.is_dir():
         side = NETWORK_SIDES.get(best_network(), 64)
-        return sources.load("folder", path=path, image_size=side)
+        found = sources.load("folder", path=path, image_size=side)
+        return found._replace(names=tuple(map(os.path.abspath, found.names)))
     return sources.load("features", path=path)
 
 

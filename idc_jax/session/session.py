@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import tempfile
 import uuid
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from idc_jax.annotate.annotator import Annotator, collect
 from idc_jax.annotate.questions import (
-    QuestionKind,
     Questions,
 )
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError, check_at_least
+from idc_jax.export import FinishedRun, Options, Table, make_table
+from idc_jax.export import export as export_run
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Round
 from idc_jax.report import write_atomically
@@ -28,6 +30,7 @@ from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.outlook import outlook
 from idc_jax.session.book import Book
 from idc_jax.session.composing import compose
+from idc_jax.session.parts import Batch, Group, Settings
 from idc_jax.session.samples import as_dataset, as_features
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 
@@ -35,51 +38,6 @@ from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 _ME = "me"
 # Answers for which there is room at first: twice as many compile the learning again.
 _ROOM = 256
-
-
-class _Settings(NamedTuple):
-    """What a session was begun with."""
-
-    num_clusters: int
-    method: str
-    seed: int
-    options: dict[str, Any]
-
-
-class Batch(NamedTuple):
-    """Questions.
-
-    Attributes:
-      kind: ``"label"`` (what is this?), ``"cluster"`` (which of these?) or ``"pair"`` (same?).
-      indices: int32 ``[m]``, the samples; ``[m, 2]`` for pairs.
-      ids: what they are called, the keys of :meth:`Session.answer`; pairs of them for pairs.
-      values: float32 ``[m]``, what the method thought each question worth.
-      candidates: int32 ``[m, t]``, the clusters that may be answered, -1 where there are fewer;
-        ``[m, 0]`` for other kinds.
-    """
-
-    kind: QuestionKind
-    indices: np.ndarray
-    ids: tuple[Hashable, ...]
-    values: np.ndarray
-    candidates: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-
-class Group(NamedTuple):
-    """A group of the clustering.
-
-    Attributes:
-      name: as people called it; ``"cluster 3"`` where nobody has.
-      size: samples that are predicted to be of it.
-      answered: samples that people said to be of it.
-    """
-
-    name: str
-    size: int
-    answered: int
 
 
 class Session:
@@ -117,7 +75,7 @@ class Session:
         """
         dataset, names = as_dataset(data, ids)
         check_at_least("num_clusters", num_clusters, 2)
-        self._settings = _Settings(int(num_clusters), method, int(seed), dict(options or {}))
+        self._settings = Settings(int(num_clusters), method, int(seed), dict(options or {}))
         self._open(dataset, names, as_features(dataset, progress=progress), progress)
         self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
         store = Store(Path(self._temporary.name) / "answers.db")
@@ -234,19 +192,57 @@ class Session:
         except ImportError as error:
             raise UserError("to_frame() needs pandas: pip install pandas") from error
         names = np.asarray([group.name for group in self.groups_], object)
-        answers: list[str | None] = [None] * self._dataset.size
-        known = {group.id: group.name for group in self._book.store.groups()}
-        for sample, group in enumerate(self._interaction.evidence.group.tolist()):
-            if group >= 0:
-                answers[sample] = known.get(group, str(group))
+        answers = self._book.told(groups=self._names_of_groups())[1]
         return pd.DataFrame(
             {
                 "group": names[self.labels_],
                 "confidence": self.probabilities_.max(axis=1),
-                "answer": answers,
+                "answer": [answer or None for answer in answers],
             },
             index=list(self._ids) if self._ids else None,
         )
+
+    def export(self, to: str, out: str | Path, **options: Any) -> None:
+        """Write the groups for other programs.
+
+        Args:
+          to: a format of :data:`idc_jax.export.FORMATS`: folders, csv, parquet, huggingface,
+            fiftyone or label_studio.
+          out: the file or folder to make.
+          options: those of :class:`idc_jax.export.Options` that the format takes.
+
+        Raises:
+          UserError: anything that can be put right; then ``out`` is as it was.
+        """
+        folder, images = self._book.store.path.parent, self._dataset.names
+        parent = Path(os.path.commonpath(images)) if images else None
+        source = "folder" if images else self._dataset.kind
+        run = FinishedRun(
+            folder, self._table(), {"data": {"source": source}}, self._settings.method, parent
+        )
+        chosen = Options(**options)
+        told = export_run(run, to, Path(out), chosen, load_images=lambda: self._dataset.inputs)
+        if told:
+            print(told, flush=True)
+
+    def to_folder(self, out: str | Path, **options: Any) -> None:
+        """Sort the images into folders by group; ``unsure`` and ``links`` as of :meth:`export`."""
+        self.export("folders", out, **options)
+
+    def _table(self) -> Table:
+        groups, size = self.groups_, self._dataset.size
+        called = self._dataset.names or [str(self._book.called(n)) for n in range(size)]
+        people, answers = self._book.told(groups=self._names_of_groups())
+        return make_table(
+            self.probabilities_,
+            paths=called,
+            names=[group.name for group in groups],
+            answered_by=people,
+            answer=answers,
+        )
+
+    def _names_of_groups(self) -> dict[int, str]:
+        return {group.id: group.name for group in self._book.store.groups()}
 
     # -- keeping -------------------------------------------------------------------------------
 
@@ -266,11 +262,13 @@ class Session:
             if not own:
                 self._move_answers(folder)
                 ids = json.dumps(self._ids) if self._ids else ""
+                files = np.asarray(self._dataset.names, str)
                 np.savez(
                     folder / "samples.npz",
                     inputs=self._dataset.inputs,
                     features=self._features,
                     ids=np.asarray(ids),
+                    files=files,
                 )
         except (OSError, TypeError) as error:
             raise UserError(f"cannot save to {folder}: {error}") from error
@@ -291,9 +289,10 @@ class Session:
         """
         folder = Path(folder)
         try:
-            settings = _Settings(**json.loads((folder / "session.json").read_text()))
+            settings = Settings(**json.loads((folder / "session.json").read_text()))
             with np.load(folder / "samples.npz") as saved:
                 inputs, features, ids = saved["inputs"], saved["features"], str(saved["ids"])
+                files = tuple(saved["files"].tolist())
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} holds no session that can be read ({error})") from error
         session = cls.__new__(cls)
@@ -301,7 +300,7 @@ class Session:
         called = (
             tuple(tuple(i) if isinstance(i, list) else i for i in json.loads(ids)) if ids else None
         )
-        dataset, _ = as_dataset(inputs, None)
+        dataset = as_dataset(inputs, None)[0]._replace(names=files)
         session._open(dataset, called, features, progress)
         session._book = Book(Store(folder / "answers.db"), dataset.size, called)
         saved_state = read_latest(folder / "checkpoints")

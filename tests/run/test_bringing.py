@@ -143,6 +143,14 @@ def test_another_run_whose_samples_lie_elsewhere(store: Store, tmp_path: Path) -
     assert put(store, str(run), dataset(here)).taken == 0
 
 
+def test_the_end_of_a_path_tells_as_long_as_it_means_one_sample() -> None:
+    names = ("photos/a/1.png", "photos/b/1.png", "photos/b/2.png")
+    matcher = Matcher(names, digests(X[:3]))
+    given = ["b/1.png", "2.png", "/old/photos/a/1.png", "x/b/2.png", "b\\2.png"]
+    assert [matcher.find(where) for where in given] == [1, 2, 0, 2, 2]
+    assert [matcher.find(where) for where in ("1.png", "c/3.png", "photos")] == [None, None, None]
+
+
 def test_samples_alike_are_told_by_their_names() -> None:
     same = np.zeros((2, 3), np.float32)
     matcher = Matcher(("a", "b"), digests(same))

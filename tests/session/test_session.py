@@ -151,6 +151,31 @@ def test_a_frame_brings_its_index(blobs: np.ndarray) -> None:
     assert told.group["row 3"] == "cat"
 
 
+def test_a_folder_of_images_is_sorted(tmp_path: Path) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        shade = rng.integers(0, 60, (8, 8, 3)) + 180 * (number % 2)
+        folder = tmp_path / "photos" / "abc"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(shade.astype(np.uint8)).save(folder / f"{number}.png")
+    session = Session(str(tmp_path / "photos"), 2)
+    ids = [name for name in session.ask(24).ids if str(name).endswith(("/0.png", "/1.png"))]
+    assert len(ids) == 2
+    session.answer({name: "dark" if str(name).endswith("0.png") else "light" for name in ids})
+    session.save(tmp_path / "kept")
+    Session.load(tmp_path / "kept").to_folder(tmp_path / "sorted", links="copy")
+    found = sorted(path.name for path in (tmp_path / "sorted" / "dark").iterdir())
+    assert found == sorted(f"{number}.png" for number in range(0, 24, 2))
+    session.export("csv", tmp_path / "table.csv")
+    rows = (tmp_path / "table.csv").read_text().splitlines()
+    assert rows[0] == "path,group,name,confidence,answered_by,answer"
+    assert sum(row.endswith(",me,dark") for row in rows) == 1
+    with pytest.raises(UserError, match="in the folder of the images"):
+        session.to_folder(tmp_path / "photos" / "sorted")
+
+
 def test_images_are_clustered_as_they_are_where_no_network_sees_them() -> None:
     images = np.zeros((20, 4, 4), np.uint8)
     images[10:, :2] = 200
