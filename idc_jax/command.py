@@ -67,7 +67,7 @@ def _add_ask(commands: Any) -> None:
     parser.set_defaults(run=_ask)
     parser.add_argument("data", metavar="DATA", help="a folder of images, an .npz or an .npy")
     parser.add_argument("--clusters", required=True, type=int, help="groups wanted")
-    parser.add_argument("--method", default="graph_committee", help="who asks and learns")
+    parser.add_argument("--method", help="who asks and learns; the usual one if not given")
     parser.add_argument(
         "--save", required=True, type=Path, help="where everything is kept; if there, it goes on"
     )

@@ -135,6 +135,7 @@ class MethodSpec(NamedTuple):
       published: likewise, for the paper's own settings; None where there is no paper.
       small: likewise, for a small network that learns in minutes on a CPU.
       features: likewise, besides ``small``, for features that somebody else's network made.
+      usual: whether it is the one to take where nobody names another.
     """
 
     name: str
@@ -151,3 +152,4 @@ class MethodSpec(NamedTuple):
     published: Mapping[str, Any] | None = None
     small: Mapping[str, Any] = {}
     features: Mapping[str, Any] = {}
+    usual: bool = False

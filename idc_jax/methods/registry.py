@@ -46,6 +46,11 @@ def get(name: str) -> MethodSpec:
     return known[name]
 
 
+def usual() -> str:
+    """The name of the method to take where nobody names another."""
+    return next(spec.name for spec in specs() if spec.usual)
+
+
 def specs() -> tuple[MethodSpec, ...]:
     """Every method, in the order of the names."""
     return tuple(get(name) for name in names())

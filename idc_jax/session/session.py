@@ -52,7 +52,7 @@ class Session:
         data: Any,
         num_clusters: int,
         *,
-        method: str = "graph_committee",
+        method: str | None = None,
         ids: Sequence[Hashable] | None = None,
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
@@ -64,7 +64,7 @@ class Session:
           data: embeddings ``[n, d]``, images ``[n, h, w]`` or ``[n, h, w, c]`` (uint8), a pandas
             DataFrame of numbers, the path of a file of features or of a folder of images.
           num_clusters: groups wanted.
-          method: a name of :func:`idc_jax.methods.registry.names`.
+          method: a name of :func:`idc_jax.methods.registry.names`; the usual one if not given.
           ids: what the samples are called; else a DataFrame's index, a folder's paths, or numbers.
           seed: fixes everything.
           options: of the method, by their full names, as ``{"graph_committee.hops": 2}``.
@@ -75,7 +75,9 @@ class Session:
         """
         dataset, names = as_dataset(data, ids)
         check_at_least("num_clusters", num_clusters, 2)
-        self._settings = Settings(int(num_clusters), method, int(seed), dict(options or {}))
+        self._settings = Settings(
+            int(num_clusters), method or registry.usual(), int(seed), dict(options or {})
+        )
         self._open(dataset, names, as_features(dataset, progress=progress), progress)
         self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
         store = Store(Path(self._temporary.name) / "answers.db")

@@ -44,6 +44,7 @@ def neighbors_of(n: int) -> ops.Neighbors:
 
 # Without a product: they sort, sum or count, or are given their neighbours.
 WITHOUT = {"random", "margin", "entropy", "self_paced_weights", "edge_weights"}
+WITHOUT |= {"smooth", "propagate"}
 
 
 def functions(n: int) -> dict:

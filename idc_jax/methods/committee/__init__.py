@@ -16,4 +16,5 @@ SPEC = MethodSpec(
     options={"graph_committee": GraphCommitteeOptions},
     defaults={"rounds": 10, "graph_committee.space": "network"},
     features={"graph_committee.space": "input"},
+    usual=True,
 )
