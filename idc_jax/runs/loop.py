@@ -137,24 +137,7 @@ def run(
             progress = _begin(this, seconds)
             _save(this, checkpoints, 0, progress)
         annotator = make_annotator(progress.initial)
-        rounds = _heard(this, annotator, progress)
-        interaction.hear_again(rounds)
-        if progress.history[-1]["round"] < course.start:
-            progress = _learn_again(this, rounds, progress)
-            _save(this, checkpoints, course.start, progress)
-        pace = _pace(this, rounds)
-        while step := pace.step([questions.count for questions, _ in rounds]):
-            number = len(rounds) + 1
-            if (name := store.stopped_by()) is not None:
-                logging.warning("%s stopped the run after round %d", name, number - 1)
-                break
-            round_ = _round_of(progress, number, step, pace.total, since=number)
-            progress, said = _round(this, round_, annotator, progress)
-            if said is None:
-                logging.warning("nothing is left to ask; the run ends after %d rounds", number - 1)
-                break
-            rounds.append(said)
-            _save(this, checkpoints, number, progress)
+        progress, rounds = _play(this, checkpoints, annotator, progress)
         write_jsonl(workdir / "answers.jsonl", answer_records(store))
     checkpoints.close()
     final = interaction.probabilities
@@ -166,6 +149,31 @@ def run(
         final=final,
         embeddings=interaction.embeddings,
     )
+
+
+def _play(
+    this: _Run, checkpoints: Checkpoints, annotator: Annotator, progress: _Progress
+) -> tuple[_Progress, list[tuple[Questions, Answers]]]:
+    """Go round after round to the end, from wherever the run is."""
+    rounds = _heard(this, annotator, progress)
+    this.interaction.hear_again(rounds)
+    if progress.history[-1]["round"] < this.course.start:
+        progress = _learn_again(this, rounds, progress)
+        _save(this, checkpoints, this.course.start, progress)
+    pace = _pace(this, rounds)
+    while step := pace.step([questions.count for questions, _ in rounds]):
+        number = len(rounds) + 1
+        if (name := this.store.stopped_by()) is not None:
+            logging.warning("%s stopped the run after round %d", name, number - 1)
+            break
+        round_ = _round_of(progress, number, step, pace.total, since=number)
+        progress, said = _round(this, round_, annotator, progress)
+        if said is None:
+            logging.warning("nothing is left to ask; the run ends after %d rounds", number - 1)
+            break
+        rounds.append(said)
+        _save(this, checkpoints, number, progress)
+    return progress, rounds
 
 
 def _widened(probabilities: np.ndarray, clusters: int) -> np.ndarray:
