@@ -40,7 +40,9 @@ class Book:
 
     def add(self, answers: Mapping[Any, Any], annotator: str) -> None:
         """Write what was answered, all or nothing; see :meth:`idc_jax.session.Session.answer`."""
-        said = [self._said(key, value) for key, value in answers.items()]
+        # Read once: an answer may be about any question so far.
+        asked = self._asked()
+        said = [self._said(asked, key, value) for key, value in answers.items()]
         # Only now that all can be understood are groups named.
         said = [one._replace(choice=self._named(one)) for one in said]
         rows = [_row(one, annotator) for one in said if one.round]
@@ -80,9 +82,10 @@ class Book:
         people: list[dict[str, None]] = [{} for _ in range(self._size)]
         rounds = self.rounds()
         for questions, _ in rounds:
+            # Positions are those of all the questions, answered or not.
+            frozen = self.store.questions(questions.round)
+            assert frozen is not None
             for row in self.store.live(questions.round):
-                frozen = self.store.questions(questions.round)
-                assert frozen is not None
                 for sample in frozen.indices[row.position].reshape(-1).tolist():
                     people[sample][row.annotator] = None
         names = [groups.get(number, str(number)) for number in range(max(groups, default=-1) + 1)]
@@ -117,12 +120,16 @@ class Book:
             return tuple(self.called(one) for one in row)
         return row if self._ids is None else self._ids[row]
 
-    def _said(self, key: Any, value: Any) -> Said:
+    def _asked(self) -> dict[int, Questions]:
+        """The questions of every round."""
+        found = {number: self.store.questions(number) for number in self.store.rounds()}
+        return {number: questions for number, questions in found.items() if questions is not None}
+
+    def _said(self, asked: Mapping[int, Questions], key: Any, value: Any) -> Said:
         """What ``key: value`` says, about the latest question that asked about it."""
         samples = self.samples_of(key)
-        for number in reversed(self.store.rounds()):
-            questions = self.store.questions(number)
-            assert questions is not None
+        for number in sorted(asked, reverse=True):
+            questions = asked[number]
             rows = questions.indices.reshape(questions.count, -1)
             if rows.shape[1] != len(samples):
                 continue
@@ -164,12 +171,10 @@ class Book:
         """What ``annotator`` said about a sample or a pair and has not taken back."""
         rows = self.store.rows()
         reversed_ = {row.undoes for row in rows if row.undoes}
-        asked = {number: self.store.questions(number) for number in self.store.rounds()}
+        asked = self._asked()
         found = []
         for row in rows:
-            questions = asked[row.round]
-            assert questions is not None
-            about = np.sort(questions.indices[row.position].reshape(-1)).tolist()
+            about = np.sort(asked[row.round].indices[row.position].reshape(-1)).tolist()
             if about == sorted(samples) and row.annotator == annotator and not row.undoes:
                 found.append(row)
         return [row for row in found if row.client_id not in reversed_]

@@ -71,8 +71,8 @@ def compose(
 def options_of(spec: MethodSpec, given: Mapping[str, Any]) -> Options:
     """The method's groups of options for features, with what was ``given``."""
     options = {group: kind() for group, kind in spec.options.items()}
-    for names, known in ((spec.defaults, False), (spec.small, False), (spec.features, False)):
-        options = _with(options, names, strict=known)
+    for values in (spec.defaults, spec.small, spec.features):
+        options = _with(options, values, strict=False)
     return _with(options, given, strict=True)
 
 
