@@ -129,7 +129,11 @@ def run(
     with Store(workdir / "answers.db") as store:
         store.go_on(len(course.changes))
         interaction = Interaction(
-            spec, method, dataset.size, plan.seed, family=partial(_family, store, course)
+            spec,
+            method,
+            dataset.size,
+            plan.seed,
+            family=partial(_family, brought_rounds(store), course),
         )
         this = _Run(interaction, dataset, store, plan, workdir, course, log, notify)
         progress = _resume(this, checkpoints, seconds)
@@ -199,10 +203,10 @@ def _heard(
     return rounds
 
 
-def _family(store: Store, course: Course, round_: int) -> int:
+def _family(brought: Mapping[int, int], course: Course, round_: int) -> int:
     """Whose clusters were shown in a round: 0 for the present stage's."""
     stage = course.stage_of(round_)
-    found = brought_rounds(store).get(round_, stage)
+    found = brought.get(round_, stage)
     return 0 if found == course.stage else found
 
 
