@@ -32,9 +32,9 @@ from idc_jax.methods.committee.forecast import (
 )
 from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.opening import first_picks
-from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState, agreed
+from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.common.choosing import choose, found
-from idc_jax.methods.common.class_space import Heard, by_number, hear, missing_outputs
+from idc_jax.methods.common.class_space import Heard, agreed, by_number, hear, missing_outputs
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
 from idc_jax.models.base import Variables
@@ -210,9 +210,7 @@ def _learn(
     missing = missing_outputs(evidence, np.asarray(state.slots), np.asarray(before))
     state = _with_room(state, missing)
     slots, prediction = np.asarray(state.slots), np.asarray(state.probabilities)
-    # Links alone say nothing of what there is: as long as no group has a name, they are spread.
-    unnamed = not (evidence.group >= 0).any()
-    heard = hear(evidence, slots, prediction, place=by_number, unnamed=unnamed)
+    heard = hear(evidence, slots, prediction, place=by_number)
     if len(state.history):
         new = np.flatnonzero(evidence.round >= round_.since)
         state = state._replace(trials=tried(state.trials, before, new, heard.choice[new]))

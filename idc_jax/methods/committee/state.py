@@ -45,12 +45,3 @@ class GraphCommitteeState(NamedTuple):
     slots: jax.Array
     trials: Trials
     history: np.ndarray
-
-
-def agreed(probabilities: jax.Array, linked: np.ndarray | None) -> jax.Array:
-    """Samples that must be together, of one number in ``linked`` ``[n]``, get their mean."""
-    if linked is None:
-        return probabilities
-    size = jnp.zeros(len(linked)).at[linked].add(1.0)
-    total = jnp.zeros_like(probabilities).at[linked].add(probabilities)
-    return (total / jnp.maximum(size, 1.0)[:, None])[linked]
