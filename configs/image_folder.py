@@ -26,16 +26,18 @@ Subfolders, where there are any, are only used to score the result and to simula
 
 from ml_collections import ConfigDict
 
-from configs import base, features
 from idc_jax.methods import registry
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "graph_committee") -> ConfigDict:
     """Build the configuration: what is ``"auto"`` hangs on the network, not on this file."""
-    config = features.get_config(method)
+    config = configuration.get_config(method)
+    configuration.for_features(config)
+    config = configuration.recipe(config, method, affordable=True)
     config.num_clusters = 10
     # Of pairs, ten times as many: each says less.
-    config.budget = 1000 if base.asks(config) == "pair" else 100
+    config.budget = 1000 if configuration.asks(config) == "pair" else 100
     config.data.source = "folder"
     # The best that is here, or none.
     config.data.embed_with = "auto"

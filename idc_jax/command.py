@@ -4,6 +4,7 @@
     idc-jax ask PHOTOS --clusters=12 --save=sorted
     idc-jax export RUN --to=folders --out=sorted --unsure=0.5
     idc-jax export RUN --to=label_studio --out=tasks
+    idc-jax run --config=digits:idc --config.budget=100
 
 Every subcommand is one function that adds its parser; what it needs is imported when it runs.
 """
@@ -21,7 +22,13 @@ from idc_jax.errors import UserError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what ``argv`` asks for; 0 when done, 2 where the user has to change something."""
+    argv = sys.argv[1:] if argv is None else list(argv)
     try:
+        if argv[:1] == ["run"]:
+            from idc_jax import launch
+
+            # Flags of its own, of which the config makes a few hundred.
+            return launch.main(["idc-jax run", *argv[1:]])
         options = _parser().parse_args(argv)
         options.run(options)
         return 0
@@ -51,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_quickstart(commands)
     _add_ask(commands)
     _add_export(commands)
+    commands.add_parser("run", help="an experiment from a config, as launch.py runs it; run --help")
     return parser
 
 

@@ -27,6 +27,7 @@ from idc_jax.runs.answering import (
 )
 from idc_jax.runs.auto import resolve, settled
 from idc_jax.runs.bringing import bring
+from idc_jax.runs.configuration import departures
 from idc_jax.runs.lock import hold
 from idc_jax.runs.loop import Plan, run
 from idc_jax.runs.outcome import write_outcome
@@ -46,7 +47,7 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     """Load, cluster, ask, learn, evaluate and report.
 
     Args:
-      config: see ``configs/base.py``.
+      config: see :mod:`idc_jax.runs.configuration`.
       workdir: where the run leaves everything, or left it off.
 
     Returns:
@@ -68,6 +69,7 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
     given, config = config, resolve(config, settled_before(workdir))
     dataset = load_dataset(config)
     announce_data(dataset)
+    _announce_recipe(config)
     check_against_data(config, dataset)
     listeners: list[Log] = []
 
@@ -113,6 +115,14 @@ def _bring(store: Store, config: ConfigDict, dataset: Dataset, identity: np.ndar
     limit = max(config.num_clusters, len(dataset.class_names))
     found = bring(store, dataset, identity, config.answers, max_groups=limit)
     print(found.told(config.answers), flush=True)
+
+
+def _announce_recipe(config: ConfigDict) -> None:
+    """Print which recipe a run follows, and where it does not."""
+    found = departures(config)
+    if config.recipe:
+        other = ", ".join(f"{full} {has} ({wanted})" for full, (wanted, has) in found.items())
+        print(f"recipe: {config.recipe}" + (f", but for {other}" if other else ""), flush=True)
 
 
 def make_method(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log) -> Method:

@@ -15,6 +15,7 @@ from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
 from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
 from idc_jax.runs.answering import answer_names
+from idc_jax.runs.configuration import departures
 from idc_jax.runs.loop import Outcome, question_total
 from idc_jax.runs.workdir import Course, MetricsLog
 from idc_jax.train.checkpoint import read_latest
@@ -91,6 +92,9 @@ def make_result(
     return {
         "config": config.to_dict(),
         "method": config.method,
+        "recipe": config.recipe or None,
+        # What the recipe says, and what was taken instead.
+        "departures": departures(config),
         "dataset": dataset.name,
         "num_samples": dataset.size,
         "num_clusters": config.num_clusters,

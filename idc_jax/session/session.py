@@ -7,6 +7,7 @@ import os
 import sqlite3
 import tempfile
 import uuid
+import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +28,7 @@ from idc_jax.methods import registry
 from idc_jax.methods.contract import Round
 from idc_jax.report import write_atomically
 from idc_jax.runs.interaction import Interaction
+from idc_jax.runs.lock import share
 from idc_jax.runs.outlook import outlook
 from idc_jax.session.book import Book
 from idc_jax.session.composing import compose
@@ -252,15 +254,16 @@ class Session:
         """Keep everything in ``folder``, where the session goes on from now on.
 
         Raises:
-          UserError: the folder holds something else, or cannot be written.
+          UserError: the folder holds something else, cannot be written, or another process is in it.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         own = self._book.store.path.parent.resolve() == folder.resolve()
-        if not own and folder.exists() and any(folder.iterdir()):
+        if not own and folder.exists() and any(path.name != "lock" for path in folder.iterdir()):
             raise UserError(f"{folder} holds something already; save under another name")
         self._catch_up()
+        if not own:
+            self._keep_to(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             if not own:
                 self._move_answers(folder)
                 ids = json.dumps(self._ids) if self._ids else ""
@@ -287,9 +290,9 @@ class Session:
         """Go on with what :meth:`save` kept; answers given since then are learned.
 
         Raises:
-          UserError: the folder holds no session.
+          UserError: the folder holds no session, or another process is in it.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         try:
             settings = Settings(**json.loads((folder / "session.json").read_text()))
             with np.load(folder / "samples.npz") as saved:
@@ -298,6 +301,7 @@ class Session:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} holds no session that can be read ({error})") from error
         session = cls.__new__(cls)
+        session._keep_to(folder)
         session._settings = settings
         called = (
             tuple(tuple(i) if isinstance(i, list) else i for i in json.loads(ids)) if ids else None
@@ -373,6 +377,13 @@ class Session:
 
     def _room(self, asked: int) -> int:
         return max(_ROOM, 1 << (asked - 1).bit_length())
+
+    def _keep_to(self, folder: Path) -> None:
+        """Keep other processes out of ``folder`` as long as this session is there."""
+        leave = share(folder)
+        if hasattr(self, "_leave"):
+            self._leave()
+        self._leave = weakref.finalize(self, leave)
 
     def _move_answers(self, folder: Path) -> None:
         """Go on with a copy of the store in ``folder``."""

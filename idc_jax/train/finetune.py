@@ -50,6 +50,8 @@ class Supervision(NamedTuple):
       labels: int32 ``[n]``, the cluster of a sample, or -1 for none.
       rejected: bool ``[n, c]``, clusters that a sample is known not to be of.
       asked: bool ``[n]``, kept out of L_reg where ``exclude_queried`` is set.
+      skipped: bool ``[n]``, of which people could not say: they take their places in the batches,
+        as the published loader has them, so that an epoch's steps follow from the questions.
       targets: float32 ``[n, c]``, soft pseudo-labels for ``pseudo_labels="graph"``, a row's sum
         being its weight; ``[0, c]`` otherwise.
     """
@@ -57,6 +59,7 @@ class Supervision(NamedTuple):
     labels: jax.Array
     rejected: jax.Array
     asked: jax.Array
+    skipped: jax.Array
     targets: jax.Array
 
 
@@ -99,7 +102,8 @@ def finetune(
 ) -> tuple[Variables, jax.Array, dict[str, float]]:
     """Fine-tune ``variables`` on what is known.
 
-    L_pos learns from samples with a label, L_neg from others with rejected clusters: the pool.
+    L_pos learns from samples with a label, L_neg from others with rejected clusters; with those
+    that were skipped they are the pool.
 
     Args:
       key: fixes batches, views and sampled negatives.
@@ -127,7 +131,8 @@ def finetune(
     steps, batch = schedule(pool.size, options)
     program = Program(model, views, _Setup(options, width), _optimizer, mesh_of(data))
     plan_key, run_key = jax.random.split(key)
-    plan = _plan(plan_key, pool, data.shape[0], steps, batch, width)
+    restart = options.restart_unlabelled
+    plan = _plan(plan_key, pool, data.shape[0], steps, batch, width, restart=restart)
     shared = (supervision, run_key)
 
     def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
@@ -173,13 +178,21 @@ def _optimizer(setup: _Setup) -> optax.GradientTransformation:
 
 
 def _pool(supervision: Supervision) -> np.ndarray:
-    """The samples of which something is known, on the host."""
+    """The samples that something is known of, and those skipped; none if nothing is known."""
     labels, rejected = np.asarray(supervision.labels), np.asarray(supervision.rejected)
-    return np.flatnonzero((labels >= 0) | rejected.any(axis=1))
+    known = (labels >= 0) | rejected.any(axis=1)
+    return np.flatnonzero(known | (np.asarray(supervision.skipped) & known.any()))
 
 
 def _plan(
-    key: jax.Array, pool: np.ndarray, num_samples: int, steps: int, batch: int, width: int
+    key: jax.Array,
+    pool: np.ndarray,
+    num_samples: int,
+    steps: int,
+    batch: int,
+    width: int,
+    *,
+    restart: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Who is in which step, ``[steps, width + u]``, and whether that is more than padding.
 
@@ -188,7 +201,8 @@ def _plan(
     generator = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     labelled = pool[_repeat_epochs(generator, len(pool), batch, steps)]
     some = min(_UNLABELLED_RATIO * batch, num_samples)
-    unlabelled = _repeat_epochs(generator, num_samples, some, steps)
+    longest = len(pool) // batch if restart else num_samples
+    unlabelled = _repeat_epochs(generator, num_samples, some, steps, longest=longest)
     parts = (labelled, width), (unlabelled, min(_UNLABELLED_RATIO * width, num_samples))
     samples = [np.pad(a, ((0, 0), (0, to - a.shape[1]))) for a, to in parts]
     real = [np.broadcast_to(np.arange(to) < a.shape[1], (steps, to)) for a, to in parts]
@@ -196,21 +210,25 @@ def _plan(
 
 
 def _repeat_epochs(
-    generator: np.random.Generator, count: int, batch: int, steps: int
+    generator: np.random.Generator, count: int, batch: int, steps: int, *, longest: int | None = None
 ) -> np.ndarray:
-    """Whole shuffled epochs, one after the other, cut off after ``steps``: ``[steps, batch]``."""
-    per_epoch = max(count // batch, 1)
+    """Shuffled epochs of ``longest`` steps at most, one after the other, ``[steps, batch]``."""
+    per_epoch = max(min(count // batch, longest or count), 1)
     epochs = -(-steps // per_epoch)
     orders = [generator.permutation(count)[: per_epoch * batch] for _ in range(epochs)]
     return np.concatenate(orders).reshape(-1, batch)[:steps]
 
 
 class _Subsets(NamedTuple):
-    """Which of a step's rows each loss is about, bool ``[b + u]`` each."""
+    """Which of a step's rows each loss is about, bool ``[b + u]`` each.
 
+    In the order in which the published code shows them to the network, which is that in which
+    BatchNorm's averages move.
+    """
+
+    free: jax.Array
     named: jax.Array
     refused: jax.Array
-    free: jax.Array
 
 
 def _step(
@@ -224,7 +242,9 @@ def _step(
     labelled = told.real & (jnp.arange(len(told.samples)) < setup.labelled)
     learnt = told.real & ~labelled & (pseudo >= 0)
     learnt &= ~(setup.options.exclude_queried & known.asked[told.samples])
-    subsets = _Subsets(labelled & (labels >= 0), labelled & (labels < 0), learnt)
+    # Of those skipped nothing is known.
+    refused = labelled & (labels < 0) & known.rejected[told.samples].any(axis=1)
+    subsets = _Subsets(learnt, labelled & (labels >= 0), refused)
     # Keys of their own for the labelled rows, so that room for more of them changes no draw.
     counts = setup.labelled, len(raw) - setup.labelled
     drawn = [jax.random.split(key, count) for key, count in zip(view_keys, counts, strict=True)]

@@ -51,7 +51,7 @@ def small(config: ConfigDict, folder: Path, tmp_path: Path) -> ConfigDict:
     return config
 
 
-@pytest.mark.parametrize("name", [*METHODS, "idc_published", "dsac_published"])
+@pytest.mark.parametrize("name", [*METHODS, "idc_paper", "dsac_paper"])
 def test_the_config_is_the_same_on_every_machine(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -233,3 +234,11 @@ def test_the_parts_stay_light() -> None:
         "sys.exit(bool(heavy & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_two_processes_cannot_be_in_one_folder(answered: Session, tmp_path: Path) -> None:
+    saved = answered.save(tmp_path / "kept")
+    script = f"from idc_jax import Session; Session.load({str(saved)!r})"
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert f"{saved} is in use by process {os.getpid()} on " in refused.value.stderr

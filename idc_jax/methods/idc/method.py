@@ -16,7 +16,7 @@ import numpy as np
 
 from idc_jax import ops
 from idc_jax.annotate.evidence import Evidence, says_something
-from idc_jax.annotate.questions import NONE_OF_THESE, Questions
+from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Questions
 from idc_jax.data.residency import Streamed
 from idc_jax.methods.common.choosing import choose, mean_centers
 from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear
@@ -221,6 +221,7 @@ def _learn(
             labels=jnp.asarray(np.maximum(heard.choice, -1)),
             rejected=jnp.asarray(heard.rejected),
             asked=jnp.asarray(heard.choice >= NONE_OF_THESE),
+            skipped=jnp.asarray(heard.choice == SKIP),
             targets=posterior,
         ),
         state.store,

@@ -117,11 +117,19 @@ def _ask(
         (first, second),
         Unknown(known, asked, jnp.asarray(blocks >= 0)),
         round_.budget,
-        left=max(1.0 - round_.asked / round_.total, 0.0),
+        left=_left(options, round_, len(blocks)),
         per_block=options.per_block,
         distinct=options.distinct,
     )
     return pair_questions(round_.number, blocks.reshape(-1)[places], values)
+
+
+def _left(options: PclOptions, round_: Round, blocks: int) -> np.ndarray:
+    """The share ``[g]`` of the budget that is left when each block is asked about."""
+    asked = np.full(blocks, round_.asked, np.float32)
+    if options.share == "step":
+        asked += round_.budget * np.arange(blocks) / blocks
+    return np.maximum(1.0 - asked / round_.total, 0.0).astype(np.float32)
 
 
 def _learn(

@@ -1,14 +1,20 @@
-"""Every option of a run, with its default. The data sets' configs start from this one.
+"""Every option of a run, with its default: what the configs of the data sets start from.
 
-A config is named on the command line, with a method behind a colon if it is not IDC::
+A config is named on the command line, with a method behind a colon if it is not the config's own::
 
     python launch.py --config=configs/digits.py
     python launch.py --config=configs/digits.py:dsac --config.budget=100
-    python launch.py --config=configs/digits.py:idc_published
+    python launch.py --config=configs/cifar20.py:idc_paper
+
+Behind a method's name may stand one of its recipes: ``_paper``, all that the paper says, or
+``_code``, what its published code does. ``docs/recipes.md`` lists them field by field.
 
 A method's own groups of options, such as ``idc`` and ``finetune``, are the classes that its package
 in :mod:`idc_jax.methods` names in its ``SPEC``; their docstrings explain every field.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -19,22 +25,27 @@ from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN, MethodSpec
 from idc_jax.train.pretrain import PretrainOptions
 
-_SUFFIX = "_published"
+# What a recipe leaves alone where the network has to learn in minutes on a CPU, beside what a method
+# says of its own options.
+_COSTLY = ("budget", "model", "pretrain", "views")
 
 
 def get_config(name: str = "idc") -> ConfigDict:
     """Build the options that are the same for every data set.
 
     Args:
-      name: a method, or one of the papers' with ``_published`` behind it: one of :func:`names`.
+      name: a method, or a recipe of one: one of :func:`names`.
 
     Raises:
-      UserError: there is no such method, or no paper of it.
+      UserError: there is neither.
     """
     spec = _spec(name)
     config = ConfigDict()
     # A name of `idc_jax.methods.registry.names()`.
     config.method = spec.name
+    # The recipe whose settings these are, by its name; "" for none. It changes nothing by itself:
+    # a run says where its settings are others.
+    config.recipe = ""
     # Fixes the pre-training, the picks, the training and the simulated annotator.
     config.seed = 0
     # Devices that the training is spread over; 0 for all there are.
@@ -74,21 +85,35 @@ def get_config(name: str = "idc") -> ConfigDict:
     return recipe(config, name)
 
 
-def recipe(config: ConfigDict, name: str) -> ConfigDict:
-    """``config``, with its paper's settings where ``name`` is a method's with ``_published``.
+def recipe(config: ConfigDict, name: str, *, affordable: bool = False) -> ConfigDict:
+    """``config``, with all the settings of the recipe that ``name`` is, if it is one.
 
-    They are what the papers say where configs for small data do what learns more there. Epochs,
-    and the learning rates of methods that train a network anew, stay those of the config: the
-    papers' are for a GPU.
+    Args:
+      config: so far.
+      name: one of :func:`names`.
+      affordable: leave the network, how long it trains and how often it asks to the config, which
+        is for small data and a CPU. A run says what they would have been.
     """
     spec = _spec(name)
     if name != spec.name:
-        config.update_from_flattened_dict(spec.published)
+        config.recipe = name
+        keep = (*_COSTLY, *spec.costly) if affordable else ()
+        kept = {full for full in _settings(name) if full in keep or full.split(".")[0] in keep}
+        config.update_from_flattened_dict(
+            {full: value for full, value in _settings(name).items() if full not in kept}
+        )
     return config
 
 
+def departures(config: Any) -> dict[str, tuple[Any, Any]]:
+    """Where ``config`` is not as its recipe says: for each option what that says, and what it is."""
+    wanted = _settings(config.recipe) if config.recipe else {}
+    found = {full: _at(config, full) for full in wanted}
+    return {full: (value, found[full]) for full, value in wanted.items() if found[full] != value}
+
+
 def names() -> tuple[str, ...]:
-    """What may stand behind the colon: the methods, and those with their papers' settings."""
+    """What may stand behind the colon: the methods, and their recipes."""
     return tuple(_choices())
 
 
@@ -107,8 +132,19 @@ def _spec(name: str) -> MethodSpec:
 
 def _choices() -> dict[str, MethodSpec]:
     specs = registry.specs()
-    papers = {spec.name + _SUFFIX: spec for spec in specs if spec.published is not None}
-    return {spec.name: spec for spec in specs} | papers
+    recipes = {f"{spec.name}_{called}": spec for spec in specs for called in spec.recipes}
+    return {spec.name: spec for spec in specs} | recipes
+
+
+def _settings(name: str) -> Mapping[str, Any]:
+    """The settings of the recipe ``name``."""
+    spec = _spec(name)
+    return spec.recipes[name.removeprefix(f"{spec.name}_")]
+
+
+def _at(config: Any, full: str) -> Any:
+    group, _, name = full.rpartition(".")
+    return (config[group] if group else config)[name]
 
 
 def for_orientations(config: ConfigDict) -> None:
@@ -142,6 +178,18 @@ def for_dense_network(config: ConfigDict) -> None:
     config.finetune.pseudo_labels = "graph"
 
 
+def for_digits(config: ConfigDict) -> None:
+    """The digits that scikit-learn ships, whichever way they are looked at."""
+    for_dense_network(config)
+    if asks(config) == "cluster":
+        config.budget = 50
+    elif asks(config) == "pair":
+        config.budget = 1000
+    config.data.source = "digits"
+    config.pretrain.epochs = 150
+    config.idc.head_steps = 200
+
+
 def for_small_network(config: ConfigDict) -> None:
     """Let every method learn in minutes on a CPU: few epochs at a high learning rate."""
     for spec in registry.specs():
@@ -153,6 +201,17 @@ def for_features(config: ConfigDict) -> None:
     for_small_network(config)
     for spec in registry.specs():
         config.update_from_flattened_dict(spec.features)
+    config.model.name = "mlp"
+    if asks(config) == "cluster":
+        config.rounds = 5
+    else:
+        config.model.width = 256
+        config.model.embedding_dim = 128
+        config.pretrain.epochs = 6
+        config.views.noise = 0.6
+        config.views.dropout = 0.4
+    if asks(config) != "pair":
+        config.init = "random"
 
 
 def _data() -> ConfigDict:
