@@ -1,4 +1,4 @@
-"""The configs lie beside the package in a clone, where people edit them, and in it once installed."""
+"""The configs lie beside the package in a clone, where people edit them; installed, in it."""
 
 from setuptools import find_packages, setup
 

@@ -11,8 +11,8 @@ Published with ResNet-34 and 10,000 pairs (NMI/ARI/F/ACC): .409/.510/.755/.857 a
 
 from ml_collections import ConfigDict
 
-from idc_jax.runs import configuration
 from idc_jax.data import CLASS_LISTS
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "pcl") -> ConfigDict:

@@ -25,8 +25,8 @@ from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN, MethodSpec
 from idc_jax.train.pretrain import PretrainOptions
 
-# What a recipe leaves alone where the network has to learn in minutes on a CPU, beside what a method
-# says of its own options.
+# What a recipe leaves alone where the network has to learn in minutes on a CPU, beside what a
+# method says of its own options.
 _COSTLY = ("budget", "model", "pretrain", "views")
 
 
@@ -106,7 +106,7 @@ def recipe(config: ConfigDict, name: str, *, affordable: bool = False) -> Config
 
 
 def departures(config: Any) -> dict[str, tuple[Any, Any]]:
-    """Where ``config`` is not as its recipe says: for each option what that says, and what it is."""
+    """Where ``config`` is not as its recipe: for each option what that says, and what it is."""
     wanted = _settings(config.recipe) if config.recipe else {}
     found = {full: _at(config, full) for full in wanted}
     return {full: (value, found[full]) for full, value in wanted.items() if found[full] != value}

@@ -70,9 +70,7 @@ def _locked(folder: Path, instead: str) -> IO[str]:
         file.seek(0)
         holder = file.read().strip() or "another process"
         file.close()
-        raise UserError(
-            f"{folder} is in use by {holder}; wait for it, or use {instead}"
-        ) from error
+        raise UserError(f"{folder} is in use by {holder}; wait for it, or use {instead}") from error
     file.truncate(0)
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}\n")

@@ -254,7 +254,7 @@ class Session:
         """Keep everything in ``folder``, where the session goes on from now on.
 
         Raises:
-          UserError: the folder holds something else, cannot be written, or another process is in it.
+          UserError: the folder holds something else, cannot be written, or is in use.
         """
         folder = Path(folder).expanduser()
         own = self._book.store.path.parent.resolve() == folder.resolve()

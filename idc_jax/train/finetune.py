@@ -210,7 +210,12 @@ def _plan(
 
 
 def _repeat_epochs(
-    generator: np.random.Generator, count: int, batch: int, steps: int, *, longest: int | None = None
+    generator: np.random.Generator,
+    count: int,
+    batch: int,
+    steps: int,
+    *,
+    longest: int | None = None,
 ) -> np.ndarray:
     """Shuffled epochs of ``longest`` steps at most, one after the other, ``[steps, batch]``."""
     per_epoch = max(min(count // batch, longest or count), 1)

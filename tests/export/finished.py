@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from idc_jax.runs import configuration
 from idc_jax.annotate import Store, answered, label_questions
 from idc_jax.annotate.store import Row
 from idc_jax.report import RESULT_KEYS, write_assignments, write_atomically, write_result
+from idc_jax.runs import configuration
 
 # What a person may well call groups.
 NAMES = ("cats/dogs", "Ünïcode 猫", "unsure")

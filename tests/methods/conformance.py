@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from playing import Game
 
-from idc_jax.runs import configuration
 from idc_jax.annotate.questions import DIFFERENT, SAME, Questions
 from idc_jax.data.base import Dataset
 from idc_jax.methods.contract import MethodSpec
+from idc_jax.runs import configuration
 from idc_jax.runs.compose import make_method
 from idc_jax.runs.parts import check_against_data
 

@@ -24,11 +24,8 @@ RECIPES = {
     for called, settings in spec.recipes.items()
 }
 SMALL = (digits, fashion_mnist, features, image_folder)
-LARGE = [
-    name
-    for name in ("cifar10", "cifar10_2", "cifar20", "cifar100_4", "stl10")
-    + ("imagenet10", "imagenet10_2", "imagenet_dogs")
-]
+LARGE = ("cifar10", "cifar10_2", "cifar20", "cifar100_4", "stl10")
+LARGE += ("imagenet10", "imagenet10_2", "imagenet_dogs")
 
 
 def documented() -> dict[str, dict[str, Any]]:

@@ -14,13 +14,13 @@ import pytest
 from small import shrink
 
 from configs import digits, features
-from idc_jax.runs import configuration
 from idc_jax import ops
 from idc_jax.annotate.questions import label_questions
 from idc_jax.annotate.store import Store
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Method, MethodSpec, Options, Parts
+from idc_jax.runs import configuration
 from idc_jax.runs.compose import run_experiment
 from idc_jax.runs.settings import check_settings
 from idc_jax.sweeps import sweep

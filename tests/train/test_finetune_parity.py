@@ -79,9 +79,9 @@ def test_twenty_steps_move_the_network_as_the_published_code_does(network, batch
         log=lambda values: None,
         progress=False,
     )
-    plan = ft._plan(
-        jax.random.split(key)[0], np.arange(11), N, STEPS, batch, batch, restart=True
-    )[0]
+    plan = ft._plan(jax.random.split(key)[0], np.arange(11), N, STEPS, batch, batch, restart=True)[
+        0
+    ]
     theirs = Published(variables, np.asarray(shown(data)))
     for samples in plan:
         theirs.step(samples[:batch].tolist(), samples[batch:].tolist())

@@ -1,4 +1,4 @@
-"""What the paper says. Its published code does not run; docs/recipes.md cites the source of each."""
+"""What the paper says; its code does not run. docs/recipes.md cites the source of each."""
 
 from __future__ import annotations
 
