@@ -49,6 +49,9 @@ class Session:
     :meth:`save`. What was learned is brought up to date when it is asked for.
     """
 
+    # Lets go of the folder that the session was saved in.
+    _leave: weakref.finalize | None = None
+
     def __init__(
         self,
         data: Any,
@@ -381,7 +384,7 @@ class Session:
     def _keep_to(self, folder: Path) -> None:
         """Keep other processes out of ``folder`` as long as this session is there."""
         leave = share(folder)
-        if hasattr(self, "_leave"):
+        if self._leave is not None:
             self._leave()
         self._leave = weakref.finalize(self, leave)
 

@@ -124,12 +124,12 @@ def _ask(
     return pair_questions(round_.number, blocks.reshape(-1)[places], values)
 
 
-def _left(options: PclOptions, round_: Round, blocks: int) -> np.ndarray:
+def _left(options: PclOptions, round_: Round, blocks: int) -> jax.Array:
     """The share ``[g]`` of the budget that is left when each block is asked about."""
     asked = np.full(blocks, round_.asked, np.float32)
     if options.share == "step":
         asked += round_.budget * np.arange(blocks) / blocks
-    return np.maximum(1.0 - asked / round_.total, 0.0).astype(np.float32)
+    return jnp.maximum(1.0 - asked / round_.total, 0.0)
 
 
 def _learn(

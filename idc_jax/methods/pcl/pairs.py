@@ -37,7 +37,7 @@ def pick_pairs(
     unknown: Unknown,
     budget: int,
     *,
-    left: np.ndarray,
+    left: jax.Array,
     per_block: int,
     distinct: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
