@@ -35,6 +35,7 @@ from idc_jax.session.composing import compose
 from idc_jax.session.parts import Batch, Group, Settings
 from idc_jax.session.samples import as_dataset, as_features
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
+from idc_jax.train.log import Log, silent
 
 # Whoever answers, unless a name is given.
 _ME = "me"
@@ -49,6 +50,8 @@ class Session:
     :meth:`save`. What was learned is brought up to date when it is asked for.
     """
 
+    # Hears of the training's losses: the page, as long as it is served.
+    _hear_losses: Log = staticmethod(silent)
     # Lets go of the folder that the session was saved in.
     _leave: weakref.finalize | None = None
 
@@ -105,6 +108,7 @@ class Session:
             settings.num_clusters,
             settings.options,
             folder,
+            log=lambda values: self._hear_losses(values),
             progress=progress,
         )
         self._interaction = Interaction(spec, method, dataset.size, settings.seed)
@@ -337,11 +341,13 @@ class Session:
         limit = self._settings.num_clusters
         with serve(self._book.store, self._dataset, num_clusters=limit, port=port) as page:
             print(f"Questions are asked at {page.url}", flush=True)
+            self._hear_losses = page.progress
             while rounds is None or rounds > 0:
                 questions = self._next_for(page.annotator, per_round)
                 if questions is None or self._book.store.stopped_by() is not None:
                     break
                 rounds = None if rounds is None else rounds - 1
+            self._hear_losses = silent
             page.finish()
 
     # -- inside --------------------------------------------------------------------------------
