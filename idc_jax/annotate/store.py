@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,17 +84,8 @@ class Store:
         Raises:
           StoreError: the file cannot be written, or is something else.
         """
-        self.path = Path(path)
-        self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(
-                self.path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA.read_text())
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot open the store of answers {self.path}: {error}") from error
+        self._lock, self._busy_seconds = threading.RLock(), busy_seconds
+        self._open(Path(path))
 
     def __enter__(self) -> "Store":
         return self
@@ -106,6 +97,22 @@ class Store:
         """Close the file; the rows stay."""
         with self._lock:
             self._db.close()
+
+    def move(self, path: str | Path) -> None:
+        """Go on in ``path``, with a copy of everything; the file that was left stays.
+
+        Raises:
+          StoreError: ``path`` cannot be written; then the store goes on where it was.
+        """
+        with self._lock:
+            left = self._db
+            try:
+                with closing(sqlite3.connect(path)) as there:
+                    left.backup(there)
+            except sqlite3.Error as error:
+                raise StoreError(f"cannot copy the store of answers to {path}: {error}") from error
+            self._open(Path(path))
+            left.close()
 
     def remember(self, key: str, value: str) -> str:
         """Save ``value`` under ``key`` unless there is one already, and return what is saved."""
@@ -240,6 +247,18 @@ class Store:
             first = found.get(key)
             found[key] = Group(key, id_, name, first.exemplar if first else exemplar)
         return tuple(sorted(found.values(), key=lambda group: group.id))
+
+    def _open(self, path: Path) -> None:
+        try:
+            db = sqlite3.connect(
+                path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+            )
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.executescript(_SCHEMA.read_text())
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open the store of answers {path}: {error}") from error
+        self.path, self._db = path, db
 
     def _insert(self, db: sqlite3.Connection, row: Row) -> int:
         asked = db.execute("SELECT count FROM rounds WHERE round = ?", (row.round,)).fetchone()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import tempfile
 import uuid
 import weakref
@@ -114,6 +113,7 @@ class Session:
         self._interaction = Interaction(spec, method, dataset.size, settings.seed)
         self._learned = 0
         self._expected: dict[str, float] | None = None
+        self._widgets: dict[tuple[int, str], Any] = {}
 
     # -- asking and answering ------------------------------------------------------------------
 
@@ -272,7 +272,6 @@ class Session:
             self._keep_to(folder)
         try:
             if not own:
-                self._move_answers(folder)
                 ids = json.dumps(self._ids) if self._ids else ""
                 files = np.asarray(self._dataset.names, str)
                 np.savez(
@@ -282,6 +281,7 @@ class Session:
                     ids=np.asarray(ids),
                     files=files,
                 )
+                self._book.store.move(folder / "answers.db")
         except (OSError, TypeError) as error:
             raise UserError(f"cannot save to {folder}: {error}") from error
         with closing(Checkpoints(folder / "checkpoints")) as kept:
@@ -339,7 +339,7 @@ class Session:
 
         self._book.store.go_on(len(self._book.store.rounds()) + 1)
         limit = self._settings.num_clusters
-        with serve(self._book.store, self._dataset, num_clusters=limit, port=port) as page:
+        with serve(self._book.store, self._shown(), num_clusters=limit, port=port) as page:
             print(f"Questions are asked at {page.url}", flush=True)
             self._hear_losses = page.progress
             while rounds is None or rounds > 0:
@@ -350,17 +350,61 @@ class Session:
             self._hear_losses = silent
             page.finish()
 
+    def widget(self, *, per_round: int = 10, annotator: str = _ME) -> Any:
+        """Ask in a notebook: Jupyter, VS Code, Colab, marimo.
+
+        Args:
+          per_round: questions between two learnings.
+          annotator: who answers.
+
+        Returns:
+          An ``anywidget.AnyWidget``, to be the last line of a cell; the same one every time.
+
+        Raises:
+          UserError: ``per_round`` below 1, a name that is none, or anywidget is not installed.
+        """
+        check_at_least("per_round", per_round, 1)
+        try:
+            from idc_jax.session.widget.notebook import Loop, Widget
+        except ImportError as error:
+            needed = f"widget() needs {error.name}: pip install 'idc_jax[widget]'"
+            raise UserError(needed) from error
+        found = self._widgets.get((per_round, annotator))
+        # One that was closed can't be shown again.
+        if found is None or found.comm is None:
+            found = Widget(
+                Loop(lambda: self._next(per_round), self._standing),
+                self._book.store,
+                self._shown(),
+                max_groups=self._settings.num_clusters,
+                annotator=annotator,
+            )
+            self._widgets[per_round, annotator] = found
+        found.resume()
+        return found
+
     # -- inside --------------------------------------------------------------------------------
 
-    def _next_for(self, annotator: Annotator, count: int) -> Questions | None:
-        batch = self.ask(count)
-        if not len(batch):
+    def _next(self, count: int) -> Questions | None:
+        """The next round; None where nothing is left to ask."""
+        if not len(self.ask(count)):
             return None
-        questions = self._book.store.questions(max(self._book.store.rounds()))
-        assert questions is not None
-        collect(self._book.store, questions, annotator)
-        self._catch_up()
+        return self._book.store.questions(max(self._book.store.rounds()))
+
+    def _next_for(self, annotator: Annotator, count: int) -> Questions | None:
+        questions = self._next(count)
+        if questions is not None:
+            collect(self._book.store, questions, annotator)
+            self._catch_up()
         return questions
+
+    def _standing(self) -> dict[str, Any]:
+        return {"groups": [group._asdict() for group in self.groups_], "outlook": self._expected}
+
+    def _shown(self) -> Dataset:
+        """The samples as people see them: by their ids, where nothing else names them."""
+        names = self._dataset.names or tuple(map(str, self._ids or ()))
+        return self._dataset._replace(names=names)
 
     def _catch_up(self) -> None:
         """Learn what was said since the last time."""
@@ -393,18 +437,3 @@ class Session:
         if self._leave is not None:
             self._leave()
         self._leave = weakref.finalize(self, leave)
-
-    def _move_answers(self, folder: Path) -> None:
-        """Go on with a copy of the store in ``folder``."""
-        with (
-            closing(sqlite3.connect(self._book.store.path)) as there,
-            closing(sqlite3.connect(folder / "answers.db")) as here,
-        ):
-            there.backup(here)
-        self._book.store.close()
-        self._book = Book(Store(folder / "answers.db"), self._dataset.size, self._ids)
-
-
-def _hashable(name: Any) -> Hashable:
-    """An id as it was before JSON made a list of it."""
-    return tuple(map(_hashable, name)) if isinstance(name, list) else name

@@ -79,14 +79,24 @@ class Session:
         """
         with self._changed:
             self._check_open()
+            self.open(questions)
+            while (left := self._seconds_left()) > 0:
+                self._changed.wait(min(left, 0.5))
+                self._check_open()
+            self.close()
+
+    def open(self, questions: Questions) -> None:
+        """Open a round for answers."""
+        with self._changed:
             self._questions = questions
             self._phase = "asking"
             self._finish_now = False
             self._leases.clear()
             self._count_votes()
-            while (left := self._seconds_left()) > 0:
-                self._changed.wait(min(left, 0.5))
-                self._check_open()
+
+    def close(self) -> None:
+        """Take no more answers: they are learned now."""
+        with self._changed:
             self._phase = "learning"
             self._progress, self._losses = {}, []
             if self._stopped_by:
@@ -173,6 +183,12 @@ class Session:
                 self._leases.setdefault(position, {})[annotator] = now + _LEASE_SECONDS
             questions = [self._describe(position) for position in found]
             return {"questions": questions, "taken": sorted(taken)}
+
+    def questions(self) -> list[dict[str, Any]]:
+        """All questions of the round."""
+        with self._changed:
+            count = self._questions.count if self._questions else 0
+            return [self._describe(position) for position in range(count)]
 
     def recent(self, annotator: str) -> list[dict[str, Any]]:
         """This person's latest answers of the open round, oldest first, to go back to."""
@@ -359,7 +375,9 @@ class Session:
             "round": questions.round,
             "position": position,
             "kind": questions.kind,
-            "samples": [describe(int(i)) for i in questions.indices[position].reshape(-1)],
+            "samples": [
+                describe(int(i), alone=True) for i in questions.indices[position].reshape(-1)
+            ],
             "candidates": [
                 {
                     "cluster": cluster,
