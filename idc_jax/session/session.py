@@ -426,7 +426,11 @@ class Session:
         asked, last = sum(counts.values()), max(counts, default=since)
         total = self._room(asked)
         round_ = Round(max(last, since), told, asked - told, total, False, since)
-        self._expected = outlook(self._interaction.learn(round_)) or self._expected
+        try:
+            self._expected = outlook(self._interaction.learn(round_)) or self._expected
+        except KeyboardInterrupt:
+            self._learned = len(rows) - len(new)  # when somebody asks again
+            raise
 
     def _room(self, asked: int) -> int:
         return max(_ROOM, 1 << (asked - 1).bit_length())

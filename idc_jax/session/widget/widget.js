@@ -12,8 +12,9 @@ const SLOW_MS = 6000; // the kernel may be busy, or gone
 const UNHEARD_SECONDS = 5; // to go back, until the kernel has said how long
 
 function frame() {
-  const root = element("section", { class: "idc-jax", tabindex: "0", "aria-label": "Questions" },
-    element("header", {},
+  const root = element("div",
+    { class: "idc-jax", tabindex: "0", role: "group", "aria-label": "Questions" },
+    element("div", { class: "head" },
       element("div", { class: "standing" },
         element("div", { class: "meter", role: "progressbar", "aria-label": "Questions answered",
           "aria-valuemin": "0" }, element("div")),

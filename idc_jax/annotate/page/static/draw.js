@@ -68,7 +68,9 @@ function subject(sample, alt) {
   if (sample.side) {
     picture.style.maxHeight = `${Math.max(MOST_SCALED * sample.side, LEAST_SIDE)}px`;
   }
-  const figure = element("figure", { class: "subject" }, picture, caption(sample));
+  // What is drawn as its name needs no caption but its link.
+  const told = sample.picture || sample.link ? caption(sample) : null;
+  const figure = element("figure", { class: "subject" }, picture, told);
   // Two small pictures stand side by side, not at the two ends of the screen.
   if (sample.side && sample.picture) figure.style.setProperty("--side", picture.style.maxHeight);
   return figure;
