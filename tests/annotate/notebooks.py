@@ -41,7 +41,7 @@ class Lab:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             env=os.environ
-            | {"PYTHONPATH": str(ROOT), "HOME": str(home), "IPYTHONDIR": str(home / "ipython")}
+            | {"PYTHONPATH": f"{ROOT}:{ROOT}/tests/annotate", "HOME": str(home), "IPYTHONDIR": str(home / "ipython")}
             | {"JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data")}
             | {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings")}
             | {"JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")},

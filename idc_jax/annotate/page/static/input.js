@@ -50,6 +50,7 @@ export function listen(root, { tiles, isBlocked, act, rest, signal }) {
 export function meaning(question, action, groups) {
   if (action === "skip") return { answer: "skip" };
   if (action === "none") return question.kind === "cluster" ? { answer: "none" } : null;
+  if (!action.startsWith("choose-")) return null;
   const place = Number(action.slice("choose-".length));
   if (question.kind === "pair") return place < PAIR.length ? { answer: PAIR[place] } : null;
   if (question.kind === "cluster") {
