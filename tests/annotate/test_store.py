@@ -142,7 +142,7 @@ def test_a_store_moves_with_all_that_was_said(store, cluster_questions, tmp_path
     store.add([answer(0)])
     store.name_group("key", "cat", 3, limit=5)
     left = store.path
-    with pytest.raises(StoreError, match="cannot copy the store of answers to .*nowhere"):
+    with pytest.raises(StoreError, match="cannot copy the store of answers to"):
         store.move(tmp_path / "nowhere" / "answers.db")
     store.move(tmp_path / "moved.db")
     store.add([answer(1)])

@@ -1,15 +1,15 @@
-"""The widget in a real JupyterLab: answered by keys and clicks, with nothing taken by the notebook."""
+"""The widget in a real JupyterLab: answered by keys, of which it takes none, and by clicks."""
 
 from __future__ import annotations
 
-import time
+import os
+import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from browsing import BOUNCE_SECONDS, WAIT_SECONDS, Asked, until
+from browsing import WAIT_SECONDS, until
+from notebooks import SESSION, Lab, Notebook
 
 from idc_jax.annotate.questions import DIFFERENT, NONE_OF_THESE, SAME, SKIP
 
@@ -19,83 +19,51 @@ pytest.importorskip("jupyterlab", reason=HOW)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-SESSION = """
-from idc_jax import Session, data
-session = Session(data.load("digits", limit=120).inputs, 10)
-session.save("kept")
-session.widget(per_round=4)
-"""
 # The other kinds without a method that asks them: what is tried is the browser.
 KIND = """
 from run_page import digits, make_questions
 from idc_jax.annotate import Store
 from idc_jax.session.widget.notebook import Loop, Widget
-store = Store("{kind}.db")
-ask = lambda: store.freeze(make_questions("{kind}", len(store.rounds()) + 1, 5, digits()))
-standing = lambda: {{"groups": [], "outlook": None}}
-widget = Widget(Loop(ask, standing), store, digits(), max_groups=10, annotator="Ann")
-widget.resume()
-widget
+def widget_of(kind, store):
+    ask = lambda: store.freeze(make_questions(kind, len(store.rounds()) + 1, 5, digits()))
+    standing = lambda: {{"groups": [], "outlook": None}}
+    widget = Widget(Loop(ask, standing), store, digits(), max_groups=10, annotator="Ann")
+    widget.resume()
+    return widget
+widget_of("{kind}", Store("{kind}.db"))
 """
-CELLS = [SESSION, KIND.format(kind="cluster"), KIND.format(kind="pair"), "'last'"]
+WHO = "import os; from pathlib import Path; Path('kernel').write_text(str(os.getpid()))"
+CELLS = [SESSION, KIND.format(kind="cluster"), KIND.format(kind="pair"), WHO]
 
 
-class Notebook:
-    """The notebook in a browser, its cells run."""
+def cells(notebook: Notebook) -> list[str]:
+    return notebook.page.locator(".jp-Cell").evaluate_all(
+        "cells => cells.map(cell => cell.classList.contains('jp-CodeCell') ? 'code' : 'other')"
+    )
 
-    def __init__(self, page: Any, work: Path) -> None:
-        self.page, self.work = page, work
-        self.hosts: set[str] = set()
-        self.errors: list[str] = []
-        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def widget(self, number: int) -> Any:
-        return self.page.locator(".jp-Cell").nth(number).locator(".idc-jax")
-
-    def asked(self, name: str) -> Asked:
-        asked = Asked(self.work)
-        asked.path = self.work / name
-        return asked
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-            time.sleep(BOUNCE_SECONDS)
-
-    def name_a_group(self, name: str) -> None:
-        self.press("n")
-        self.page.wait_for_selector(".palette input:focus")
-        self.page.keyboard.type(name)
-        self.press("Enter")
-
-    def cells(self) -> list[str]:
-        return self.page.locator(".jp-Cell").evaluate_all(
-            "cells => cells.map(cell => cell.classList.contains('jp-CodeCell') ? 'code' : 'other')"
-        )
+def widget_of(notebook: Notebook, cell: int) -> Any:
+    return notebook.page.locator(".jp-Cell").nth(cell).locator(".idc-jax")
 
 
 @pytest.fixture(scope="module")
 def notebook(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
-    from notebooks import Lab
-
     lab = Lab(tmp_path_factory.mktemp("lab"), CELLS)
     try:
-        lab.wait()
-        page = browser.new_context(viewport={"width": 1200, "height": 2400}).new_page()
-        found = Notebook(page, lab.work)
-        lab.open(page)
-        found.widget(2).locator(".question").wait_for()
+        found = Notebook(lab, browser, viewport={"width": 1200, "height": 2400})
+        widget_of(found, 2).locator(".question").wait_for()
         yield found
-        page.context.close()
-        # What JupyterLab itself logs is not ours.
-        assert found.errors == []
+        found.close()
     finally:
         lab.close()
 
 
 def test_keys_answer_and_are_kept_from_the_notebook(notebook: Notebook) -> None:
-    widget, asked, before = notebook.widget(0), notebook.asked("kept/answers.db"), notebook.cells()
+    widget, asked, before = (
+        widget_of(notebook, 0),
+        notebook.asked("kept/answers.db"),
+        cells(notebook),
+    )
     widget.locator(".subject").click()
     notebook.name_a_group("daddy")
     asked.wait_for(1)
@@ -109,7 +77,7 @@ def test_keys_answer_and_are_kept_from_the_notebook(notebook: Notebook) -> None:
     assert [row.undoes for row in rows if row.undoes] == [rows[3].client_id, rows[5].client_id]
     assert all(row.seconds > 0 and row.annotator == "me" for row in rows if not row.undoes)
     assert [group.name for group in asked.read(lambda store: store.groups())] == ["daddy", "b"]
-    assert notebook.cells() == before
+    assert cells(notebook) == before
     # Answered, the round is learned by itself, and the next one is asked.
     assert widget.locator("h2").inner_text() == "All 4 questions are answered"
     widget.get_by_text("0 of 4 · round 2", exact=True).wait_for()
@@ -129,7 +97,7 @@ def test_the_notebook_goes_on_where_the_page_is_loaded_again(notebook: Notebook)
     until(lambda: "application/vnd.jupyter.widget-view+json" in saved.read_text(), "saved")
     count = len(asked.rows())
     page.reload()
-    widget = notebook.widget(0)
+    widget = widget_of(notebook, 0)
     widget.get_by_text(f"{count - 8} of 4 · round 2", exact=True).wait_for()
     widget.get_by_role("button", name="daddy", exact=True).click()
     assert asked.wait_for(count + 1)[-1].choice == 0
@@ -138,7 +106,7 @@ def test_the_notebook_goes_on_where_the_page_is_loaded_again(notebook: Notebook)
 
 
 def test_clusters_are_chosen_by_clicks(notebook: Notebook) -> None:
-    widget, asked = notebook.widget(1), notebook.asked("cluster.db")
+    widget, asked = widget_of(notebook, 1), notebook.asked("cluster.db")
     pictures = widget.locator("img")
     until(lambda: pictures.evaluate_all("all => all.every(one => one.naturalWidth)"), "pictures")
     assert pictures.count() == 1 + 5 * 5
@@ -156,8 +124,26 @@ def test_clusters_are_chosen_by_clicks(notebook: Notebook) -> None:
     widget.get_by_text("0 of 5 · round 2", exact=True).wait_for()
 
 
+def test_answers_wait_for_a_kernel_that_is_busy(notebook: Notebook) -> None:
+    widget, asked = widget_of(notebook, 1), notebook.asked("cluster.db")
+    kernel, before = int((notebook.work / "kernel").read_text()), len(asked.rows())
+    os.kill(kernel, signal.SIGSTOP)
+    try:
+        notebook.press("a", "n", "b")
+        widget.get_by_text("The kernel is busy, or gone. Answers not saved yet: 3").wait_for()
+        # The next question is there all the same.
+        assert widget.locator(".counted").inner_text() == "3 of 5 · round 2"
+        assert len(asked.rows()) == before
+    finally:
+        os.kill(kernel, signal.SIGCONT)
+    offered = asked.questions(2).candidates
+    choices = [row.choice for row in asked.wait_for(before + 3)[before:]]
+    assert choices == [offered[0][0], NONE_OF_THESE, offered[2][1]]
+    widget.locator(".notice").wait_for(state="hidden")
+
+
 def test_pairs_are_told_apart_by_the_keyboard_alone(notebook: Notebook) -> None:
-    widget, asked = notebook.widget(2), notebook.asked("pair.db")
+    widget, asked = widget_of(notebook, 2), notebook.asked("pair.db")
     widget.get_by_role("button", name="A Same").focus()
     notebook.press("Enter")
     asked.wait_for(1)
@@ -169,20 +155,19 @@ def test_pairs_are_told_apart_by_the_keyboard_alone(notebook: Notebook) -> None:
     assert choices == [SAME, DIFFERENT, SAME, DIFFERENT, DIFFERENT]
 
 
-def test_it_is_accessible_and_needs_no_network(notebook: Notebook) -> None:
+def test_it_is_accessible(notebook: Notebook) -> None:
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="`pip install axe-playwright-python`"
     )
     found = axe.Axe().run(notebook.page, context=".idc-jax").response["violations"]
     assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
-    told = notebook.widget(1).locator("[aria-live]")
-    assert told.inner_text() == "Which of these belongs with it? 0 of 5 · round 2"
-    assert notebook.hosts <= {"127.0.0.1", ""}
+    told = widget_of(notebook, 1).locator("[aria-live]")
+    assert told.inner_text() == "Which of these belongs with it? 3 of 5 · round 2"
 
 
 def test_elsewhere_the_notebook_takes_the_keys(notebook: Notebook) -> None:
     """What the tests above would see, were the keys not kept from it."""
-    before = notebook.cells()
+    before = cells(notebook)
     notebook.page.locator(".jp-Cell").last.locator(".jp-InputPrompt").click()
     notebook.press("d", "d")
-    until(lambda: len(notebook.cells()) == len(before) - 1, "a cell less", WAIT_SECONDS)
+    until(lambda: len(cells(notebook)) == len(before) - 1, "a cell less", WAIT_SECONDS)

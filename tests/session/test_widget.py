@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -321,9 +322,10 @@ def test_learning_that_was_interrupted_is_made_up_for(
     session: Session, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser.answer_all(name_of)
-    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as broken:
         broken.setattr(session._interaction, "learn", raising(KeyboardInterrupt()))
-        browser.learn()
+        with pytest.raises(KeyboardInterrupt):
+            browser.learn()
     assert browser.standing["failed"] == "it was interrupted"
     browser.say("resume")
     assert {group["name"] for group in browser.standing["result"]["groups"]} >= {
@@ -341,7 +343,7 @@ def test_where_nothing_is_left_to_ask(session: Session) -> None:
     assert [question["samples"][0]["index"] for question in browser.state["questions"]] == [3]
 
 
-def test_images_are_shown_and_other_samples_named() -> None:
+def test_images_are_shown_and_other_samples_named(tmp_path: Path) -> None:
     from PIL import Image
 
     images = np.zeros((N, 4, 4), np.uint8)
@@ -360,6 +362,20 @@ def test_images_are_shown_and_other_samples_named() -> None:
     named = Browser(begin(ids=ids).widget()).state["questions"][0]["samples"][0]
     assert (named["name"], named["picture"]) == (ids[named["index"]], False)
     assert len(named["near"]) == 3
+    # Embeddings of images are asked about by the images.
+    files = [str(tmp_path / f"{n}.png") for n in range(N)]
+    for file, pixels in zip(files, images, strict=True):
+        Image.fromarray(pixels).save(file)
+    photographed = Browser(begin(ids=files).widget()).state["questions"][0]["samples"][0]
+    assert (photographed["picture"], photographed["side"]) == (True, None)
+
+
+def test_no_web_server_is_needed() -> None:
+    script = (
+        "import sys; sys.modules |= dict.fromkeys(['uvicorn', 'starlette', 'crowdkit'])\n"
+        "import idc_jax.session.widget.notebook"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_what_is_missing_is_named(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,7 +179,5 @@ async def _unexpected(_: Request, error: Exception) -> Response:
 
 
 def _template(name: str):
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape()
-    )
+    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape())
     return environment.get_template(name)

@@ -57,7 +57,7 @@ class Widget(anywidget.AnyWidget):
     _esm = script()
     _css = style()
     standing = traitlets.Dict().tag(sync=True)
-    questions = traitlets.List().tag(sync=True)
+    questions: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def __init__(
         self, loop: Loop, store: Store, dataset: Dataset, *, max_groups: int, annotator: str

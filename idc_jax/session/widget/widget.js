@@ -8,7 +8,8 @@ import { outlookOf } from "./words.js";
 
 const AHEAD = 3; // questions whose pictures are asked for
 const TICK_MS = 250;
-const SLOW_MS = 6000; // the kernel may be busy, or gone
+const SLOW_MS = 6000; // a message may have been dropped
+const UNSAVED_MS = 2000; // the kernel may be busy, or gone
 const UNHEARD_SECONDS = 5; // to go back, until the kernel has said how long
 
 function frame() {
@@ -230,11 +231,10 @@ class View {
       if (!left) this.#learn();
     }
     if (this.#phase() === "learning") return;
-    if (this.#unsent.length && now - this.#unsent[0].at > SLOW_MS) {
-      const waiting = this.#unsent.filter(({ kind }) => kind === "answer").length;
-      this.#notice(`The kernel is busy, or gone: ${waiting} answers are not saved yet`);
+    const waiting = this.#unsent.filter(({ kind }) => kind === "answer");
+    if (waiting.length && now - waiting[0].at > UNSAVED_MS) {
+      this.#notice(`The kernel is busy, or gone. Answers not saved yet: ${waiting.length}`);
     }
-    // A message may have been dropped on its way.
     for (const [key, at] of this.#awaited) if (now - at > SLOW_MS) this.#awaited.delete(key);
     this.#fill();
   }
