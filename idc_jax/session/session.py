@@ -49,7 +49,7 @@ class Session:
     :meth:`save`. What was learned is brought up to date when it is asked for.
     """
 
-    # Hears of the training's losses: the page, as long as it is served.
+    # Hears of the training's losses: the page as long as it is served, a widget while it waits.
     _hear_losses: Log = staticmethod(silent)
     # Lets go of the folder that the session was saved in.
     _leave: weakref.finalize | None = None
@@ -373,7 +373,7 @@ class Session:
         # One that was closed can't be shown again.
         if found is None or found.comm is None:
             found = Widget(
-                Loop(lambda: self._next(per_round), self._standing),
+                Loop(lambda hear: self._next_telling(per_round, hear), self._standing),
                 self._book.store,
                 self._shown(),
                 max_groups=self._settings.num_clusters,
@@ -390,6 +390,13 @@ class Session:
         if not len(self.ask(count)):
             return None
         return self._book.store.questions(max(self._book.store.rounds()))
+
+    def _next_telling(self, count: int, hear: Log) -> Questions | None:
+        self._hear_losses = hear
+        try:
+            return self._next(count)
+        finally:
+            self._hear_losses = silent
 
     def _next_for(self, annotator: Annotator, count: int) -> Questions | None:
         questions = self._next(count)

@@ -25,7 +25,7 @@ from run_page import digits, make_questions
 from idc_jax.annotate import Store
 from idc_jax.session.widget.notebook import Loop, Widget
 def widget_of(kind, store):
-    ask = lambda: store.freeze(make_questions(kind, len(store.rounds()) + 1, 5, digits()))
+    ask = lambda hear: store.freeze(make_questions(kind, len(store.rounds()) + 1, 5, digits()))
     standing = lambda: {{"groups": [], "outlook": None}}
     widget = Widget(Loop(ask, standing), store, digits(), max_groups=10, annotator="Ann")
     widget.resume()

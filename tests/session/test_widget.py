@@ -46,6 +46,7 @@ class Browser:
         self.widget, self.sent = widget, 0
         self.state = {name: widget.get_state()[name] for name in ("standing", "questions")}
         self.phases: list[str] = []
+        self.losses: list[float] = []
         self.pictures: dict[str, str] = {}
         widget.comm.publish_msg = self._hear
 
@@ -55,6 +56,7 @@ class Browser:
         if data["method"] == "update":
             self.state.update(data["state"])
             self.phases.append(self.standing["phase"])
+            self.losses += self.standing["losses"][-1:]
         else:
             self.pictures.update(data["content"]["pictures"])
 
@@ -154,6 +156,9 @@ def test_clusters_are_chosen() -> None:
     browser.learn()
     assert browser.standing["round"] == 2
     assert not np.array_equal(session.probabilities_, before)
+    # How far the learning was could be seen all the while.
+    assert browser.losses
+    assert np.isfinite(browser.losses).all()
 
 
 def test_pairs_are_told_apart() -> None:

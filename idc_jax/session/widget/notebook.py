@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
 from idc_jax.session.widget.frontend import script, style
+from idc_jax.train.log import Log
 
 # After the last answer there is so long to go back.
 _GRACE_SECONDS = 4.0
@@ -27,6 +29,8 @@ _LARGEST_PICTURE = 512
 _MOST_PICTURES = 500
 _POSTS, _LONGEST = ("answer", "undo", "rename"), 60
 _PICTURE = re.compile(r"(large|tile)/(\d{1,9})")
+# Between two tellings of how far the learning is.
+_PROGRESS_SECONDS = 0.3
 # Messages of which the browser still has to learn that they were heard.
 _REMEMBERED = 200
 
@@ -35,11 +39,12 @@ class Loop(NamedTuple):
     """What a widget drives: the session's own loop.
 
     Attributes:
-      ask: learns what was said and gives the next round, frozen; None where nothing is left to ask.
+      ask: learns what was said, telling its losses to what it is given, and gives the next round,
+        frozen; None where nothing is left to ask.
       standing: ``groups``, each with ``name``, ``size`` and ``answered``, and ``outlook``.
     """
 
-    ask: Callable[[], Questions | None]
+    ask: Callable[[Log], Questions | None]
     standing: Callable[[], Mapping[str, Any]]
 
 
@@ -92,7 +97,7 @@ class Widget(anywidget.AnyWidget):
         self._asked: Questions | None = None
         self._heard: deque[str] = deque(maxlen=_REMEMBERED)
         self._refused: deque[tuple[str, str]] = deque(maxlen=_REMEMBERED)
-        self._failed = ""
+        self._failed, self._told = "", 0.0
         self.on_msg(self._hear)
 
     def resume(self) -> None:
@@ -173,7 +178,7 @@ class Widget(anywidget.AnyWidget):
 
     def _next_round(self) -> None:
         self._failed = ""
-        asked, standing = self._loop.ask(), self._loop.standing()
+        asked, standing = self._loop.ask(self._progress), self._loop.standing()
         self._desk.show_result(standing)
         if asked is None:
             self._desk.finish()
@@ -183,6 +188,12 @@ class Widget(anywidget.AnyWidget):
         # At once: a browser must not see the questions of one round with the answers of another.
         with self.hold_sync():
             self.questions = self._desk.questions()
+            self._publish()
+
+    def _progress(self, values: Mapping[str, Any]) -> None:
+        self._desk.progress(values)
+        if time.monotonic() - self._told > _PROGRESS_SECONDS:
+            self._told = time.monotonic()
             self._publish()
 
     def _publish(self) -> None:

@@ -3,6 +3,7 @@
 
 import { badge, button, drawPalette, drawQuestion, element, message, tilesOf } from "./draw.js";
 import { listen, makeId, meaning } from "./input.js";
+import { drawProgress } from "./learn.js";
 import { askName, groupCalled } from "./naming.js";
 import { outlookOf } from "./words.js";
 
@@ -295,8 +296,10 @@ class View {
       const again = focused && screen.querySelector(`[data-action="${focused}"]`);
       (again || this.root).focus({ preventScroll: true });
     }
-    this.#find("[aria-live]").textContent = screen.querySelector("h2").textContent
+    const told = screen.querySelector("h2").textContent
       + (this.#current ? ` ${this.#find(".counted").textContent}` : "");
+    const place = this.#find("[aria-live]");
+    if (place.textContent !== told) place.textContent = told;
   }
 
   #hasFocus() {
@@ -305,7 +308,7 @@ class View {
 
   // A key that changes when the screen has to, and what it shows instead of a question.
   #between() {
-    const { round, total, failed, closes_in: closesIn } = this.#state;
+    const { round, total, failed, progress, losses, closes_in: closesIn } = this.#state;
     const seconds = closesIn ?? UNHEARD_SECONDS;
     const go = (text) => element("button",
       { type: "button", class: "main", "data-action": "go" }, badge("go"), ` ${text}`);
@@ -315,9 +318,9 @@ class View {
         element("p", {}, "All answers are saved."), element("div", { class: "row" }, go("Go on")))];
     }
     if (phase === "learning") {
-      return [`learning ${round}`, () => message("Thank you. The answers are being learned.",
-        element("div", { class: "bar endless", role: "progressbar", "aria-label": "Learning" },
-          element("div")))];
+      const shown = JSON.stringify([round, progress, losses.length]);
+      return [`learning ${shown}`, () => drawProgress("Thank you. The answers are being learned.",
+        "The next questions will be here soon.", this.#state)];
     }
     if (phase !== "asking") {
       return [phase, () => message("Nothing is left to ask", element("p", {}, "Thank you!"))];

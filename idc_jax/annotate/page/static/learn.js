@@ -1,8 +1,7 @@
 // What is seen between the rounds: training as it goes, and what the answers have bought.
 
 import { badge, element, message, pictureOf } from "./draw.js";
-import { duration } from "./standing.js";
-import { outlookOf } from "./words.js";
+import { duration, outlookOf } from "./words.js";
 
 const NAMES = { acc: "Accuracy", nmi: "NMI", ari: "ARI", fmi: "Fowlkes–Mallows" };
 const THUMBNAILS = 12;

@@ -1,7 +1,7 @@
 // How far one is, what is saved, and the latest answers.
 
 import { drawRecent } from "./draw.js";
-import { outlookOf } from "./words.js";
+import { duration, outlookOf } from "./words.js";
 
 const MOST_RECENT = 14;
 const $ = (id) => document.getElementById(id);
@@ -32,10 +32,6 @@ export function drawStanding({ given, needed, round, phase, result }, seconds) {
   meter.setAttribute("aria-valuemax", String(needed || 1));
   meter.setAttribute("aria-valuenow", String(given));
   meter.firstElementChild.style.width = `${needed ? (100 * given) / needed : 0}%`;
-}
-
-export function duration(seconds) {
-  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
 export function drawSaved(waiting, online) {

@@ -15,3 +15,7 @@ export function outlookOf(result) {
   return `Expected: ${Math.round(100 * accuracy)} % right, `
     + `${(100 * gain).toFixed(1)} points more with ${further} answers`;
 }
+
+export function duration(seconds) {
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
