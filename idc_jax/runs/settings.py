@@ -10,6 +10,7 @@ from idc_jax.data.target_maps import TARGET_MAPS
 from idc_jax.errors import UserError, check_at_least, check_one_of
 from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN, MethodSpec
+from idc_jax.models.importing import check_normalisation
 
 
 def check_settings(config: Any) -> None:
@@ -25,6 +26,8 @@ def check_settings(config: Any) -> None:
     check_one_of("annotator.oracle", config.annotator.oracle, ("aligned", "exemplar"))
     check_one_of("views.weak", config.views.weak, ("crop", "warp"))
     check_one_of("views.strong", config.views.strong, ("randaugment", "weak"))
+    check_normalisation(config.views.normalisation)
+    check_at_least("views.size", config.views.size, 0)
     check_one_of("annotator.fusion", config.annotator.fusion, ("majority", "dawid_skene"))
     _check_selector(config.selector, spec)
     check_one_of("model.dtype", config.model.dtype, ("float32", "bfloat16"))

@@ -12,10 +12,12 @@ import numpy as np
 from idc_jax import data as sources
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
-from idc_jax.models.importing import NETWORK_SIDES, best_network
+from idc_jax.models.importing import best_network, open_network, usually_shown
 from idc_jax.train.embedded import embedded
 from idc_jax.train.start import published_weights
 
+# Side in pixels at which images from files are stored where no network is here.
+_OWN_SIDE = 64
 _WOULD_DO = (
     "an array [n, d] of embeddings, [n, h, w] or [n, h, w, c] of images, a DataFrame of numbers, "
     "a file of features or a folder of images would do"
@@ -48,27 +50,32 @@ def as_features(dataset: Dataset, *, progress: bool) -> np.ndarray:
     """
     if dataset.kind == "features":
         return dataset.inputs
-    network = best_network()
+    network, shape = best_network(), dataset.inputs.shape[1:]
     path = published_weights(network) if network else None
-    if path is None or dataset.inputs.shape[-1] != 3:
+    if path is None or shape[-1] != 3:
         return dataset.inputs.reshape(dataset.size, -1).astype(np.float32) / 255
-    cache = sources.default_cache_dir()
     return embedded(
-        path,
+        open_network(path, num_clusters=1, input_shape=shape, data_set=dataset.name),
         dataset,
         lambda: sources.place(dataset.inputs, 1 << 30),
-        size=NETWORK_SIDES[network],
-        cache_dir=cache,
+        cache_dir=sources.default_cache_dir(),
         progress=progress,
     ).inputs
 
 
 def _from_path(path: Path) -> Dataset:
     if path.is_dir():
-        side = NETWORK_SIDES.get(best_network(), 64)
-        found = sources.load("folder", path=path, image_size=side)
+        found = sources.load("folder", path=path, **_files_for(best_network()))
         return found._replace(names=tuple(map(os.path.abspath, found.names)))
     return sources.load("features", path=path)
+
+
+def _files_for(network: str) -> dict[str, Any]:
+    """How files are stored for a published network, or for none."""
+    if not network:
+        return {"image_size": _OWN_SIDE}
+    shown = usually_shown(network)
+    return {"image_size": shown.resize, "rule": shown.rule, "kernel": shown.kernel}
 
 
 def _from_array(data: Any) -> Dataset:

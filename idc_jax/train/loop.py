@@ -11,8 +11,12 @@ from jax.sharding import Mesh
 
 from idc_jax.data.residency import Samples, chunks
 from idc_jax.data.views import View, view_batch
+from idc_jax.models import attention
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.parallel import gather, mesh_of, replicate, split
+
+# Samples that are evaluated at a time.
+_BLOCK = 512
 
 
 @partial(jax.jit, static_argnames=("num_samples", "batch_size"))
@@ -34,7 +38,7 @@ def steps_per_epoch(num_samples: int, batch_size: int) -> int:
 
 
 def run_network(
-    model: Model, variables: Variables, view: View, data: Samples, *, block: int = 512
+    model: Model, variables: Variables, view: View, data: Samples, *, block: int | None = None
 ) -> Outputs:
     """The evaluated network's outputs for all samples, in order.
 
@@ -43,12 +47,15 @@ def run_network(
       variables: its variables.
       view: a deterministic view; its key is a constant.
       data: raw samples ``[n, ...]``.
-      block: samples at a time.
+      block: samples at a time; None for 512, and for those that a network that attends was
+        trained on, in the order of the data.
 
     Returns:
       :class:`Outputs` of ``[n, ...]`` arrays.
     """
     total = data.shape[0]
+    if block is None:
+        block = _BLOCK if model.module.attention is None else attention.BLOCK
     block = min(block, total)
     blocks = np.append(np.arange(total), np.full(-total % block, -1)).reshape(-1, block)
     # A deterministic view ignores its key; any will do.

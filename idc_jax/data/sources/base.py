@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from idc_jax.data.base import Dataset
+from idc_jax.data.fit import Rule
+from idc_jax.data.kernels import Kernel
 from idc_jax.data.subset import Limit
 from idc_jax.errors import UserError
 
@@ -24,6 +26,8 @@ class Request(NamedTuple):
       features_key: the array of features within an ``.npz``.
       classes: the class folders to keep, or empty for all.
       cache_dir: where decoded arrays are kept.
+      rule: how a file becomes that square, see :class:`idc_jax.data.fit.Fit`.
+      kernel: likewise.
       limit: how many samples to keep; a source may as well give all of them, but where it can
         choose before it decodes, it saves the work.
     """
@@ -36,7 +40,15 @@ class Request(NamedTuple):
     features_key: str
     classes: tuple[str, ...]
     cache_dir: Path
+    rule: Rule = "middle"
+    kernel: Kernel = "bicubic"
     limit: Limit | None = None
+
+    def decoding(self) -> dict[str, Any]:
+        """What the decoded pixels depend on, as part of a key."""
+        usual = (self.rule, self.kernel) == ("middle", "bicubic")
+        fit = {} if usual else {"rule": self.rule, "kernel": self.kernel}
+        return {"image_size": self.image_size, **fit}
 
 
 Source = Callable[[Request], Dataset]

@@ -115,16 +115,14 @@ def _is_image(path: Path) -> bool:
 def _decoded(files: list[_File], request: Request) -> Entry:
     """The images kept, as ``images``, and which of ``files`` they are, as ``readable`` [f]."""
     paths = [file.path for file in files]
-    size = request.image_size
-    assert size is not None
-    key: dict[str, Any] = {"files": file_stamps(paths), "image_size": size}
+    key: dict[str, Any] = {"files": file_stamps(paths)} | request.decoding()
     labels = _labels(files, np.ones(len(files), bool), [])[0]
     if request.limit is not None and request.limit.most < len(files):
         # The same files are of other classes where another folder was named.
         key |= {"limit": request.limit, "labels": None if labels is None else labels.tolist()}
 
     def build() -> Entry:
-        return _Decoder(paths, size, request.cache_dir).entry(request.limit, labels)
+        return _Decoder(paths, request).entry(request.limit, labels)
 
     return cached(request.cache_dir, "folder", key, build)
 
@@ -132,10 +130,12 @@ def _decoded(files: list[_File], request: Request) -> Entry:
 class _Decoder:
     """Decodes some of the files, each once."""
 
-    def __init__(self, paths: list[Path], size: int, cache_dir: Path) -> None:
-        self._paths, self._size = paths, size
+    def __init__(self, paths: list[Path], request: Request) -> None:
+        size = request.image_size
+        assert size is not None
+        self._paths, self._fit = paths, (size, request.rule, request.kernel)
         # A row for every file: those that are never written take up nothing.
-        self._images = room(cache_dir, (len(paths), size, size, 3))
+        self._images = room(request.cache_dir, (len(paths), size, size, 3))
         self._tried = np.zeros(len(paths), bool)
         self._readable = np.ones(len(paths), bool)
         self._unreadable: list[tuple[str, str]] = []
@@ -173,7 +173,7 @@ class _Decoder:
 
     def _one(self, index: int) -> np.ndarray | str:
         try:
-            return decode_file(self._paths[index], self._size)
+            return decode_file(self._paths[index], *self._fit)
         except UNREADABLE as error:
             return str(error) or type(error).__name__
 

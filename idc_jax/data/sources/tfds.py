@@ -38,8 +38,7 @@ def load_tfds(request: Request) -> Dataset:
     key: dict[str, Any] = {
         "files": file_stamps(_files(builder)),
         "splits": request.splits,
-        "image_size": request.image_size,
-    }
+    } | request.decoding()
     sizes = [builder.info.splits[split].num_examples for split in request.splits]
     limited = request.limit is not None and request.limit.most < sum(sizes)
     if limited:
@@ -207,7 +206,9 @@ def _decode(
     images = room(request.cache_dir, (total, *shape))
     labels = {key: np.empty(total, np.int32) for key in _class_labels(builder)}
     for index, record in enumerate(progress(records, total, f"decoding {builder.name}")):
-        images[index] = decode_bytes(record[image_key], channels, size)
+        images[index] = decode_bytes(
+            record[image_key], channels, size, request.rule, request.kernel
+        )
         for key, values in labels.items():
             values[index] = record[key]
     return {_IMAGES: images, **labels}

@@ -17,7 +17,6 @@ SPEC = MethodSpec(
     state=PclState,
     options={"pcl": PclOptions, "pcl_training": PclTraining},
     chooses="pairs",
-    attends=True,
     # The paper's pairs and heads; a person answers them in rounds.
     defaults={"budget": 10_000, "rounds": 10, "model.head": "plain"},
     recipes={"paper": PAPER, "code": CODE},

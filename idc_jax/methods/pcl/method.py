@@ -34,7 +34,7 @@ from idc_jax.methods.pcl.training import (
     scatter_blocks,
     train_epochs,
 )
-from idc_jax.models.attention import with_attention
+from idc_jax.models.attention import with_attention, without_attention
 from idc_jax.models.base import Variables
 from idc_jax.train.engine import Learner
 from idc_jax.train.loop import run_blocks
@@ -70,9 +70,11 @@ def build(parts: Parts, options: Options) -> Method:
     train = np.ones(data.shape[0], bool) if parts.train is None else parts.train
     assert isinstance(data, jax.Array)
     check_options(own, training, train)
-    if own.attention != "none":
+    if own.attention == "none":
+        model = without_attention(parts.model)
+    else:
         model = with_attention(parts.model, num_heads=own.num_heads, start=own.attention)
-        parts = parts._replace(model=model)
+    parts = parts._replace(model=model)
     setting = _Setting(parts, data, train, own, training)
     return Method(
         init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
