@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, show_anything
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what ``argv`` asks for; 0 when done, 2 where the user has to change something."""
+    show_anything()
     try:
         options = _parser().parse_args(argv)
         options.run(options)

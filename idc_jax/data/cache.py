@@ -16,7 +16,7 @@ import numpy as np
 _LOG = logging.getLogger(__name__)
 _INDEX = "index.json"
 # Part of every key: raise it when decoding changes.
-_VERSION = 1
+_VERSION = 2
 # Bytes from which on an array is built on the disk.
 _LARGE = 2**30
 

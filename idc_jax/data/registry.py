@@ -1,10 +1,11 @@
 """`load`: any data source by name, with plain arguments."""
 
 import os
+import tempfile
 from pathlib import Path
 
 from idc_jax.data.base import Dataset
-from idc_jax.data.sources import CLASS_LISTS, SOURCES, Request
+from idc_jax.data.sources import CLASS_LISTS, SOURCES, USUAL_SPLITS, Request
 from idc_jax.data.subset import Limit, SubsetKind, check_limit
 from idc_jax.data.subset import limit as limit_samples
 from idc_jax.errors import UserError
@@ -13,8 +14,28 @@ CACHE_VARIABLE = "IDC_JAX_CACHE"
 
 
 def default_cache_dir() -> Path:
-    """Return ``$IDC_JAX_CACHE``, or ``~/.cache/idc_jax`` where it is not set."""
-    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "idc_jax")
+    """Return ``$IDC_JAX_CACHE``, or ``~/.cache/idc_jax`` where it is not set.
+
+    Who has no home folder, as in a container, has one among the temporary files.
+    """
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen)
+    try:
+        return Path.home() / ".cache" / "idc_jax"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"idc_jax-{os.getuid()}"
+
+
+def expanded(path: str | Path) -> Path:
+    """``path`` with the home folder for a ``~`` that it begins with.
+
+    Raises:
+      UserError: nobody knows whose home that would be.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: no home folder is known for '~'; write it in full") from error
 
 
 def load(
@@ -23,7 +44,7 @@ def load(
     path: str | Path | None = None,
     name: str | None = None,
     image_size: int | None = None,
-    splits: tuple[str, ...] = ("train", "test"),
+    splits: tuple[str, ...] = USUAL_SPLITS,
     label_key: str | None = None,
     features_key: str = "features",
     classes: str | tuple[str, ...] = (),
@@ -39,7 +60,7 @@ def load(
       path: TFDS's data directory, the folder of IDX files or of images, or the file of features.
       name: TFDS's data set (``"cifar100"``); elsewhere a title in place of the path's own.
       image_size: resize images to this square; None keeps their own size (a folder needs one).
-      splits: the splits to join, in this order.
+      splits: the splits to join, in this order; empty for all of a folder's.
       label_key: which labels to use (``"coarse_label"``); None for the source's usual one.
       features_key: the array of features within an ``.npz``.
       classes: of a folder, the class subfolders to keep, or the name of a known list of them
@@ -60,17 +81,22 @@ def load(
     if wanted is not None:
         check_limit(wanted)
     request = Request(
-        path=None if path is None else Path(path).expanduser(),
+        path=None if path is None else expanded(path),
         name=name,
         image_size=image_size,
-        splits=tuple(splits),
+        splits=_names(splits),
         label_key=label_key,
         features_key=features_key,
         classes=_class_folders(classes),
-        cache_dir=default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser(),
+        cache_dir=default_cache_dir() if cache_dir is None else expanded(cache_dir),
         limit=wanted,
     )
-    dataset = SOURCES[source](request)
+    try:
+        dataset = SOURCES[source](request)
+    except OSError as error:
+        raise UserError(
+            f"cannot read {error.filename or path}: {error.strerror or error}"
+        ) from error
     # Of a source that has chosen already, this keeps everything.
     return dataset if wanted is None else limit_samples(dataset, *wanted)
 
@@ -81,3 +107,10 @@ def _class_folders(classes: str | tuple[str, ...]) -> tuple[str, ...]:
     if classes and classes not in CLASS_LISTS:
         raise UserError(f"unknown class list {classes!r}: use one of {', '.join(CLASS_LISTS)}")
     return tuple(CLASS_LISTS[classes]) if classes else ()
+
+
+def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Names one by one; on a command line, several come as one string with commas."""
+    given = (names,) if isinstance(names, str) else names
+    found = [one.strip() for name in given for one in str(name).split(",")]
+    return tuple(dict.fromkeys(one for one in found if one))

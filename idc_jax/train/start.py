@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 
+from idc_jax.data.registry import expanded
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
@@ -51,7 +52,7 @@ def published_weights(init: str) -> Path | None:
     """
     if init in KNOWN:
         return locate(init)
-    path = Path(init).expanduser()
+    path = expanded(init)
     return path if path.is_file() else None
 
 
@@ -90,7 +91,7 @@ def make_begin(
         fill = start.imported.fill
         return lambda key: _filled(fill, fresh(key))
     if start.init != "pretrain":
-        path = Path(start.init).expanduser()
+        path = expanded(start.init)
         if not path.exists():
             raise UserError(
                 f"init is {start.init!r}: no such file or folder; 'pretrain' and 'random' would do"
