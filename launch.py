@@ -26,7 +26,7 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from idc_jax.data import default_cache_dir
-from idc_jax.errors import UserError, show_anything
+from idc_jax.errors import UserError, of_the_system, show_anything
 from idc_jax.train.parallel import all_devices
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -54,6 +54,9 @@ def main(argv: Sequence[str]) -> int:
         return _main(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {of_the_system(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)

@@ -38,6 +38,12 @@ def representable(text: str) -> str:
     return _HALVES.sub("\ufffd", text)
 
 
+def of_the_system(error: OSError) -> str:
+    """What the system refused, and about which file, on one line."""
+    about = f"{error.filename}: " if error.filename else ""
+    return printable(f"{about}{error.strerror or error}")
+
+
 def show_anything() -> None:
     """Let no character that the terminal does not know stop a program."""
     for stream in (sys.stdout, sys.stderr):

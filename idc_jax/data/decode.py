@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from idc_jax.data.cache import in_memory
 from idc_jax.data.progress import progress
 
 _PAPER = (255, 255, 255, 255)
@@ -99,7 +100,7 @@ def fit_all(images: np.ndarray, size: int | None) -> np.ndarray:
     if size is None or images.shape[1:3] == (size, size):
         return images
     channels = images.shape[3]
-    out = np.empty((len(images), size, size, channels), np.uint8)
+    out = in_memory((len(images), size, size, channels))
     for index, array in enumerate(progress(images, len(images), "resizing images")):
         image = Image.fromarray(array[..., 0] if channels == 1 else array)
         out[index] = np.asarray(fit_square(image, size)).reshape(size, size, channels)

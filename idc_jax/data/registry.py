@@ -8,9 +8,11 @@ from idc_jax.data.base import Dataset
 from idc_jax.data.sources import CLASS_LISTS, SOURCES, USUAL_SPLITS, Request
 from idc_jax.data.subset import Limit, SubsetKind, check_limit
 from idc_jax.data.subset import limit as limit_samples
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, of_the_system
 
 CACHE_VARIABLE = "IDC_JAX_CACHE"
+# The longest side that images are stored at, in pixels.
+_LARGEST = 8192
 
 
 def default_cache_dir() -> Path:
@@ -30,8 +32,10 @@ def expanded(path: str | Path) -> Path:
     """``path`` with the home folder for a ``~`` that it begins with.
 
     Raises:
-      UserError: nobody knows whose home that would be.
+      UserError: nobody knows whose home that would be, or no path can be so.
     """
+    if "\0" in str(path):
+        raise UserError(f"{str(path)!r} is no path")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -75,8 +79,11 @@ def load(
     """
     if source not in SOURCES:
         raise UserError(f"unknown data source {source!r}: use one of {', '.join(SOURCES)}")
-    if image_size is not None and image_size < 1:
-        raise UserError(f"an image size of {image_size} pixels is impossible: use at least 1")
+    if image_size is not None and not 1 <= image_size <= _LARGEST:
+        raise UserError(
+            f"an image size of {image_size} pixels is impossible: use at least 1, at most "
+            f"{_LARGEST}"
+        )
     wanted = None if limit is None else Limit(limit, subset, seed)
     if wanted is not None:
         check_limit(wanted)
@@ -94,16 +101,14 @@ def load(
     try:
         dataset = SOURCES[source](request)
     except OSError as error:
-        raise UserError(
-            f"cannot read {error.filename or path}: {error.strerror or error}"
-        ) from error
+        raise UserError(f"cannot read {of_the_system(error)}") from error
     # Of a source that has chosen already, this keeps everything.
     return dataset if wanted is None else limit_samples(dataset, *wanted)
 
 
 def _class_folders(classes: str | tuple[str, ...]) -> tuple[str, ...]:
     if not isinstance(classes, str):
-        return tuple(classes)
+        return tuple(map(str, classes))
     if classes and classes not in CLASS_LISTS:
         raise UserError(f"unknown class list {classes!r}: use one of {', '.join(CLASS_LISTS)}")
     return tuple(CLASS_LISTS[classes]) if classes else ()

@@ -163,7 +163,8 @@ def _dataset(kind: Any, inputs: np.ndarray) -> Dataset:
 def _checked(ids: Sequence[Hashable] | None, count: int) -> tuple[Hashable, ...] | None:
     if ids is None:
         return None
-    ids = tuple(ids)
+    # Numbers of NumPy's are equal to Python's, but are not written as they are.
+    ids = tuple(one.item() if isinstance(one, np.generic) else one for one in ids)
     if len(ids) != count:
         raise UserError(f"there are {len(ids)} ids for {count} samples")
     if odd := next((one for one in ids if not isinstance(one, Hashable)), None):

@@ -61,6 +61,7 @@ def lay_out(root: Tree, splits: tuple[str, ...], classes: tuple[str, ...]) -> La
     Raises:
       UserError: there is no such split or class.
     """
+    classes = _named_classes(root, classes)
     found = _splits(root, splits, classes)
     if not found:
         if splits not in ((), USUAL_SPLITS) and root.every_image:
@@ -77,6 +78,13 @@ def lay_out(root: Tree, splits: tuple[str, ...], classes: tuple[str, ...]) -> La
         if tree not in wanted:
             skipped += [_left_out(tree, wanted)] if tree.every_image else tree.every_unread()
     return Layout([file for part in parts for file in part.files], skipped, [])
+
+
+def _named_classes(root: Tree, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The names one by one: on a command line, several come as one string with commas."""
+    there = {tree.name for above in (root, *root.folders) for tree in above.folders}
+    parts = ([name] if name in there else name.split(",") for name in classes)
+    return tuple(one.strip() for part in parts for one in part)
 
 
 def _splits(root: Tree, splits: tuple[str, ...], classes: tuple[str, ...]) -> list[Tree]:
