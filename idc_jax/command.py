@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, of_the_system, show_anything
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what ``argv`` asks for; 0 when done, 2 where the user has to change something."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    show_anything()
     try:
         if argv[:1] == ["run"]:
             from idc_jax import launch
@@ -34,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {of_the_system(error)}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("idc_jax"):

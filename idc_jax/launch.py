@@ -29,7 +29,8 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from idc_jax.data import default_cache_dir
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, of_the_system, show_anything
+from idc_jax.train.parallel import all_devices
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -51,10 +52,14 @@ def main(argv: Sequence[str]) -> int:
 
     1 says that some points of a sweep failed.
     """
+    show_anything()
     try:
         return _main(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {of_the_system(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
@@ -71,6 +76,7 @@ def _main(argv: Sequence[str]) -> int:
     if _OPTIONS.value:
         print(config)
         return 0
+    all_devices()
     _keep_compiled()
     logging.set_verbosity(logging.WARNING)
     logging.use_absl_handler()

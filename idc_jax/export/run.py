@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -61,6 +62,7 @@ def read_run(folder: Path) -> FinishedRun:
         group = np.asarray([row["cluster"] for row in rows], np.int32)
         confidence = np.asarray([row["confidence"] for row in rows], float)
         samples, answer = ([row[key] for row in rows] for key in ("sample", "answer"))
+        samples = _names(folder / "samples.npz", len(rows)) or samples
         fusion = config["annotator"]["fusion"]
         count = max(result["num_clusters"], int(group.max()) + 1)
     except (KeyError, TypeError, ValueError) as error:
@@ -98,6 +100,16 @@ def _read_assignments(path: Path, size: int | None) -> list[dict[str, str]]:
     if not rows or len(rows) != size or any(None in row.values() for row in rows):
         raise UserError(f"{path} is cut short: {len(rows)} of {size} samples; run it anew")
     return rows
+
+
+def _names(path: Path, size: int) -> list[str]:
+    """What the samples are called, also where UTF-8, and so a table, cannot hold it; or nothing."""
+    try:
+        with np.load(path) as saved:
+            names = saved["names"].tolist()
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return []
+    return names if len(names) == size else []
 
 
 def _start(result: Mapping[str, Any]) -> Path:

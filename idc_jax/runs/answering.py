@@ -14,6 +14,7 @@ from idc_jax import annotate
 from idc_jax.annotate.annotator import Annotator, FusionName
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
+from idc_jax.data.telling import lines_of
 from idc_jax.runs.loop import Notify
 from idc_jax.runs.outlook import in_words
 from idc_jax.runs.workdir import Course, last_round
@@ -95,15 +96,13 @@ def answering(
 
 
 def announce_data(dataset: Dataset) -> None:
-    """Print what was read, and name what could not be."""
+    """Print what was read and how, and name what was not."""
     labels = "no labels"
     if dataset.labels is not None:
         labels = f"{np.unique(dataset.labels[dataset.labels >= 0]).size} classes"
     print(f"data: {dataset.name}, {dataset.size} {dataset.kind}, {labels}", flush=True)
-    if dataset.skipped:
-        first, more = dataset.skipped[0], len(dataset.skipped) - 1
-        others = f", and {more} more (the report lists them)" if more else ""
-        print(f"left out: {first.path} ({first.reason}){others}", flush=True)
+    for line in lines_of(dataset):
+        print(line, flush=True)
 
 
 def announce_course(workdir: Path, course: Course) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from idc_jax.annotate.store import Store
+from idc_jax.data import expanded
 from idc_jax.data.base import Dataset
 from idc_jax.data.identity import digest_of, digests
 from idc_jax.errors import UserError
@@ -110,7 +111,7 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
 
 def _bring(store: Store, config: ConfigDict, dataset: Dataset, identity: np.ndarray) -> None:
     """Take the answers that ``config.answers`` names into ``store``."""
-    if Path(config.answers).expanduser().resolve() == store.path.parent.resolve():
+    if expanded(config.answers).resolve() == store.path.parent.resolve():
         raise UserError(f"answers is {config.answers!r}, this run's own folder: they are here")
     limit = max(config.num_clusters, len(dataset.class_names))
     found = bring(store, dataset, identity, config.answers, max_groups=limit)

@@ -140,7 +140,7 @@ def embed(config: ConfigDict, dataset: Dataset) -> Dataset:
     path = published_weights(config.data.embed_with)
     if path is None:
         raise UserError(f"data.embed_with is {config.data.embed_with!r}: no such file")
-    cache = Path(config.data.cache).expanduser() if config.data.cache else data.default_cache_dir()
+    cache = data.expanded(config.data.cache) if config.data.cache else data.default_cache_dir()
     return embedded(
         _open(config, path, dataset, num_clusters=1),
         dataset,

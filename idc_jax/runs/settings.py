@@ -12,6 +12,9 @@ from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN, MethodSpec
 from idc_jax.models.importing import check_normalisation
 
+# Of a device; more is a slip.
+_MOST_GIGABYTES = 1_000_000
+
 
 def check_settings(config: Any) -> None:
     """Refuse an impossible value in ``config`` (any object with the config's attributes).
@@ -40,6 +43,11 @@ def check_settings(config: Any) -> None:
     check_at_least("seed", config.seed, 0)
     if config.rounds > config.budget:
         raise UserError(f"rounds is {config.rounds}, more than the budget of {config.budget}")
+    if not 0 <= config.data.device_gigabytes <= _MOST_GIGABYTES:
+        raise UserError(
+            f"data.device_gigabytes is {config.data.device_gigabytes}; a number from 0 to "
+            f"{_MOST_GIGABYTES:,} would do"
+        )
     for name in ("error_rate", "skip_rate"):
         rate = config.annotator[name]
         if not 0 <= rate <= 1:

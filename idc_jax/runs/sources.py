@@ -13,6 +13,7 @@ import numpy as np
 
 from idc_jax.annotate.questions import Questions
 from idc_jax.annotate.store import Row, Store
+from idc_jax.data.registry import expanded
 from idc_jax.errors import UserError
 from idc_jax.report import write_atomically
 
@@ -150,7 +151,7 @@ def read_source(path: str | Path) -> Source:
     Raises:
       UserError: it is none of these, or cannot be read.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if path.is_dir() or path.name in ("answers.db", "answers.jsonl"):
         return _read_run(path if path.is_dir() else path.parent)
     readers = {".csv": _read_table, ".npz": _read_arrays, ".json": _read_label_studio}

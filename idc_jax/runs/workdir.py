@@ -106,12 +106,25 @@ def check_writable(path: Path) -> None:
       UserError: naming the folder in the way.
     """
     existing = path
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    try:
+        # Unlike asking whether it exists, this says what is impossible about a name.
+        while not _is_there(existing) and existing != existing.parent:
+            existing = existing.parent
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"workdir {path} cannot be made: {reason}") from error
     if not existing.is_dir():
         raise UserError(f"workdir {path} cannot be made: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(f"workdir {path} cannot be written to: no permission for {existing}")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:

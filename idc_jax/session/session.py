@@ -32,9 +32,10 @@ from idc_jax.runs.outlook import outlook
 from idc_jax.session.book import Book
 from idc_jax.session.composing import compose
 from idc_jax.session.parts import Batch, Group, Settings
-from idc_jax.session.samples import as_dataset, as_features
+from idc_jax.session.samples import as_features, as_samples
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 from idc_jax.train.log import Log, silent
+from idc_jax.train.parallel import all_devices
 
 # Whoever answers, unless a name is given.
 _ME = "me"
@@ -61,6 +62,7 @@ class Session:
         *,
         method: str | None = None,
         ids: Sequence[Hashable] | None = None,
+        label_column: str | None = None,
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
         progress: bool = False,
@@ -69,10 +71,15 @@ class Session:
 
         Args:
           data: embeddings ``[n, d]``, images ``[n, h, w]`` or ``[n, h, w, c]`` (uint8), a pandas
-            DataFrame of numbers, the path of a file of features or of a folder of images.
+            DataFrame of numbers, a ``datasets.Dataset`` of Hugging Face's with a column of images
+            or of vectors, the path of a file of features or of a folder of images. With images
+            and vectors both, the images are shown and the vectors compared.
           num_clusters: groups wanted.
           method: a name of :func:`idc_jax.methods.registry.names`; the usual one if not given.
-          ids: what the samples are called; else a DataFrame's index, a folder's paths, or numbers.
+          ids: what the samples are called; else a DataFrame's index, a column ``id`` or such, a
+            folder's paths, or numbers.
+          label_column: of a DataFrame or a Dataset, the column whose labels count as answers; else
+            none do.
           seed: fixes everything.
           options: of the method, by their full names, as ``{"graph_committee.hops": 2}``.
           progress: show bars.
@@ -80,16 +87,23 @@ class Session:
         Raises:
           UserError: what cannot be clustered, and what would do.
         """
-        dataset, names = as_dataset(data, ids)
+        all_devices()
+        dataset, names, features, labels = as_samples(data, ids, label_column)
         check_at_least("num_clusters", num_clusters, 2)
         self._settings = Settings(
             int(num_clusters), method or registry.usual(), int(seed), dict(options or {})
         )
-        self._open(dataset, names, as_features(dataset, progress=progress), progress)
+        if features is None:
+            features = as_features(dataset, progress=progress)
+        self._open(dataset, names, features, progress)
         self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
         store = Store(Path(self._temporary.name) / "answers.db")
         self._book = Book(store, dataset.size, names)
         self._interaction.begin()
+        called = range(dataset.size) if names is None else names
+        known = {one: name for one, name in zip(called, labels, strict=False) if name is not None}
+        if known:
+            self.answer(known, annotator=label_column or _ME)
 
     def _open(
         self,
@@ -225,7 +239,8 @@ class Session:
         Raises:
           UserError: anything that can be put right; then ``out`` is as it was.
         """
-        folder, images = self._book.store.path.parent, self._dataset.names
+        folder = self._book.store.path.parent
+        images = self._dataset.names if self._dataset.kind == "images" else ()
         parent = Path(os.path.commonpath(images)) if images else None
         source = "folder" if images else self._dataset.kind
         run = FinishedRun(
@@ -300,6 +315,7 @@ class Session:
           UserError: the folder holds no session, or another process is in it.
         """
         folder = Path(folder).expanduser()
+        all_devices()
         try:
             settings = Settings(**json.loads((folder / "session.json").read_text()))
             with np.load(folder / "samples.npz") as saved:
@@ -313,7 +329,7 @@ class Session:
         called = (
             tuple(tuple(i) if isinstance(i, list) else i for i in json.loads(ids)) if ids else None
         )
-        dataset = as_dataset(inputs, None)[0]._replace(names=files)
+        dataset = as_samples(inputs).dataset._replace(names=files, notes=())
         session._open(dataset, called, features, progress)
         session._book = Book(Store(folder / "answers.db"), dataset.size, called)
         saved_state = read_latest(folder / "checkpoints")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 
+from idc_jax.data.registry import expanded
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
@@ -60,7 +61,7 @@ def published_weights(init: str) -> Path | None:
     """
     if init in KNOWN:
         return locate(init)
-    path = Path(init).expanduser()
+    path = expanded(init)
     if path.is_file() or (path.is_dir() and holds_checkpoint(path)):
         return path
     return None if path.exists() else in_cache(init)
@@ -101,7 +102,7 @@ def make_begin(
         fill = start.imported.fill
         return lambda key: _filled(fill, fresh(key))
     if start.init != "pretrain":
-        path = Path(start.init).expanduser()
+        path = expanded(start.init)
         if not path.exists():
             raise UserError(
                 f"init is {start.init!r}: no such file or folder, nor in the hub's cache; "

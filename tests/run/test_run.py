@@ -271,7 +271,7 @@ def test_what_was_read_is_said_and_what_was_not(capsys: pytest.CaptureFixture[st
     announce_data(images._replace(skipped=skipped, labels=np.arange(3), class_names=tuple("xyz")))
     first, second = capsys.readouterr().out.splitlines()
     assert first == "data: mine, 3 images, 3 classes"
-    assert second == "left out: a.png (cut off), and 1 more (the report lists them)"
+    assert second == "left out: 2 .png, as a.png (cut off)"
 
 
 def test_groups_that_people_named_are_told_by_name(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_images_are_clustered_as_they_are_where_no_network_sees_them() -> None:
         (lambda x: Session("nowhere.npz", 2), "nowhere.npz"),
         (lambda x: Session(x, 1), "num_clusters is 1"),
         (lambda x: Session(x, N + 1), f"{N + 1} clusters of {N} samples"),
-        (lambda x: Session(np.where(x > 3, np.nan, x), 2), "rows are not finite"),
+        (lambda x: Session(np.where(x > 3, np.nan, x), 2), "data: NaN or infinite features"),
         (lambda x: Session(x, 2, method="none"), "none"),
         (lambda x: Session(x, 2, ids=["a"]), f"there are 1 ids for {N} samples"),
         (lambda x: Session(x, 2, ids=["a"] * N), "ids must differ, but 'a' stands for two"),

@@ -12,6 +12,9 @@ from idc_jax.data.kernels import Kernel
 from idc_jax.data.subset import Limit
 from idc_jax.errors import UserError
 
+# What is joined where nobody says what.
+USUAL_SPLITS = ("train", "test")
+
 
 class Request(NamedTuple):
     """What a source is asked for; a source reads the fields that concern it.
@@ -20,8 +23,8 @@ class Request(NamedTuple):
       path: the folder or file to read, or None where the source needs none.
       name: which data set, for a source that knows many by name.
       image_size: images are resized to a square of this many pixels; None keeps their own size.
-      splits: the splits to join, in this order; the one called ``"train"`` fills
-        ``Dataset.train``.
+      splits: the splits to join, in this order, empty for all of a folder's; the one called
+        ``"train"`` fills ``Dataset.train``.
       label_key: which of the data set's labels to use, or None for the source's usual one.
       features_key: the array of features within an ``.npz``.
       classes: the class folders to keep, or empty for all.
@@ -62,8 +65,13 @@ def existing_path(request: Request, wanted: str) -> Path:
     """
     if request.path is None:
         raise UserError(f"no path was given: name {wanted}")
-    if not request.path.exists():
-        raise UserError(f"{request.path} does not exist: name {wanted}")
+    try:
+        request.path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{request.path} does not exist: name {wanted}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{request.path} cannot be read ({reason}): name {wanted}") from error
     return request.path
 
 
@@ -73,15 +81,18 @@ def compact_labels(
     """Renumber the classes that occur in ``labels`` ``[n]`` as 0..k-1, in their own order.
 
     Args:
-      labels: integers or strings ``[n]``.
+      labels: integers, below 0 where unknown, or strings, empty where unknown, ``[n]``.
       class_names: a name for each integer label, or empty: then a class is called by its value.
 
     Returns:
-      int32 labels ``[n]``, and the k names.
+      int32 labels ``[n]``, -1 for unknown, and the k names.
     """
-    values, renumbered = np.unique(labels, return_inverse=True)
+    known = labels != "" if labels.dtype.kind == "U" else labels >= 0
+    values, renumbered = np.unique(labels[known], return_inverse=True)
     if class_names:
         names = tuple(class_names[int(value)] for value in values)
     else:
         names = tuple(str(value) for value in values)
-    return renumbered.reshape(-1).astype(np.int32), names
+    found = np.full(len(labels), -1, np.int32)
+    found[known] = renumbered.reshape(-1)
+    return found, names

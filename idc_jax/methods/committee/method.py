@@ -286,11 +286,11 @@ def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) 
     check_one_of("graph_committee.picks", options.picks, ("value", *selectors.names("samples")))
     if not options.reaches and not options.regression:
         raise UserError("graph_committee has neither reaches nor regression; one of them would do")
-    for k, alpha in options.reaches:
-        if k < 1 or not 0 <= alpha < 1:
+    for reach in options.reaches:
+        if not _is_reach(reach):
             raise UserError(
-                f"graph_committee.reaches has ({k}, {alpha}); a pair of neighbours, 1 or more, "
-                "and a reach from 0 to below 1 would do"
+                f"graph_committee.reaches has {reach!r}; pairs of neighbours, 1 or more, and a "
+                "reach from 0 to below 1, as in ((10, 0.9), (5, 0.5)), would do"
             )
     if not options.regression >= 0:
         raise UserError(
@@ -304,3 +304,11 @@ def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) 
         )
     if not 0 < options.trust < 1:
         raise UserError(f"graph_committee.trust is {options.trust}; between 0 and 1 would do")
+
+
+def _is_reach(reach: object) -> bool:
+    """Whether it is a number of neighbours and a share."""
+    if not isinstance(reach, tuple | list) or len(reach) != 2:
+        return False
+    k, alpha = reach
+    return isinstance(k, int) and isinstance(alpha, int | float) and k >= 1 and 0 <= alpha < 1
