@@ -10,6 +10,10 @@ import jax.numpy as jnp
 from idc_jax.ops import arrays
 from idc_jax.ops.neighbors import Neighbors, knn
 
+# Entries of neighbours' rows that are gathered at once: of a few, a pass for each neighbour saves
+# nothing and takes long to compile.
+_GATHERED_WHOLE = 2**20
+
 
 @partial(jax.jit, static_argnames=("hops",))
 def smooth(x: jax.Array, neighbors: Neighbors, *, hops: int) -> jax.Array:
@@ -135,6 +139,8 @@ def propagate(
 
 def _gathered(rows: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
     """Each sample's weighted sum ``[n, d]`` of its neighbours' rows."""
+    if indices.size * rows.shape[1] <= _GATHERED_WHOLE:
+        return (weights[:, :, None] * rows[indices]).sum(1)
     total = jnp.zeros_like(rows)
     # One neighbour of everybody after the other: a fused pass, where a product would first gather.
     for near, weight in zip(indices.T, weights.T, strict=True):

@@ -50,6 +50,9 @@ Space = Literal["input", "network", "instance"]
 _LEAST_DOUBT = 1e-3
 # "What would more answers bring?" is told for so many.
 _FURTHER = 50
+# Up to so many columns, how far a sample lies from the mean says more than rounding: directions
+# alone leave a circle of a plane, and two points of a line.
+_FEW_COLUMNS = 16
 
 
 class GraphCommitteeOptions(NamedTuple):
@@ -148,6 +151,8 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Gra
       x: ``[n, d]``.
       options: how.
     """
+    if x.shape[1] <= _FEW_COLUMNS:
+        x = ops.on_sphere(x, *ops.center_and_radius(x))
     if options.decorrelate:
         z = decorrelate_neighbors(key, x)
     else:
