@@ -32,7 +32,10 @@ def normalize(x: jax.Array, eps: float = 1e-12) -> jax.Array:
 def center_and_radius(x: ArrayT) -> tuple[ArrayT, ArrayT]:
     """The mean ``[d]`` of ``x`` ``[n, d]``, and the root mean square distance from it."""
     center = x.mean(axis=0)
-    return center, ((x - center) ** 2).sum(axis=1).mean() ** 0.5
+    # The squares of large numbers are infinite, those of shares are not.
+    farthest = abs(x - center).max()
+    shares = (x - center) / (farthest + (farthest == 0))
+    return center, farthest * (shares**2).sum(axis=1).mean() ** 0.5
 
 
 def on_sphere(x: ArrayT, center: ArrayT, radius: ArrayT) -> ArrayT:
