@@ -88,9 +88,7 @@ def main() -> None:
     print("|---" * (2 + len(COLUMNS)) + "|")
     for case in cases():
         found = np.array([measure(case, seed) for seed in range(seeds)])
-        cells = [
-            f"{a:.3f} ± {b:.3f}" for a, b in zip(found.mean(0), found.std(0), strict=True)
-        ]
+        cells = [f"{a:.3f} ± {b:.3f}" for a, b in zip(found.mean(0), found.std(0), strict=True)]
         labels = (int(case.labels.max()) + 1) * case.per_class
         print(f"| {case.name} | {labels} | " + " | ".join(cells) + " |", flush=True)
 

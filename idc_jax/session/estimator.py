@@ -1,4 +1,4 @@
-"""A scikit-learn estimator: a clustering, or a classifier from few labels, that says what to ask."""
+"""A scikit-learn estimator: clusters, or learns from few labels, and says what to ask."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from idc_jax.runs.interaction import Interaction
 from idc_jax.session.composing import compose, room
 from idc_jax.session.induction import settle, vote
 from idc_jax.session.targets import UNKNOWN, Targets, read_targets
+from idc_jax.train.log import silent
 
 # Seeds that may be drawn.
 _SEEDS = np.iinfo(np.int32).max
@@ -136,7 +137,7 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
         return self.fit(X, y, **kwargs).labels_
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The likeliest class, or cluster, of samples that need not have been there before, ``[m]``.
+        """The likeliest class, or cluster, of samples that may be new ones, ``[m]``.
 
         Args:
           X: ``[m, d]``.
@@ -216,9 +217,11 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
             raise UserError("n_clusters is None and y names no class; one of them would do")
         for name in ("n_clusters", "n_neighbors"):
             value = getattr(self, name)
-            if value is not None and not isinstance(value, Integral):
+            if value is None and name == "n_clusters":
+                continue
+            if not isinstance(value, Integral):
                 raise UserError(f"{name} is {value!r}; a whole number would do")
-            check_at_least(name, 1 if value is None else value, 1)
+            check_at_least(name, int(value), 1)
         if (self.n_clusters or 1) > num_samples:
             raise UserError(
                 f"n_clusters is {self.n_clusters} for {num_samples} samples; at most that many "
@@ -269,7 +272,7 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
 
 def _prepare(basis: _Basis, seed: int, X: np.ndarray, folder: Path) -> Interaction:  # noqa: N803
     spec = registry.get(basis.method)
-    method = compose(spec, X, basis.num_clusters, basis.options, folder, progress=False)
+    method = compose(spec, X, basis.num_clusters, basis.options, folder, log=silent, progress=False)
     return Interaction(spec, method, len(X), seed)
 
 

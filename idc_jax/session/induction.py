@@ -19,13 +19,13 @@ class Neighborhood(NamedTuple):
 
     Attributes:
       center: ``[d]``, their mean.
-      radius: how far they are from it, the root of the mean square.
+      radius: a scalar, how far they are from it, the root of the mean square.
       points: float32 ``[n, d + 1]``, where they lie on the sphere.
       index: of the points.
     """
 
     center: np.ndarray
-    radius: float
+    radius: np.ndarray
     points: np.ndarray
     index: NearestNeighbors
 
@@ -67,5 +67,6 @@ def vote(
     return found
 
 
-def _placed(x: np.ndarray, center: np.ndarray, radius: float) -> np.ndarray:
-    return ops.on_sphere(x.astype(np.float64), center, radius).astype(np.float32)
+def _placed(x: np.ndarray, center: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    points: np.ndarray = ops.on_sphere(x.astype(np.float64), center, radius)
+    return points.astype(np.float32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import uuid
 import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import closing
@@ -84,7 +83,6 @@ class Session:
             int(num_clusters), method or registry.usual(), int(seed), dict(options or {})
         )
         self._open(dataset, names, as_features(dataset, progress=progress), progress)
-        self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
         store = Store(Path(self._temporary.name) / "answers.db")
         self._book = Book(store, dataset.size, names)
         self._interaction.begin()
@@ -98,13 +96,14 @@ class Session:
     ) -> None:
         settings, spec = self._settings, registry.get(self._settings.method)
         self._dataset, self._ids, self._features = dataset, ids, features
-        folder = Path(tempfile.gettempdir()) / f"idc_jax-{uuid.uuid4()}"
+        # Gone with the session, and with it what a pre-training keeps there.
+        self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
         method = compose(
             spec,
             features,
             settings.num_clusters,
             settings.options,
-            folder,
+            Path(self._temporary.name) / "pretrain",
             log=lambda values: self._hear_losses(values),
             progress=progress,
         )

@@ -42,7 +42,8 @@ def read_targets(y: Any, num_samples: int) -> Targets:
     if y is None:
         return Targets(np.zeros(0, np.int64), np.full(num_samples, UNKNOWN, np.int32))
     if isinstance(y, np.ma.MaskedArray):
-        y = np.where(np.ma.getmaskarray(y), None, np.ma.getdata(y).astype(object))
+        y, unsaid = np.ma.getdata(y).astype(object), np.ma.getmaskarray(y)
+        y[unsaid] = None
     y = column_or_1d(y, warn=True)
     if len(y) != num_samples:
         raise UserError(f"y has {len(y)} labels; one for each of {num_samples} samples would do")

@@ -48,7 +48,7 @@ def no_trials(num_samples: int) -> Trials:
 
 
 def tried(
-    trials: Trials, probabilities: jax.Array, indices: np.ndarray, choice: np.ndarray
+    trials: Trials, probabilities: jax.Array | np.ndarray, indices: np.ndarray, choice: np.ndarray
 ) -> Trials:
     """Enter what ``choice`` ``[m]``, classes or less, says of predictions ``[n, c]``."""
     named = choice >= 0
@@ -59,7 +59,9 @@ def tried(
     return Trials(confidence, right)
 
 
-def expected_accuracy(trials: Trials, probabilities: np.ndarray, density: np.ndarray) -> float:
+def expected_accuracy(
+    trials: Trials, probabilities: jax.Array | np.ndarray, density: jax.Array | np.ndarray
+) -> float:
     """The share of samples whose likeliest class is expected to be right.
 
     With one that errs now and then answering, it is the share that they would agree with.
@@ -70,10 +72,10 @@ def expected_accuracy(trials: Trials, probabilities: np.ndarray, density: np.nda
       density: ``[n]``, how closely each sample is surrounded. Among equally confident predictions
         those in the midst of many are right more often, and samples there are asked about more.
     """
-    density = np.asarray(density, np.float64)
-    density = (density - density.mean()) / max(density.std(), 1e-6)
-    line = _calibrate(trials, density)
-    return float(expit(_traits(np.asarray(probabilities).max(1), density) @ line).mean())
+    crowd = np.asarray(density, np.float64)
+    crowd = (crowd - crowd.mean()) / max(crowd.std(), 1e-6)
+    line = _calibrate(trials, crowd)
+    return float(expit(_traits(np.asarray(probabilities).max(1), crowd) @ line).mean())
 
 
 def unnamed_share(wanted: int, named: int, answered: int) -> float:

@@ -49,11 +49,11 @@ def decide(
     features: jax.Array,
     neighbors: ops.Neighbors,
     probabilities: jax.Array,
-    choice: jax.Array,
-    rejected: jax.Array,
+    choice: jax.Array | np.ndarray,
+    rejected: jax.Array | np.ndarray,
     options: CommitteeOptions,
     *,
-    belief: jax.Array | None = None,
+    belief: jax.Array | np.ndarray | None = None,
     capacity: int = 0,
 ) -> jax.Array:
     """What every sample is, given the answers.
@@ -149,7 +149,7 @@ def _spread(
     return total / len(reaches)
 
 
-def _answered(choice: jax.Array, capacity: int) -> tuple[np.ndarray, np.ndarray]:
+def _answered(choice: jax.Array | np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the samples with a class, padded, and their weights: 1, or 0 for padding."""
     rows = np.flatnonzero(np.asarray(choice) >= 0)
     size = -(-max(len(rows), capacity) // _ROWS) * _ROWS
