@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.errors import UserError
 
+# Of JAX or of NumPy.
+ArrayT = TypeVar("ArrayT", bound=Any)
 # Row numbers quoted in an error message before it says "and n more".
 _ROWS_SHOWN = 10
 
@@ -23,6 +27,37 @@ def normalize(x: jax.Array, eps: float = 1e-12) -> jax.Array:
     x = jnp.asarray(x).astype(jnp.float32)
     # The root of a maximum, not the maximum of a root: the gradient at a zero row stays finite.
     return x / jnp.sqrt(jnp.maximum(squared_norms(x)[..., None], eps**2))
+
+
+def center_and_radius(x: ArrayT) -> tuple[ArrayT, ArrayT]:
+    """The mean ``[d]`` of ``x`` ``[n, d]``, and the root mean square distance from it."""
+    center = x.mean(axis=0)
+    # The squares of large numbers are infinite, those of shares are not.
+    farthest = abs(x - center).max()
+    shares = (x - center) / (farthest + (farthest == 0))
+    return center, farthest * (shares**2).sum(axis=1).mean() ** 0.5
+
+
+def on_sphere(x: ArrayT, center: ArrayT, radius: ArrayT) -> ArrayT:
+    """Put ``x`` ``[n, d]`` on the unit sphere of one dimension more, each point on its own place.
+
+    The inverse of the stereographic projection: what is ``radius`` away from the ``center`` comes
+    to lie on the equator, what is nearer below it and what is farther above. So where directions
+    alone are compared, how far a sample lies from the mean still counts. JAX and NumPy arrays
+    alike.
+
+    Args:
+      x: points ``[n, d]``.
+      center: of them ``[d]``.
+      radius: a usual distance from it; 0 where all points are one.
+
+    Returns:
+      ``[n, d + 1]``, rows of unit length.
+    """
+    space = x.__array_namespace__()
+    x = (x - center) / (radius + (radius == 0))
+    height = (x**2).sum(axis=1, keepdims=True)
+    return space.concat([2 * x, height - 1], axis=1) / (height + 1)
 
 
 def inner(x: jax.Array, y: jax.Array) -> jax.Array:

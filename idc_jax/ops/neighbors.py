@@ -36,6 +36,7 @@ class Neighbors(NamedTuple):
     indices: jax.Array
 
 
+@functools.partial(jax.jit, static_argnames="count")
 def nearest(found: Neighbors, count: int) -> Neighbors:
     """The ``count`` nearest of those ``found``, ``[n, count]`` each."""
     return Neighbors(found.distances2[:, :count], found.indices[:, :count])

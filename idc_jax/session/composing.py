@@ -20,6 +20,13 @@ from idc_jax.train.start import Start, make_begin
 # The network of the methods that train one, as in configs/features.py.
 _WIDTH, _EMBEDDING, _EPOCHS = 256, 128, 6
 _NOISE, _DROPOUT = 0.6, 0.4
+# Answers for which there is room at first: twice as many compile the learning again.
+_ROOM = 256
+
+
+def room(answers: int) -> int:
+    """The answers to prepare for where there are so many now."""
+    return max(_ROOM, 1 << (answers - 1).bit_length())
 
 
 def compose(

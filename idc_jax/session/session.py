@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import uuid
 import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import closing
@@ -30,7 +29,7 @@ from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.lock import share
 from idc_jax.runs.outlook import outlook
 from idc_jax.session.book import Book
-from idc_jax.session.composing import compose
+from idc_jax.session.composing import compose, room
 from idc_jax.session.parts import Batch, Group, Settings
 from idc_jax.session.samples import as_features, as_samples
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
@@ -39,8 +38,6 @@ from idc_jax.train.parallel import all_devices
 
 # Whoever answers, unless a name is given.
 _ME = "me"
-# Answers for which there is room at first: twice as many compile the learning again.
-_ROOM = 256
 
 
 class Session:
@@ -96,7 +93,6 @@ class Session:
         if features is None:
             features = as_features(dataset, progress=progress)
         self._open(dataset, names, features, progress)
-        self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
         store = Store(Path(self._temporary.name) / "answers.db")
         self._book = Book(store, dataset.size, names)
         self._interaction.begin()
@@ -114,13 +110,14 @@ class Session:
     ) -> None:
         settings, spec = self._settings, registry.get(self._settings.method)
         self._dataset, self._ids, self._features = dataset, ids, features
-        folder = Path(tempfile.gettempdir()) / f"idc_jax-{uuid.uuid4()}"
+        # Gone with the session, and with it what a pre-training keeps there.
+        self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
         method = compose(
             spec,
             features,
             settings.num_clusters,
             settings.options,
-            folder,
+            Path(self._temporary.name) / "pretrain",
             log=lambda values: self._hear_losses(values),
             progress=progress,
         )
@@ -141,7 +138,7 @@ class Session:
         self._catch_up()
         number = max(self._book.store.rounds(), default=0) + 1
         asked = sum(questions.count for questions, _ in self._book.rounds())
-        round_ = Round(number, count, asked, self._room(asked + count), False, number)
+        round_ = Round(number, count, asked, room(asked + count), False, number)
         questions = self._interaction.ask(round_)
         if questions.count:
             questions = self._book.store.freeze(questions)
@@ -447,16 +444,13 @@ class Session:
         counts = {questions.round: questions.count for questions, _ in rounds}
         told = sum(count for number, count in counts.items() if number >= since)
         asked, last = sum(counts.values()), max(counts, default=since)
-        total = self._room(asked)
+        total = room(asked)
         round_ = Round(max(last, since), told, asked - told, total, False, since)
         try:
             self._expected = outlook(self._interaction.learn(round_)) or self._expected
         except KeyboardInterrupt:
             self._learned = len(rows) - len(new)  # when somebody asks again
             raise
-
-    def _room(self, asked: int) -> int:
-        return max(_ROOM, 1 << (asked - 1).bit_length())
 
     def _keep_to(self, folder: Path) -> None:
         """Keep other processes out of ``folder`` as long as this session is there."""

@@ -24,10 +24,9 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 from PIL import Image
 
-import launch
-from configs import base
+from idc_jax import launch
 from idc_jax.data import CLASS_LISTS
-from idc_jax.runs import compose, parts
+from idc_jax.runs import compose, configuration, parts
 
 EXAMPLES = int(os.environ.get("IDC_JAX_FUZZ", "25"))
 SECONDS = 60
@@ -57,7 +56,7 @@ def options() -> dict[str, Any]:
             else:
                 yield above + name, value
 
-    return dict(flat(base.get_config(), ""))
+    return dict(flat(configuration.get_config(), ""))
 
 
 OPTIONS = options()

@@ -41,6 +41,6 @@ class GraphCommitteeState(NamedTuple):
     """
 
     probabilities: jax.Array
-    slots: jax.Array
+    slots: np.ndarray
     trials: Trials
     history: np.ndarray
