@@ -15,6 +15,7 @@ from idc_jax.annotate.questions import (
     Questions,
     label_questions,
     pair_questions,
+    some,
 )
 from idc_jax.annotate.store import Row, Store
 from idc_jax.errors import UserError
@@ -74,7 +75,7 @@ class Book:
             there = sorted({row.position for row in self.store.live(number)})
             answers = said_so_far(self.store, questions, anybody)
             if there:
-                found.append((_some(questions, there), _some(answers, there)))
+                found.append((some(questions, there), some(answers, there)))
         return found
 
     def told(self, *, groups: Mapping[int, str]) -> tuple[list[str], list[str]]:
@@ -183,9 +184,3 @@ class Book:
 def _row(said: Said, annotator: str) -> Row:
     assert isinstance(said.choice, int)
     return Row(uuid.uuid4().hex, said.round, said.position, annotator, said.choice)
-
-
-def _some(rows: Any, kept: Sequence[int]) -> Any:
-    """The ``kept`` of questions or of answers."""
-    names = {"indices", "candidates", "values", "roles", "choice", "weight"} & set(rows._fields)
-    return rows._replace(**{name: getattr(rows, name)[list(kept)] for name in names})
