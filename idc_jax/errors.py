@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterable
 
 
@@ -11,6 +13,13 @@ class UserError(ValueError):
     The command line prints the message alone and exits with code 2; a program that imports
     the library gets an ordinary ``ValueError``.
     """
+
+
+def show_any_text() -> None:
+    """Let the terminal show a mark for what it cannot, such as a file's name in no encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def check_one_of(name: str, value: str, known: Iterable[str]) -> None:

@@ -29,7 +29,7 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from idc_jax.data import default_cache_dir
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, show_any_text
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -51,6 +51,7 @@ def main(argv: Sequence[str]) -> int:
 
     1 says that some points of a sweep failed.
     """
+    show_any_text()
     try:
         return _main(argv)
     except UserError as error:
@@ -124,7 +125,7 @@ def _selectors() -> str:
 def _workdir(config: ConfigDict) -> Path:
     """Where the run goes: as given, else by the names of the config and of what is swept."""
     if _WORKDIR.value or config.workdir:
-        return Path(_WORKDIR.value or config.workdir)
+        return Path(_WORKDIR.value or config.workdir).expanduser()
     from idc_jax.runs import configuration
 
     file, _, named = flags.FLAGS["config"].config_filename.partition(":")  # type: ignore[attr-defined]

@@ -60,7 +60,7 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
       UserError: anything that the user can put right. What is wrong with the configuration, the
         data or the folder is found before anything is written.
     """
-    workdir = Path(workdir)
+    workdir = Path(workdir).expanduser()
     check_settings(config)
     check_writable(workdir)
     with hold(workdir):

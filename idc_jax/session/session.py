@@ -228,7 +228,9 @@ class Session:
             folder, self._table(), {"data": {"source": source}}, self._settings.method, parent
         )
         chosen = Options(**options)
-        told = export_run(run, to, Path(out), chosen, load_images=lambda: self._dataset.inputs)
+        told = export_run(
+            run, to, Path(out).expanduser(), chosen, load_images=lambda: self._dataset.inputs
+        )
         if told:
             print(told, flush=True)
 
