@@ -24,6 +24,7 @@ from idc_jax.annotate.records import export_answers
 from idc_jax.annotate.samples import open_store
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
+from idc_jax.errors import UserError
 from idc_jax.methods.contract import Method, MethodSpec, Round
 from idc_jax.metrics import cluster_health, clustering_metrics, collapse_warning
 from idc_jax.report import count_questions
@@ -373,7 +374,11 @@ def _resume(this: _Run, checkpoints: Checkpoints, seconds: dict[str, float]) -> 
     saved = checkpoints.latest()
     if saved is None:
         return None
-    kept = read_latest(_context_folder(this))
+    try:
+        kept = read_latest(_context_folder(this))
+    except UserError as error:
+        logging.warning("beginning again, with all answers: %s", error)
+        return None
     if kept is None:
         # A run of before the context was kept apart: it begins again, with the answers it has.
         return None

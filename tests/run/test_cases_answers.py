@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from small import shrink
 
 from configs import features, image_folder
 from idc_jax.annotate.file import AnswersPendingError
+from idc_jax.annotate.samples import NOW, read_samples
 from idc_jax.runs.compose import run_experiment
+from idc_jax.runs.workdir import plan_course
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (210, 50, 40)}
 
@@ -201,3 +204,52 @@ def test_rows_in_another_order_keep_their_answers(tmp_path: Path) -> None:
     here = {json.dumps(row) for row in x.tolist()}
     assert now == {row: answer for row, answer in before.items() if row in here}
     assert result(tmp_path / "run")["final"]["acc"] == 1.0
+
+
+def cut(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and path.stat().st_size:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("damaged", "told"),
+    [("rounds/1", "checkpoint 1 in .* is damaged .* going on from 0"), ("context", "all answers")],
+)
+def test_a_cut_checkpoint_costs_time_and_no_answer(
+    again: tuple[ConfigDict, Path], damaged: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config, home = again
+    before, (answers, rounds) = said(home / "run"), _outcome(home / "run")
+    cut(home / "run" / "checkpoints" / damaged)
+    with caplog.at_level("WARNING"):
+        run_experiment(config, home / "run")
+    assert re.search(told, caplog.text)
+    assert said(home / "run") == before
+    assert _outcome(home / "run") == (answers, rounds)
+
+
+def _outcome(workdir: Path) -> tuple[dict, list]:
+    found = result(workdir)
+    return found["questions"], [entry["questions"] for entry in found["rounds"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "goes_on"),
+    [
+        ({"budget": 16}, True),
+        ({"annotator.kind": "page"}, True),
+        ({"annotator.allow_remote": True, "annotator.host": "0.0.0.0"}, True),
+        ({"annotator.votes": 3, "annotator.fusion": "dawid_skene"}, True),
+        ({"rounds": 5, "selector": "random"}, True),
+        ({"num_clusters": 4}, False),
+    ],
+)
+def test_what_changes_on_the_way_is_no_reason_to_stop(
+    answered: Path, changes: dict, goes_on: bool
+) -> None:
+    config = on_photos(answered / "photos", answered)
+    config.update_from_flattened_dict(changes)
+    samples = read_samples(answered / "run" / NOW)
+    course = plan_course(answered / "run", config.to_dict(), samples)
+    assert [change.anew for change in course.changes] == [not goes_on]
