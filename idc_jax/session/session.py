@@ -21,6 +21,7 @@ from idc_jax.annotate.questions import (
 )
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
+from idc_jax.data.identity import digests
 from idc_jax.errors import UserError, check_at_least
 from idc_jax.export import FinishedRun, Options, Table, make_table
 from idc_jax.export import export as export_run
@@ -279,6 +280,9 @@ class Session:
                     features=self._features,
                     ids=np.asarray(ids),
                     files=files,
+                    # By which a run that takes these answers finds the samples.
+                    names=np.asarray([str(one) for one in self._ids or ()], str),
+                    digests=digests(self._dataset.inputs),
                 )
         except (OSError, TypeError) as error:
             raise UserError(f"cannot save to {folder}: {error}") from error
