@@ -66,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _path(text: str) -> Path:
+    """A path, also from the home folder on, which shells leave as it is behind an "="."""
+    return Path(text).expanduser()
+
+
 def _add_quickstart(commands: Any) -> None:
     text = "cluster 1,797 handwritten digits and ask about them on a page"
     parser = commands.add_parser("quickstart", help=text, description=f"{text.capitalize()}.")
@@ -81,7 +86,7 @@ def _add_ask(commands: Any) -> None:
     parser.add_argument("--clusters", required=True, type=int, help="groups wanted")
     parser.add_argument("--method", help="who asks and learns; the usual one if not given")
     parser.add_argument(
-        "--save", required=True, type=Path, help="where everything is kept; if there, it goes on"
+        "--save", required=True, type=_path, help="where everything is kept; if there, it goes on"
     )
     _add_page(parser)
 
@@ -126,13 +131,13 @@ def _add_export(commands: Any) -> None:
     text = "take a finished run's groups elsewhere"
     parser = commands.add_parser("export", help=text, description=f"{text.capitalize()}.")
     parser.set_defaults(run=_export)
-    parser.add_argument("folder", metavar="RUN", type=Path, help="the --workdir of a finished run")
+    parser.add_argument("folder", metavar="RUN", type=_path, help="the --workdir of a finished run")
     parser.add_argument(
         "--to",
         required=True,
         help="folders, csv, parquet, huggingface, fiftyone or label_studio",
     )
-    parser.add_argument("--out", required=True, type=Path, help="the file or folder to make")
+    parser.add_argument("--out", required=True, type=_path, help="the file or folder to make")
     parser.add_argument(
         "--unsure", type=float, help="folders: below this confidence, an image goes to unsure/"
     )
@@ -141,7 +146,7 @@ def _add_export(commands: Any) -> None:
     )
     parser.add_argument(
         "--root",
-        type=Path,
+        type=_path,
         help="label_studio: its document root; the parent folder of the images' if not given",
     )
 

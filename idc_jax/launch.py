@@ -130,7 +130,7 @@ def _selectors() -> str:
 def _workdir(config: ConfigDict) -> Path:
     """Where the run goes: as given, else by the names of the config and of what is swept."""
     if _WORKDIR.value or config.workdir:
-        return Path(_WORKDIR.value or config.workdir)
+        return Path(_WORKDIR.value or config.workdir).expanduser()
     from idc_jax.runs import configuration
 
     file, _, named = flags.FLAGS["config"].config_filename.partition(":")  # type: ignore[attr-defined]

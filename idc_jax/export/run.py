@@ -14,8 +14,9 @@ import numpy as np
 
 from idc_jax.annotate.fusion import fuse
 from idc_jax.annotate.questions import UNASKED, Questions
+from idc_jax.annotate.samples import open_store
 from idc_jax.annotate.stopping import by_people
-from idc_jax.annotate.store import Row, Store
+from idc_jax.annotate.store import Row
 from idc_jax.errors import UserError
 from idc_jax.export.table import Table, name_groups
 
@@ -126,14 +127,15 @@ def _read_answers(path: Path, size: int, fusion: str) -> _Said:
     if not path.is_file():
         raise UserError(f"{path} is not there, and with it who answered; put it back")
     people: dict[int, dict[str, None]] = {}
-    with Store(path) as store:
+    with open_store(path.parent) as store:
         for number in store.rounds():
             questions = store.questions(number)
             assert questions is not None
             rows = by_people(store.live(number))
             _enter(questions, rows, people)
             if questions.kind == "label":
-                said.classes[questions.indices] = fuse(rows, questions.count, fusion)
+                choice, here = fuse(rows, questions.count, fusion), questions.here
+                said.classes[questions.indices[here]] = choice[here]
     for sample, names in people.items():
         said.people[sample] = "; ".join(names)
     return said

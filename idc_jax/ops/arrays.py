@@ -14,6 +14,9 @@ from idc_jax.errors import UserError
 ArrayT = TypeVar("ArrayT", bound=Any)
 # Row numbers quoted in an error message before it says "and n more".
 _ROWS_SHOWN = 10
+# The largest number of a matrix is between these: their squares, summed, are neither infinite nor
+# nothing, and stay clear of the floors in the scores.
+_LOWEST, _HIGHEST = 1e-6, 1e12
 
 
 def is_concrete(*arrays: jax.Array | None) -> bool:
@@ -94,9 +97,14 @@ def _finite_rows(x: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def _all_finite(x: jax.Array) -> jax.Array:
-    # A sum is one pass without an n-sized intermediate; overflow is told apart by the caller.
-    return jnp.isfinite(jnp.sum(jnp.abs(x.astype(jnp.float32)) * 1e-12))
+def _largest(x: jax.Array) -> jax.Array:
+    # One pass without an n-sized intermediate; NaN where there is one.
+    return jnp.max(jnp.abs(x.astype(jnp.float32)))
+
+
+@jax.jit
+def _large_rows(x: jax.Array) -> jax.Array:
+    return (jnp.abs(x) > _HIGHEST).any(axis=1)
 
 
 def check_finite(x: jax.Array, name: str = "x") -> None:
@@ -111,7 +119,7 @@ def check_finite(x: jax.Array, name: str = "x") -> None:
     Raises:
       UserError: some row holds a NaN or an infinity.
     """
-    if not is_concrete(x) or bool(_all_finite(jnp.asarray(x))):
+    if not is_concrete(x) or x.size == 0 or np.isfinite(float(_largest(jnp.asarray(x)))):
         return
     finite = _finite_rows(jnp.asarray(x))
     if not finite.is_fully_addressable:
@@ -121,24 +129,58 @@ def check_finite(x: jax.Array, name: str = "x") -> None:
     rows = np.flatnonzero(~np.asarray(finite))
     if rows.size == 0:
         return
-    shown = ", ".join(map(str, rows[:_ROWS_SHOWN]))
-    more = f" and {rows.size - _ROWS_SHOWN} more" if rows.size > _ROWS_SHOWN else ""
     raise UserError(
-        f"{name} holds NaN or infinity in row(s) {shown}{more}; "
-        "remove those rows or embed them again"
+        f"{name} holds NaN or infinity in {_shown(rows)}; remove those rows or embed them again"
     )
 
 
-def check_matrix(x: jax.Array, name: str = "x") -> jax.Array:
-    """Return ``x`` as float32 ``[n, d]`` after refusing another rank, no rows, or non-finite rows.
+def _shown(rows: np.ndarray) -> str:
+    shown = ", ".join(map(str, rows[:_ROWS_SHOWN]))
+    more = f" and {rows.size - _ROWS_SHOWN} more" if rows.size > _ROWS_SHOWN else ""
+    return f"row(s) {shown}{more}"
+
+
+def check_scale(x: jax.Array, name: str = "x") -> None:
+    """Refuse numbers so large or so small that their squares say nothing in float32.
+
+    Large ones are often what a file holds where a number is missing. Does nothing while tracing.
+
+    Args:
+      x: finite ``[n, d]``.
+      name: what the message calls it.
 
     Raises:
-      UserError: ``x`` is not a matrix with at least one row and one column, or is not finite.
+      UserError: a number beyond 1e12, naming the rows, or none beyond 1e-6 but zeros.
+    """
+    if not is_concrete(x):
+        return
+    largest = float(_largest(x))
+    if largest > _HIGHEST:
+        rows = _large_rows(x)
+        where = f" in {_shown(np.flatnonzero(rows))}" if rows.is_fully_addressable else ""
+        raise UserError(
+            f"{name} holds {largest:.4g}{where}; up to {_HIGHEST:g} would do: leave rows out where "
+            "it stands for a missing number, or scale them all"
+        )
+    if 0 < largest < _LOWEST:
+        raise UserError(
+            f"{name} holds nothing larger than {largest:.4g}; {_LOWEST:g} or more would do: scale "
+            "all rows alike"
+        )
+
+
+def check_matrix(x: jax.Array, name: str = "x") -> jax.Array:
+    """Return ``x`` as float32 ``[n, d]`` after refusing what nothing can be computed from.
+
+    Raises:
+      UserError: ``x`` is not a matrix with at least one row and one column, is not finite, or is
+        of a scale as :func:`check_scale` refuses it.
     """
     x = x if isinstance(x, jax.Array) else jnp.asarray(x)
     if x.ndim != 2 or 0 in x.shape:
         raise UserError(f"{name} has shape {x.shape}; a matrix [n, d] with n, d >= 1 would do")
     check_finite(x, name)
+    check_scale(x, name)
     return x if x.dtype == jnp.float32 else x.astype(jnp.float32)
 
 

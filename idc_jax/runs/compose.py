@@ -5,6 +5,7 @@ Nothing below :mod:`idc_jax.runs` reads a config object.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from idc_jax.annotate.samples import Matcher, Samples, open_store
 from idc_jax.annotate.store import Store
 from idc_jax.data import expanded
 from idc_jax.data.base import Dataset
@@ -24,21 +26,22 @@ from idc_jax.runs.answering import (
     AnnotatorOptions,
     announce_course,
     announce_data,
+    announce_samples,
     answering,
 )
 from idc_jax.runs.auto import resolve, settled
-from idc_jax.runs.bringing import bring
+from idc_jax.runs.bringing import bring, brought_before
 from idc_jax.runs.configuration import departures
 from idc_jax.runs.lock import hold
 from idc_jax.runs.loop import Plan, run
 from idc_jax.runs.outcome import write_outcome
 from idc_jax.runs.parts import check_against_data, load_dataset, make_parts
 from idc_jax.runs.settings import check_settings
-from idc_jax.runs.sources import write_identity
 from idc_jax.runs.workdir import (
     MetricsLog,
     check_writable,
     claim,
+    keep_samples,
     plan_course,
     settled_before,
 )
@@ -58,7 +61,7 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
       UserError: anything that the user can put right. What is wrong with the configuration, the
         data or the folder is found before anything is written.
     """
-    workdir = Path(workdir)
+    workdir = Path(workdir).expanduser()
     check_settings(config)
     check_writable(workdir)
     with hold(workdir):
@@ -78,17 +81,19 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
         for listener in listeners:
             listener(values)
 
-    identity = digests(dataset.inputs)
-    course = plan_course(workdir, given.to_dict(), digest_of(identity))
+    samples = Samples(dataset.names, digests(dataset.inputs))
+    course = plan_course(workdir, given.to_dict(), samples)
     # Composing checks every option, so nothing is written before it.
     method = make_method(config, dataset, course.pretraining(workdir), tell)
     seconds = {"load": time.perf_counter() - started}  # with the embedding by a published network
-    claim(workdir, given.to_dict(), settled(given, config), digest_of(identity), course)
-    write_identity(workdir, dataset.names, identity)
-    with Store(workdir / "answers.db") as store:
+    before = keep_samples(workdir, samples)
+    claim(workdir, given.to_dict(), settled(given, config), digest_of(samples.digests), course)
+    with open_store(workdir) as store:
         announce_course(workdir, course)
+        if before is not None:
+            announce_samples(before, samples, Matcher(samples).follow(before), store)
         if config.answers:
-            _bring(store, config, dataset, identity)
+            _bring(store, config, dataset, samples.digests)
     log = MetricsLog(workdir / "metrics.jsonl")
     people = AnnotatorOptions(**config.annotator)
     with answering(people, dataset, config.num_clusters, config.seed, workdir) as answers:
@@ -111,8 +116,12 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
 
 def _bring(store: Store, config: ConfigDict, dataset: Dataset, identity: np.ndarray) -> None:
     """Take the answers that ``config.answers`` names into ``store``."""
-    if expanded(config.answers).resolve() == store.path.parent.resolve():
+    path = expanded(config.answers)
+    if path.resolve() == store.path.parent.resolve():
         raise UserError(f"answers is {config.answers!r}, this run's own folder: they are here")
+    if not os.path.exists(path) and (known := brought_before(store, config.answers)):
+        print(f"answers: {path} is gone; the {known} taken from it before are here", flush=True)
+        return
     limit = max(config.num_clusters, len(dataset.class_names))
     found = bring(store, dataset, identity, config.answers, max_groups=limit)
     print(found.told(config.answers), flush=True)

@@ -13,12 +13,22 @@ import jax.numpy as jnp
 from idc_jax import scores
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.selectors.base import Selection
 
 # Blocks scored at a time: bounds memory at a few [blocks, s, s] arrays.
 _BLOCKS = 64
 
 
+@takes(
+    embeddings=floats("b s d"),
+    known=floats("b s s"),
+    budget=count(0),
+    other=floats("b s d"),
+    valid=flags("b s"),
+    asked=flags("b s s"),
+    per_block=count(0),
+)
 def pcl(
     embeddings: jax.Array,
     known: jax.Array,

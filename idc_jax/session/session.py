@@ -19,6 +19,7 @@ from idc_jax.annotate.questions import (
 )
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
+from idc_jax.data.identity import digests
 from idc_jax.errors import UserError, check_at_least
 from idc_jax.export import FinishedRun, Options, Table, make_table
 from idc_jax.export import export as export_run
@@ -244,7 +245,9 @@ class Session:
             folder, self._table(), {"data": {"source": source}}, self._settings.method, parent
         )
         chosen = Options(**options)
-        told = export_run(run, to, Path(out), chosen, load_images=lambda: self._dataset.inputs)
+        told = export_run(
+            run, to, Path(out).expanduser(), chosen, load_images=lambda: self._dataset.inputs
+        )
         if told:
             print(told, flush=True)
 
@@ -292,6 +295,9 @@ class Session:
                     features=self._features,
                     ids=np.asarray(ids),
                     files=files,
+                    # By which a run that takes these answers finds the samples.
+                    names=np.asarray([str(one) for one in self._ids or ()], str),
+                    digests=digests(self._dataset.inputs),
                 )
                 self._book.store.move(folder / "answers.db")
         except (OSError, TypeError) as error:

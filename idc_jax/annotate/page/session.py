@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal
 
-from idc_jax.annotate.exchange import decode_choice, encode_choice
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.wire import (
     AnswerPost,
@@ -22,6 +21,7 @@ from idc_jax.annotate.page.wire import (
     UndoPost,
 )
 from idc_jax.annotate.questions import Questions
+from idc_jax.annotate.records import decode_choice, encode_choice
 from idc_jax.annotate.stopping import left_out
 from idc_jax.annotate.store import Group, Row, Store, StoreError
 from idc_jax.errors import UserError
@@ -48,12 +48,14 @@ class Session:
         max_groups: int,
         votes: int,
         grace_seconds: float,
+        class_names: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._pictures = pictures
         self._title = title
         self._max_groups = max_groups
+        self._class_names = class_names
         self._votes = votes
         self._grace_seconds = grace_seconds
         self._clock = clock
@@ -131,6 +133,11 @@ class Session:
         """Everything but the questions."""
         with self._changed:
             given = sum(min(len(voters), self._votes) for voters in self._voters)
+            groups = self._store.groups()
+            idle = 0
+            if len(groups) >= self._max_groups:
+                # Groups that nobody means any more are shown, and take nobody's place.
+                idle = len({group.id for group in groups} - self._store.used_groups())
             return {
                 "phase": self._phase,
                 "title": self._title,
@@ -143,8 +150,8 @@ class Session:
                 "needed": self._votes * len(self._voters),
                 "complete": self._complete_since is not None,
                 "closes_in": self._closes_in(),
-                "groups": [self._describe_group(group) for group in self._store.groups()],
-                "max_groups": self._max_groups,
+                "groups": [self._describe_group(group) for group in groups],
+                "max_groups": self._max_groups + idle,
                 "progress": self._progress,
                 "losses": self._losses,
                 "results": len(self._results),
@@ -276,9 +283,11 @@ class Session:
     def _choice(self, questions: Questions, post: AnswerPost) -> int:
         if post.group is None:
             try:
-                return decode_choice(questions, post.position, post.answer)
+                choice = decode_choice(questions, post.position, post.answer)
             except UserError as error:
                 raise RefusedError(422, str(error)) from error
+            assert isinstance(choice, int)
+            return choice
         if questions.kind != "label":
             raise RefusedError(422, "only a label question is answered by a group")
         key, name = post.group
@@ -287,7 +296,9 @@ class Session:
             return known.id
         sample = int(questions.indices[post.position])
         try:
-            return self._store.name_group(key, name, sample, limit=self._max_groups).id
+            return self._store.name_group(
+                key, name, sample, limit=self._max_groups, class_names=self._class_names
+            ).id
         except StoreError:
             raise
         except UserError as error:
@@ -307,7 +318,7 @@ class Session:
     def _rename(self, post: RenamePost) -> dict[str, Any]:
         if all(group.key != post.key for group in self._store.groups()):
             raise RefusedError(422, "there is no such group")
-        self._store.name_group(post.key, post.name, -1, limit=self._max_groups)
+        self._store.name_group(post.key, post.name, -1)
         return {"ok": True}
 
     def _check_open(self) -> None:

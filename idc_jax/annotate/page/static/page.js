@@ -46,8 +46,11 @@ function asking() {
 
 function groups() {
   const known = page.state?.groups ?? [];
-  const keys = new Set(known.map((group) => group.key));
-  return [...known, ...[...page.madeGroups.values()].filter((group) => !keys.has(group.key))];
+  // Somebody else may have named the same group meanwhile.
+  const there = new Set(known.flatMap(({ key, name }) => [key, name.toLowerCase()]));
+  const made = [...page.madeGroups.values()];
+  return [...known, ...made.filter(({ key, name }) => !there.has(key)
+    && !there.has(name.toLowerCase()))];
 }
 
 function unsentPositions() {
