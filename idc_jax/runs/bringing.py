@@ -49,7 +49,7 @@ class Brought(NamedTuple):
         words += f", {self.reversed} taken back" if self.reversed else ""
         if not self.missing:
             return words
-        named = ", ".join(map(shown, self.missing[:3])) + (", ..." * (len(self.missing) > 3))
+        named = ", ".join(map(representable, self.missing[:3])) + (", ..." * (len(self.missing) > 3))
         return f"{words}; {len(self.missing)} samples are not in the data: {named}"
 
 
