@@ -49,7 +49,8 @@ class Brought(NamedTuple):
         words += f", {self.reversed} taken back" if self.reversed else ""
         if not self.missing:
             return words
-        named = ", ".join(map(representable, self.missing[:3])) + (", ..." * (len(self.missing) > 3))
+        more = ", ..." if len(self.missing) > 3 else ""
+        named = ", ".join(map(representable, self.missing[:3])) + more
         return f"{words}; {len(self.missing)} samples are not in the data: {named}"
 
 
