@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from idc_jax.data.base import Dataset
@@ -20,14 +22,28 @@ _LARGEST = 8192
 def default_cache_dir() -> Path:
     """Return ``$IDC_JAX_CACHE``, or ``~/.cache/idc_jax`` where it is not set.
 
-    Who has no home folder, as in a container, has one among the temporary files.
+    Who has no home folder that can be written, as in a container, has one among the temporary
+    files.
     """
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen)
-    try:
-        return Path.home() / ".cache" / "idc_jax"
-    except RuntimeError:
-        return Path(tempfile.gettempdir()) / f"idc_jax-{os.getuid()}"
+    with suppress(RuntimeError):
+        wanted = Path.home() / ".cache" / "idc_jax"
+        there = next(path for path in (wanted, *wanted.parents) if os.path.exists(path))
+        if there == wanted or os.access(there, os.W_OK | os.X_OK):
+            return wanted
+    return _temporary()
+
+
+@cache
+def _temporary() -> Path:
+    """A folder among the temporary files that nobody else can have put there."""
+    path = Path(tempfile.gettempdir()) / f"idc_jax-{os.getuid()}"
+    with suppress(OSError):
+        path.mkdir(mode=0o700, exist_ok=True)
+        if path.lstat().st_uid == os.getuid() and not path.is_symlink():
+            return path
+    return Path(tempfile.mkdtemp(prefix="idc_jax-"))
 
 
 def expanded(path: str | Path) -> Path:
@@ -71,7 +87,8 @@ def load(
       rule: how the files of a folder or of TFDS become that square: ``"middle"`` cuts it out,
         ``"shorter"`` resizes the shorter side first, ``"stretch"`` takes the whole image.
       kernel: of the resizing, see :data:`idc_jax.data.kernels.KERNELS`.
-      splits: the splits to join, in this order; empty for all of a folder's.
+      splits: the splits to join, in this order; empty for every image below a folder, without
+        classes.
       label_key: which labels to use (``"coarse_label"``); None for the source's usual one.
       features_key: the array of features within an ``.npz``.
       classes: of a folder, the class subfolders to keep, or the name of a known list of them

@@ -52,13 +52,22 @@ def test_a_split_that_was_not_asked_for_is_named(tmp_path: Path) -> None:
     assert "in/val (2 images of a split that was not asked for: splits=train,val" in said(data)
 
 
-@pytest.mark.parametrize("splits", [("train", "val"), ("train,val",), "train, val", ()])
+@pytest.mark.parametrize("splits", [("train", "val"), ("train,val",), "train, val"])
 def test_splits_are_joined_as_asked(tmp_path: Path, splits: tuple[str, ...] | str) -> None:
     data = read(tmp_path, *two("train", "val"), splits=splits)
     assert data.class_names == ("cat", "dog")
     np.testing.assert_array_equal(data.labels, [0, 1, 0, 1])
     np.testing.assert_array_equal(data.train, [True, True, False, False])
     assert said(data) == ""
+
+
+def test_every_image_whatever_the_folders_are(tmp_path: Path) -> None:
+    names = ("train/cat/1.png", "val/1.png", "other/a/b/1.png", "1.png")
+    data = read(tmp_path, *names, splits=())
+    assert data.names == tuple(sorted(f"{tmp_path}/in/{name}" for name in names))
+    assert data.labels is None
+    assert said(data) == ""
+    assert read(tmp_path, splits=(), classes=("train", "other")).class_names == ("other", "train")
 
 
 def test_capital_letters_make_no_classes_of_splits(tmp_path: Path) -> None:

@@ -6,19 +6,15 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
+from calling import call
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
@@ -107,24 +103,6 @@ def within_seconds() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def outcome(arguments: list[str]) -> tuple[int | None, str]:
-    """The exit code and what stands on stderr; None where the run would have started."""
-    said, argv = io.StringIO(), ["launch.py", *arguments]
-    with (
-        # A config's flags are looked for there.
-        mock.patch.object(sys, "argv", argv),
-        flagsaver.flagsaver(),
-        contextlib.redirect_stderr(said),
-        contextlib.redirect_stdout(io.StringIO()),
-        within_seconds(),
-    ):
-        flags.FLAGS.unparse_flags()
-        try:
-            return launch.main(argv), said.getvalue()
-        except Started:
-            return None, said.getvalue()
-
-
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -152,7 +130,7 @@ def test_nothing_wrong_is_refused(data: Path, config: str) -> None:
 
 
 def tried(data: Path, config: str, method: str, changes: dict[str, str]) -> tuple[int | None, str]:
-    """What comes of a config with ``changes``; see :func:`outcome`."""
+    """The exit code and what stands on stderr; None where the run would have started."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "claim", start)
         # Embedding the images comes before, and takes as long as a training.
@@ -171,4 +149,8 @@ def tried(data: Path, config: str, method: str, changes: dict[str, str]) -> tupl
             given["data.path"] = ""
         name = launch.__file__.replace("launch.py", f"configs/{config}.py{method and ':' + method}")
         arguments = [f"--config.{key}={value}" for key, value in (given | changes).items()]
-        return outcome([f"--config={name}", *arguments])
+        try:
+            with within_seconds():
+                return call(f"--config={name}", *arguments)
+        except Started:
+            return None, ""

@@ -23,8 +23,8 @@ class Request(NamedTuple):
       path: the folder or file to read, or None where the source needs none.
       name: which data set, for a source that knows many by name.
       image_size: images are resized to a square of this many pixels; None keeps their own size.
-      splits: the splits to join, in this order, empty for all of a folder's; the one called
-        ``"train"`` fills ``Dataset.train``.
+      splits: the splits to join, in this order, or empty for every image below a folder, without
+        classes; the one called ``"train"`` fills ``Dataset.train``.
       label_key: which of the data set's labels to use, or None for the source's usual one.
       features_key: the array of features within an ``.npz``.
       classes: the class folders to keep, or empty for all.
@@ -73,6 +73,17 @@ def existing_path(request: Request, wanted: str) -> Path:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"{request.path} cannot be read ({reason}): name {wanted}") from error
     return request.path
+
+
+def named_splits(request: Request) -> tuple[str, ...]:
+    """Return the request's splits.
+
+    Raises:
+      UserError: there are none.
+    """
+    if not request.splits:
+        raise UserError("splits names none; train,test would do")
+    return request.splits
 
 
 def compact_labels(

@@ -21,6 +21,8 @@ _NAMES = (
 # fmt: on
 # How programs call the column that counts or names a table's rows.
 _INDEX = ("", "index", "unnamed: 0", "__index_level_0__")
+# From here on, floating-point numbers are not told apart from the next whole one.
+_EXACT = 2**53
 
 
 class Columns(NamedTuple):
@@ -216,7 +218,7 @@ def _plain(labels: np.ndarray) -> np.ndarray | None:
     if labels.dtype.kind == "f":
         known = ~np.isnan(labels)
         whole = np.where(known, labels, -1)
-        if not (np.isfinite(whole).all() and (whole == np.rint(whole)).all()):
+        if not (np.abs(whole) < _EXACT).all() or (whole != np.rint(whole)).any():
             return None
         labels = whole.astype(np.int64)
     if labels.dtype.kind not in "iubU":

@@ -55,14 +55,18 @@ def lay_out(root: Tree, splits: tuple[str, ...], classes: tuple[str, ...]) -> La
 
     Args:
       root: the folder.
-      splits: which splits to join, in this order; empty for all.
+      splits: which splits to join, in this order; empty for every image below the folder, as it
+        lies there, without classes.
       classes: the class folders to keep, in every split; empty for all.
 
     Raises:
       UserError: there is no such split or class.
     """
+    if not splits and not classes:
+        files = [ImageFile(path, None, True) for path in root.every_image]
+        return Layout(files, list(root.every_unread()), [])
     classes = _named_classes(root, classes)
-    found = _splits(root, splits, classes)
+    found = _splits(root, splits, classes) if splits else []
     if not found:
         if splits not in ((), USUAL_SPLITS) and root.every_image:
             held = f"folders {_listed(root.holding)}" if root.holding else "images"
@@ -103,7 +107,7 @@ def _wanted(root: Tree, found: list[Tree], splits: tuple[str, ...]) -> list[Tree
     by_name = {tree.name.casefold(): tree for tree in found} | {tree.name: tree for tree in found}
     wanted = [by_name.get(split, by_name.get(split.casefold())) for split in splits]
     missing = [split for split, tree in zip(splits, wanted, strict=True) if tree is None]
-    there = [tree for tree in wanted if tree is not None] if splits else found
+    there = [tree for tree in wanted if tree is not None]
     # Of the usual splits, one may be missing.
     if not there or (missing and splits != USUAL_SPLITS):
         joined = ",".join(tree.name for tree in found)

@@ -35,6 +35,9 @@ class Tree:
           path: the folder.
           seen: the folders that were entered before, by device and inode.
           depth: how many folders it lies in.
+
+        Raises:
+          OSError: the first of the folders cannot be read; others are left out.
         """
         self.path = path
         self.images: list[Path] = []
@@ -43,6 +46,8 @@ class Tree:
         try:
             self._look({} if seen is None else seen, depth)
         except OSError as error:
+            if not depth:
+                raise
             self._skip(path, f"cannot be read: {error.strerror or error}", folder=True)
 
     @property
