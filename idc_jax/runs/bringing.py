@@ -18,7 +18,7 @@ from idc_jax.annotate.questions import SKIP, Questions, label_questions, some
 from idc_jax.annotate.samples import Matcher, Samples
 from idc_jax.annotate.store import Row, Store
 from idc_jax.data.base import Dataset
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, representable
 from idc_jax.runs.sources import Asked, Labels, Source, read_source
 
 # The key under which a store remembers that a round was brought, and from where.
