@@ -20,7 +20,7 @@ _SAMPLE, _SAMPLE_PER_CLUSTER = 8192, 32
 # Up to so many clusters, sums are taken by a matrix product, beyond by scattering.
 _DENSE_SUMS = 128
 # A coordinate of centres that are not in use: farther than any point, and its square is finite.
-_OUT_OF_REACH = 1e15
+_OUT_OF_REACH = 1e12
 
 
 class KMeans(NamedTuple):

@@ -19,6 +19,8 @@ from idc_jax.report.answers import Round, answers_by_sample
 RESULT_KEYS = (
     "config",
     "method",
+    "recipe",
+    "departures",
     "dataset",
     "num_samples",
     "num_clusters",

@@ -111,7 +111,7 @@ def within_seconds() -> Iterator[None]:
 )
 @given(
     st.sampled_from(CONFIGS),
-    st.sampled_from(("", *base.names())),
+    st.sampled_from(("", *configuration.names())),
     st.lists(st.sampled_from(sorted(OPTIONS)).flatmap(values_of), min_size=1, max_size=3).map(dict),
 )
 def test_any_configuration(data: Path, config: str, method: str, changes: dict[str, str]) -> None:

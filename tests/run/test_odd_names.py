@@ -51,7 +51,7 @@ def test_a_session_on_images_by_odd_names(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_samples, "best_network", lambda: "")
-    monkeypatch.setattr(session_samples, "_SIDE", 4)
+    monkeypatch.setattr(session_samples, "_OWN_SIDE", 4)
     monkeypatch.setenv("IDC_JAX_CACHE", str(tmp_path / "cache"))
     session = Session(photos, 2, options={"graph_committee.steps": 5})
     asked = session.ask(6).ids

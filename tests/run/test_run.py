@@ -284,5 +284,5 @@ def test_groups_that_people_named_are_told_by_name(tmp_path: Path) -> None:
         assert answer_names(labelled, store) == ("p", "q", "r")
         store.name_group("a", "lions", 0, limit=5)
         store.name_group("b", "cups", 1, limit=5)
-        # Also where there are labels: their ids are not the groups'.
-        assert answer_names(labelled, store) == ("lions", "cups")
+        # A name that somebody gave stands before that of the class of its number.
+        assert answer_names(labelled, store) == ("lions", "cups", "r")

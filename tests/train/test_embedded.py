@@ -90,6 +90,7 @@ class Odd(NamedTuple):
     source: str = "odd"
     network: str = "odd"
     others: tuple[str, ...] = ()
+    shown: Shown = Shown(8, 8, "stretch", "bilinear", "none")
 
     def fill(self, fresh):
         return fresh, None
