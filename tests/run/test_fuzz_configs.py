@@ -147,7 +147,7 @@ def tried(data: Path, config: str, method: str, changes: dict[str, str]) -> tupl
         }
         if "digits" in config:
             given["data.path"] = ""
-        name = launch.__file__.replace("launch.py", f"configs/{config}.py{method and ':' + method}")
+        name = f"{launch.shipped()[config]}{method and ':' + method}"
         arguments = [f"--config.{key}={value}" for key, value in (given | changes).items()]
         try:
             with within_seconds():

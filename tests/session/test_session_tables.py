@@ -29,7 +29,7 @@ VECTORS = datasets.Sequence(datasets.Value("float32"))
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(samples, "best_network", lambda: "")
-    monkeypatch.setattr(samples, "_SIDE", 4)
+    monkeypatch.setattr(samples, "_OWN_SIDE", 4)
     monkeypatch.setenv("IDC_JAX_CACHE", str(tmp_path / "cache"))
 
 
