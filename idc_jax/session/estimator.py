@@ -118,7 +118,7 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
         X = validate_data(self, X, dtype=np.float32, order="C", ensure_min_samples=2)
         targets = read_targets(y, len(X))
         self._check_parameters(targets, len(X))
-        begun = self._begin(X, max(self.n_clusters or 1, len(targets.classes)))
+        begun = self._begin(X, max(int(self.n_clusters or 1), len(targets.classes)))
         self._fitted_X, self._codes = X, targets.codes
         # What was begun is kept on purpose only; the rest is needed to ask.
         self._begun = begun if self.warm_start else None
@@ -219,9 +219,11 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
             value = getattr(self, name)
             if value is None and name == "n_clusters":
                 continue
-            if not isinstance(value, Integral):
+            if not isinstance(value, Integral) or isinstance(value, bool):
                 raise UserError(f"{name} is {value!r}; a whole number would do")
             check_at_least(name, int(value), 1)
+        if self.options is not None and not isinstance(self.options, Mapping):
+            raise UserError(f"options is {self.options!r}; a dict of values by name would do")
         if (self.n_clusters or 1) > num_samples:
             raise UserError(
                 f"n_clusters is {self.n_clusters} for {num_samples} samples; at most that many "

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import assert_all_finite, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from idc_jax.errors import UserError
 
@@ -35,9 +34,9 @@ def read_targets(y: Any, num_samples: int) -> Targets:
     are.
 
     Raises:
-      ValueError: what scikit-learn refuses: another shape, infinite or continuous values.
-      UserError: another length, labels of several kinds, or strings of which one is ``"-1"`` (what
-        NumPy makes of -1 in a list of strings) or empty.
+      ValueError: what scikit-learn refuses: another shape, infinite values.
+      UserError: another length, continuous values, labels of several kinds, or strings of which
+        one is ``"-1"`` (what NumPy makes of -1 in a list of strings) or empty.
     """
     if y is None:
         return Targets(np.zeros(0, np.int64), np.full(num_samples, UNKNOWN, np.int32))
@@ -47,6 +46,8 @@ def read_targets(y: Any, num_samples: int) -> Targets:
     y = column_or_1d(y, warn=True)
     if len(y) != num_samples:
         raise UserError(f"y has {len(y)} labels; one for each of {num_samples} samples would do")
+    if y.dtype.kind == "T":
+        y = y.astype(object)
     assert_all_finite(y, allow_nan=True, input_name="y")
     unknown = _unknown(y)
     known = _of_one_kind(y[~unknown])
@@ -85,6 +86,11 @@ def _of_one_kind(known: np.ndarray) -> np.ndarray:
                 f"y holds the string {strange[0]!r}; names, and None in an array of objects for "
                 "unknown, would do"
             )
-    if len(known):
-        check_classification_targets(known)
+    if known.dtype.kind == "f":
+        broken = known[known != np.round(known)]
+        if len(broken):
+            # As scikit-learn begins such a line.
+            raise UserError(f"Unknown label type: continuous, as {broken[0]}; {_WOULD_DO}")
+    elif known.dtype.kind not in "biuOU":
+        raise UserError(f"Unknown label type: {known.dtype}; {_WOULD_DO}")
     return known
