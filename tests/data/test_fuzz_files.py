@@ -11,7 +11,6 @@ import gzip
 import io
 import os
 import shutil
-import signal
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ import pytest
 from files import deep_png, deep_tiff
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from limits import within
 from PIL import Image
 
 from idc_jax.data import Dataset, load
@@ -41,26 +41,11 @@ X = np.random.default_rng(0).normal(size=(12, 3))
 Y = np.arange(12) % 3
 
 
-def stuck(*_: Any) -> None:
-    raise TimeoutError(f"still being read after {SECONDS} seconds")
-
-
-@contextlib.contextmanager
-def within_seconds() -> Iterator[None]:
-    before = signal.signal(signal.SIGALRM, stuck)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def read(source: str, path: Path, **options: Any) -> Dataset | None:
     """The data, in order; or None where they were refused in one line."""
     refused = None
     try:
-        with within_seconds():
+        with within(SECONDS):
             data = load(source, path=path, cache_dir=path.parent / "cache", **options)
     except UserError as error:
         refused = str(error)

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 from calling import call
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from limits import within
 from ml_collections import ConfigDict
 from PIL import Image
 
@@ -74,10 +73,6 @@ def start(*_: Any) -> None:
     raise Started
 
 
-def stuck(*_: Any) -> None:
-    raise TimeoutError(f"still being checked after {SECONDS} seconds")
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small data for every source that reads files."""
@@ -90,17 +85,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels = rng.integers(0, 255, (8, 8, 3), np.uint8)
             Image.fromarray(pixels).save(home / "photos" / name / f"{number}.png")
     return home
-
-
-@contextlib.contextmanager
-def within_seconds() -> Iterator[None]:
-    before = signal.signal(signal.SIGALRM, stuck)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @settings(
@@ -150,7 +134,7 @@ def tried(data: Path, config: str, method: str, changes: dict[str, str]) -> tupl
         name = f"{launch.shipped()[config]}{method and ':' + method}"
         arguments = [f"--config.{key}={value}" for key, value in (given | changes).items()]
         try:
-            with within_seconds():
+            with within(SECONDS):
                 return call(f"--config={name}", *arguments)
         except Started:
             return None, ""
