@@ -15,6 +15,7 @@ PAPER: dict[str, Any] = {
     "model.stem": "imagenet",
     "model.head": "plain",
     "views.size": 128,
+    "views.normalisation": "imagenet",
     "views.weak": "crop",
     "views.crop": 0.08,
     "views.mirror": True,
