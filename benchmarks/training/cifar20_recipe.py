@@ -55,6 +55,8 @@ def configure(args: argparse.Namespace, method: str = "idc") -> ConfigDict:
     config = cifar20.get_config(method)
     config.seed = args.seed
     config.data.path, config.data.limit = args.data, args.limit
+    if not (Path(args.data) / "cifar100").is_dir():
+        config.data.source, config.data.image_size = "folder", 32
     config.model.name, config.model.width, config.model.head = "resnet18", args.width, "plain"
     config.model.dtype = args.dtype
     # PyTorch's default for small images: crops of a fifth of the area at least.
@@ -173,7 +175,7 @@ def told(args: argparse.Namespace) -> str:
 
 def read_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="TFDS's data directory with cifar100")
+    parser.add_argument("--data", required=True, help="TFDS's directory, or a folder a class")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--batch", type=int, default=1024)
