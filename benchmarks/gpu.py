@@ -87,14 +87,18 @@ def lines(folder: Path) -> list[str]:
 
 def steps(args: argparse.Namespace) -> dict[str, Step]:
     """All steps for which there are data, in order."""
-    step = "--network=resnet18 --width=64 --batch=512 --steps=8 --jax-rows=0,1 --torch-rows=2,4"
+    # The recipe's own network and batch.
+    step = "--network=resnet18 --width=40 --batch=1024 --steps=8 --views=yes,no"
+    step += " --jax-rows=1 --torch-rows=2,4"
     found = {
         "selection": Step(["-m", "benchmarks.selectors.together"], selection_rows),
         "training": Step(["-m", "benchmarks.training.step", *step.split()], training_rows),
     }
     if args.features:
         for method in ("graph_committee", "idc", "dsac"):
-            run = [f"launch.py --config=configs/features.py:{method} --config.data.path={args.features}"]
+            run = [
+                f"launch.py --config=configs/features.py:{method} --config.data.path={args.features}"
+            ]
             run += ["--config.num_clusters=20 --config.budget=500 --config.rounds=10"]
             workdir = f"--workdir={args.out / method / 'run'}"
             found[method] = Step([*" ".join(run).split(), workdir], run_rows)
