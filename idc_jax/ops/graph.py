@@ -35,7 +35,7 @@ def smooth(x: jax.Array, neighbors: Neighbors, *, hops: int) -> jax.Array:
     weights = jnp.full(neighbors.indices.shape, share, x.dtype)
 
     def hop(_: jax.Array, rows: jax.Array) -> jax.Array:
-        return share * rows + _gathered(rows, neighbors.indices, weights)
+        return share * rows + gathered(rows, neighbors.indices, weights)
 
     return jax.lax.fori_loop(0, hops, hop, x)
 
@@ -99,14 +99,21 @@ def edge_weights(neighbors: Neighbors) -> jax.Array:
     "Self-Tuning Spectral Clustering", 2004), so that no scale has to be chosen; each edge is
     divided by the root of both ends' degrees, as label spreading asks for.
     """
+    weights, degrees = weights_and_degrees(neighbors)
+    root = jax.lax.rsqrt(degrees)
+    return weights * root[:, None] * root[neighbors.indices]
+
+
+@jax.jit
+def weights_and_degrees(neighbors: Neighbors) -> tuple[jax.Array, jax.Array]:
+    """The edges' own weights ``[n, k]``, in (0, 1], and what they add up to at each end ``[n]``."""
     distances2, indices = neighbors.distances2, neighbors.indices
     local = jnp.maximum(distances2[:, -1], 1e-12)
     scale = jnp.sqrt(local[:, None] * local[indices])
     weights = jnp.exp(-distances2 / scale)
     out_degree = weights.sum(1)
     in_degree = jnp.zeros_like(out_degree).at[indices].add(weights)
-    root = jax.lax.rsqrt(jnp.maximum(out_degree + in_degree, 1e-12))
-    return weights * root[:, None] * root[indices]
+    return weights, jnp.maximum(out_degree + in_degree, 1e-12)
 
 
 @partial(jax.jit, static_argnames=("iterations",))
@@ -137,14 +144,14 @@ def propagate(
     indices = neighbors.indices
 
     def step(_: jax.Array, spread: jax.Array) -> jax.Array:
-        forth = _gathered(spread, indices, weights)
+        forth = gathered(spread, indices, weights)
         back = jnp.zeros_like(spread).at[indices.T].add(weights.T[:, :, None] * spread)
         return alpha * (forth + back) + (1 - alpha) * seeds
 
     return jax.lax.fori_loop(0, iterations, step, (1 - alpha) * seeds)
 
 
-def _gathered(rows: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
+def gathered(rows: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
     """Each sample's weighted sum ``[n, d]`` of its neighbours' rows."""
     if indices.size * rows.shape[1] <= _GATHERED_WHOLE:
         return (weights[:, :, None] * rows[indices]).sum(1)

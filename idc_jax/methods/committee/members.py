@@ -1,8 +1,9 @@
-"""Learning a few answers on fixed features: a committee of label spreading and regression.
+"""Learning a few answers on fixed features: a committee of learners that err differently.
 
-The members err differently: spreading follows the neighbour graph and knows nothing of
-directions, regression draws planes and knows nothing of gaps. Their mean beats either, once there
-are answers enough to draw planes by.
+Label spreading follows the neighbour graph and knows nothing of directions, Poisson learning
+carries further along the same graph, regression draws planes and knows nothing of gaps, and a
+student on features that were not averaged learns from the others' opinions of many samples. Their
+mean beats each of them, once there are answers enough to draw planes by.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops
+from idc_jax.methods.committee.poisson import poisson
+from idc_jax.methods.committee.prior import class_prior, with_shares
+from idc_jax.methods.committee.regression import regression
+from idc_jax.methods.committee.space import CommitteeSpace
 from idc_jax.methods.common.spread import seed
 from idc_jax.ops.graph import edge_weights, propagate
 
@@ -29,25 +34,31 @@ class CommitteeOptions(NamedTuple):
     Attributes:
       reaches: pairs (neighbours k, α) of the graphs along which answers spread; () for none.
       iterations: steps of each spreading.
+      poisson: steps of the conjugate gradients of Poisson learning on the widest graph; 0 leaves
+        it out.
       regression: inverse strength C of the regression's penalty ``|W|² / 2C`` beside the sum of
-        the answers' losses; 0 leaves the regression out.
-      steps: gradient steps of the regression.
+        the answers' losses; 0 leaves the regressions and the student out.
+      steps: gradient steps of a regression.
       regression_from: answers per class named from which the regression counts as much as the
         spreading; with fewer it counts in proportion, since planes need more answers.
+      prior: bring the classes' shares to what the answers say of them.
+      student: learn a regression on features that were not averaged, from the others' opinions.
       trust: the share of answers that are taken to be right.
     """
 
     reaches: tuple[tuple[int, float], ...] = ((5, 0.99), (15, 0.95))
     iterations: int = 30
+    poisson: int = 50
     regression: float = 10.0
     steps: int = 400
     regression_from: float = 10.0
+    prior: bool = True
+    student: bool = True
     trust: float = 0.9
 
 
 def decide(
-    features: jax.Array,
-    neighbors: ops.Neighbors,
+    space: CommitteeSpace,
     probabilities: jax.Array,
     choice: jax.Array | np.ndarray,
     rejected: jax.Array | np.ndarray,
@@ -63,8 +74,7 @@ def decide(
     ``p · (1 − trust) / (c − 1)`` for each other class.
 
     Args:
-      features: ``[n, d]``, rows of unit length.
-      neighbors: the graph, ``[n, k]`` each, with the largest k of ``options.reaches``.
+      space: where samples are compared, with the largest k of ``options.reaches``.
       probabilities: ``[n, c]``, the present prediction.
       choice: int ``[n]``: a class, ``NONE_OF_THESE``, or less where nothing was said. At least
         one sample has a class.
@@ -80,15 +90,12 @@ def decide(
     """
     rows, weights = _answered(choice, capacity)
     belief = np.ones(len(choice), np.float32) if belief is None else belief
-    return _decide(
-        features, neighbors, probabilities, choice, rejected, belief, rows, weights, options
-    )
+    return _decide(space, probabilities, choice, rejected, belief, rows, weights, options)
 
 
 @partial(jax.jit, static_argnames=("options",))
 def _decide(
-    features: jax.Array,
-    neighbors: ops.Neighbors,
+    space: CommitteeSpace,
     probabilities: jax.Array,
     choice: jax.Array,
     rejected: jax.Array,
@@ -98,33 +105,93 @@ def _decide(
     options: CommitteeOptions,
 ) -> jax.Array:
     """:func:`decide`, with the answered ``rows`` ``[m]`` and their ``weights``."""
-    named = jnp.zeros(probabilities.shape[1], bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
-    total, heard = jnp.zeros_like(probabilities), jnp.zeros(())
+    classes = probabilities.shape[1]
+    named = jnp.zeros(classes, bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
+    said = weights[:, None] * jax.nn.one_hot(choice[rows], classes)
+    flowing = []
     if options.reaches:
-        total += _spread(
-            neighbors,
-            probabilities,
-            choice,
-            rejected,
-            named,
-            options.reaches,
-            options.iterations,
-        )
-        heard += 1.0
-    if options.regression:
-        plane = regression(
-            features,
-            features[rows],
-            choice[rows],
-            weights,
-            named,
-            options.regression,
-            options.steps,
-        )
-        weight = jnp.minimum(weights.sum() / named.sum() / options.regression_from, 1.0)
-        total += weight * plane
-        heard += weight
-    return _weigh(total / heard, choice, rejected, options.trust * belief)
+        how = (options.reaches, options.iterations)
+        flowing.append(_spread(space.neighbors, probabilities, choice, rejected, named, *how))
+    if options.poisson and space.edges is not None:
+        flowing.append(poisson(space.edges, rows, said, named, options.poisson))
+    prior = class_prior(space.features, rows, said, named) if options.prior else None
+    opinion = _joined(space, rows, said, weights, named, flowing, prior, options)
+    return _weigh(opinion, choice, rejected, options.trust * belief)
+
+
+def _joined(
+    space: CommitteeSpace,
+    rows: jax.Array,
+    said: jax.Array,
+    weights: jax.Array,
+    named: jax.Array,
+    flowing: list[jax.Array],
+    prior: jax.Array | None,
+    options: CommitteeOptions,
+) -> jax.Array:
+    """The members' mean, the regressions counting by how many answers there are."""
+
+    def settled(opinion: jax.Array) -> jax.Array:
+        return opinion if prior is None else with_shares(opinion, prior)
+
+    along = sum(flowing, jnp.zeros_like(said[:1])) / max(len(flowing), 1)
+    if not options.regression:
+        return settled(along)
+    weight = jnp.minimum(weights.sum() / named.sum() / options.regression_from, 1.0)
+    heard = 1.0 if flowing else 0.0
+    total, heard = (
+        along + weight * _planes(space, rows, said, weights, named, options),
+        heard + weight,
+    )
+    opinion = settled(total / heard)
+    if not options.student or not space.plain.shape[1]:
+        return opinion
+    student = _student(space, rows, said, weights, named, opinion, options)
+    return settled((total + weight * student) / (heard + weight))
+
+
+def _planes(
+    space: CommitteeSpace,
+    rows: jax.Array,
+    said: jax.Array,
+    weights: jax.Array,
+    named: jax.Array,
+    options: CommitteeOptions,
+) -> jax.Array:
+    """The mean of a regression on the features and one on the graph's coordinates."""
+    views = [view for view in (space.features, space.smooth) if view.shape[1]]
+    how = (said, weights, named, options.regression, options.steps)
+    found = [regression(view, view[rows], *how) for view in views]
+    return jnp.mean(jnp.stack(found), axis=0)
+
+
+def _student(
+    space: CommitteeSpace,
+    rows: jax.Array,
+    said: jax.Array,
+    weights: jax.Array,
+    named: jax.Array,
+    opinion: jax.Array,
+    options: CommitteeOptions,
+) -> jax.Array:
+    """A regression on features as they are, from the answers and as many opinions.
+
+    The opinions' squares are told: what is sure counts for more. Together they weigh as much as
+    the answers.
+    """
+    taught = jnp.square(opinion[space.students])
+    taught /= taught.sum(1, keepdims=True)
+    share = weights.sum() / len(space.students)
+    x = space.plain
+    return regression(
+        x,
+        jnp.concatenate([x[rows], x[space.students]]),
+        jnp.concatenate([said, taught]),
+        jnp.concatenate([weights, jnp.full(len(space.students), share)]),
+        named,
+        options.regression,
+        options.steps,
+    )
 
 
 @partial(jax.jit, static_argnames=("reaches", "iterations"))
@@ -156,53 +223,6 @@ def _answered(choice: jax.Array | np.ndarray, capacity: int) -> tuple[np.ndarray
     padded = np.zeros(size, np.int32)
     padded[: len(rows)] = rows
     return padded, (np.arange(size) < len(rows)).astype(np.float32)
-
-
-@partial(jax.jit, static_argnames=("steps",))
-def regression(
-    features: jax.Array,
-    rows: jax.Array,
-    classes: jax.Array,
-    weights: jax.Array,
-    named: jax.Array,
-    inverse_penalty: float,
-    steps: int,
-) -> jax.Array:
-    """Multinomial logistic regression by Nesterov's accelerated gradient.
-
-    Args:
-      features: ``[n, d]``, of unit length, to predict for.
-      rows: ``[m, d]``, of unit length, to fit on.
-      classes: int ``[m]``.
-      weights: ``[m]``, of the rows.
-      named: bool ``[c]``, the classes that there are.
-      inverse_penalty: C.
-      steps: of the gradient.
-
-    Returns:
-      ``[n, c]``, rows summing to one.
-    """
-    total = jnp.maximum(weights.sum(), 1.0)
-    decay = 1.0 / (inverse_penalty * total)
-    # Rows (x, 1) have a squared length of 2, so the loss bends by 1 at most, and the planes'
-    # penalty by its decay: under a strong one they want short steps.
-    rates = (1.0 / (1.0 + decay), 1.0)
-    targets = jax.nn.one_hot(classes, named.shape[0])
-
-    def logits(x: jax.Array, plane: tuple[jax.Array, jax.Array]) -> jax.Array:
-        return jnp.where(named, ops.matmul(x, plane[0]) + plane[1], -jnp.inf)
-
-    def descend(step: jax.Array, state: tuple) -> tuple:
-        plane, before = state
-        ahead = jax.tree.map(lambda a, b: a + step / (step + 3.0) * (a - b), plane, before)
-        error = (jax.nn.softmax(logits(rows, ahead)) - targets) * (weights / total)[:, None]
-        slope = (ops.matmul(rows.T, error) + decay * ahead[0], error.sum(0))
-        moved = jax.tree.map(lambda a, down, rate: a - rate * down, ahead, slope, rates)
-        return moved, plane
-
-    start = (jnp.zeros((rows.shape[1], named.shape[0])), jnp.zeros(named.shape[0]))
-    plane, _ = jax.lax.fori_loop(0, steps, descend, (start, start))
-    return jax.nn.softmax(logits(features, plane))
 
 
 @jax.jit

@@ -32,13 +32,16 @@ from idc_jax.methods.committee.forecast import (
 )
 from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.opening import first_picks
+from idc_jax.methods.committee.space import CommitteeSpace
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.common.choosing import choose, found
 from idc_jax.methods.common.class_space import Heard, agreed, by_number, hear, missing_outputs
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
 from idc_jax.models.base import Variables
+from idc_jax.ops.edges import Edges, normalized_edges
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
+from idc_jax.ops.spectral import leading_eigenpairs
 from idc_jax.selectors import Selection
 from idc_jax.selectors.uncertainty import margin_values
 from idc_jax.train.loop import run_network
@@ -48,6 +51,10 @@ __all__ = ["GraphCommitteeOptions", "build", "compare", "first_state"]
 Space = Literal["input", "network", "instance"]
 # Doubt of a sample of which the committee is sure.
 _LEAST_DOUBT = 1e-3
+# Samples of whose opinions the student learns.
+_STUDENTS = 2_500
+# Keeps the waves of a graph that falls apart, of eigenvalue 1, from being all there is.
+_SHORTEST = 0.01
 # "What would more answers bring?" is told for so many.
 _FURTHER = 50
 # Up to so many columns, how far a sample lies from the mean says more than rounding: directions
@@ -67,7 +74,8 @@ class GraphCommitteeOptions(NamedTuple):
       picks: ``"value"``, or any selector of samples of :func:`idc_jax.selectors.names`.
       density_neighbors: K, neighbours in whose midst a sample is worth asking about.
       restarts: of the k-means before any answer, and of that for the first picks.
-      reaches, iterations, regression, steps, regression_from, trust: see
+      coordinates: eigenvectors of the graph on which a second regression works; 0 for none.
+      reaches, iterations, poisson, regression, steps, regression_from, prior, student, trust: see
         :class:`~idc_jax.methods.committee.members.CommitteeOptions`.
     """
 
@@ -78,11 +86,15 @@ class GraphCommitteeOptions(NamedTuple):
     picks: str = "value"
     density_neighbors: int = 20
     restarts: int = 3
+    coordinates: int = 100
     reaches: tuple[tuple[int, float], ...] = CommitteeOptions().reaches
     iterations: int = CommitteeOptions().iterations
+    poisson: int = CommitteeOptions().poisson
     regression: float = CommitteeOptions().regression
     steps: int = CommitteeOptions().steps
     regression_from: float = CommitteeOptions().regression_from
+    prior: bool = CommitteeOptions().prior
+    student: bool = CommitteeOptions().student
     trust: float = CommitteeOptions().trust
 
 
@@ -166,10 +178,41 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Gra
     # One number of neighbours for both searches: they share a program.
     count = max(widest, options.hop_neighbors, options.density_neighbors)
     found = ops.knn(z, count)
-    embeddings = _averaged(z, found, options.hop_neighbors, options.hops)
-    around = ops.knn(embeddings, count)
-    density = scores.representativeness(embeddings, options.density_neighbors, neighbors=around)
-    return GraphCommitteeContext({}, embeddings, ops.nearest(found, widest), density)
+    space = _space(jax.random.fold_in(key, 1), z, found, widest, options)
+    around = ops.knn(space.features, count)
+    density = scores.representativeness(space.features, options.density_neighbors, neighbors=around)
+    return GraphCommitteeContext({}, space, density)
+
+
+def _space(
+    key: jax.Array,
+    z: jax.Array,
+    found: ops.Neighbors,
+    widest: int,
+    options: GraphCommitteeOptions,
+) -> CommitteeSpace:
+    start, choice = jax.random.split(key)
+    features = _averaged(z, found, options.hop_neighbors, options.hops)
+    near = ops.nearest(found, widest)
+    learns = options.student and options.regression
+    needed = options.poisson or (options.coordinates and options.regression)
+    edges = normalized_edges(near) if needed else None
+    count = options.coordinates if edges is not None and options.regression else 0
+    return CommitteeSpace(
+        features=features,
+        plain=z if learns else z[:, :0],
+        smooth=_coordinates(start, edges, count) if count else z[:, :0],
+        neighbors=near,
+        edges=edges if options.poisson else None,
+        students=jax.random.permutation(choice, len(z))[:_STUDENTS].astype(jnp.int32),
+    )
+
+
+@partial(jax.jit, static_argnames=("count",))
+def _coordinates(key: jax.Array, edges: Edges, count: int) -> jax.Array:
+    """Each sample's place ``[n, e]`` on the graph: long waves count for more than short ones."""
+    values, vectors = leading_eigenpairs(key, edges, count)
+    return ops.normalize(vectors * jax.lax.rsqrt(jnp.maximum(1.0 - values, 0.0) + _SHORTEST))
 
 
 @jax.jit
@@ -272,10 +315,9 @@ def _decide(
         if not options.reaches:
             return prior
         reach = max(alpha for _, alpha in options.reaches)
-        return spread_answers(context.neighbors, prior, prior, choice, rejected, reach)
+        return spread_answers(context.space.neighbors, prior, prior, choice, rejected, reach)
     return decide(
-        context.embeddings,
-        context.neighbors,
+        context.space,
         probs,
         choice,
         rejected,

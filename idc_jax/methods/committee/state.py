@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from idc_jax import ops
 from idc_jax.methods.committee.forecast import Trials
+from idc_jax.methods.committee.space import CommitteeSpace
 from idc_jax.models.base import Variables
 
 
@@ -17,15 +17,18 @@ class GraphCommitteeContext(NamedTuple):
 
     Attributes:
       variables: the network's; none where the input is compared itself.
-      embeddings: float32 ``[n, d]``, averaged over neighbours, of unit length.
-      neighbors: the graph, ``[n, k]`` each.
+      space: where samples are compared.
       density: float32 ``[n]``, IDC's representativeness of each sample among the embeddings.
     """
 
     variables: Variables
-    embeddings: jax.Array
-    neighbors: ops.Neighbors
+    space: CommitteeSpace
     density: jax.Array
+
+    @property
+    def embeddings(self) -> jax.Array:
+        """Float32 ``[n, d]``, averaged over neighbours, of unit length."""
+        return self.space.features
 
 
 class GraphCommitteeState(NamedTuple):
