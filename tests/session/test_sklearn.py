@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import pickle
 from collections.abc import Callable
 
@@ -20,6 +21,7 @@ from sklearn.utils.estimator_checks import check_classifiers_classes, parametriz
 from idc_jax import InteractiveClusterer
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
+from idc_jax.session import estimator
 
 N, C = 60, 3
 TRUTH = np.arange(N) % C
@@ -81,6 +83,12 @@ def test_a_frames_columns_are_known_by_name(blobs: np.ndarray) -> None:
 
 
 # -- what it means ---------------------------------------------------------------------------------
+
+
+def test_the_example_is_true() -> None:
+    ran = doctest.testmod(estimator)
+    assert ran.attempted > 5
+    assert not ran.failed
 
 
 @pytest.mark.slow
@@ -178,11 +186,15 @@ def test_what_was_begun_is_kept_for_the_next_fit(
     assert len(begun) == 1
     np.testing.assert_array_equal(model.label_distributions_, fitted.label_distributions_)
     # Other samples, options or seeds are another beginning.
-    model.fit(blobs + 1, KNOWN)
+    given = blobs + 1
+    model.fit(given, KNOWN)
+    given -= 1
+    model.fit(given, KNOWN)
+    assert len(begun) == 3
     model.set_params(random_state=1).fit(blobs + 1, KNOWN)
     model.set_params(options={"graph_committee.hops": 1}).fit(blobs + 1, KNOWN)
     model.set_params(warm_start=False).fit(blobs + 1, KNOWN)
-    assert len(begun) == 5
+    assert len(begun) == 6
 
 
 def test_samples_of_a_new_shape_compile_few_programs(fitted: InteractiveClusterer) -> None:
