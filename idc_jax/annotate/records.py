@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from idc_jax.annotate.naming import MAX_GROUP, folded, tidy, whole
+from idc_jax.annotate.naming import MAX_GROUP, folded, shown, tidy, whole
 from idc_jax.annotate.questions import (
     DIFFERENT,
     NONE_OF_THESE,
@@ -150,7 +150,7 @@ def _offered(questions: Questions, position: int) -> list[int]:
 
 def _named(indices: Sequence[int], names: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        {"index": int(index), "name": names[index] if names else str(int(index))}
+        {"index": int(index), "name": shown(names[index]) if names else str(int(index))}
         for index in indices
         if index >= 0
     ]

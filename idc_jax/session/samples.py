@@ -13,6 +13,7 @@ from idc_jax import data as sources
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
 from idc_jax.models.importing import NETWORK_SIDES, best_network
+from idc_jax.ops.inputs import in_32_bits
 from idc_jax.train.embedded import embedded
 from idc_jax.train.start import published_weights
 
@@ -53,14 +54,15 @@ def as_features(dataset: Dataset, *, progress: bool) -> np.ndarray:
     if path is None or dataset.inputs.shape[-1] != 3:
         return dataset.inputs.reshape(dataset.size, -1).astype(np.float32) / 255
     cache = sources.default_cache_dir()
-    return embedded(
-        path,
-        dataset,
-        lambda: sources.place(dataset.inputs, 1 << 30),
-        size=NETWORK_SIDES[network],
-        cache_dir=cache,
-        progress=progress,
-    ).inputs
+    with in_32_bits():
+        return embedded(
+            path,
+            dataset,
+            lambda: sources.place(dataset.inputs, 1 << 30),
+            size=NETWORK_SIDES[network],
+            cache_dir=cache,
+            progress=progress,
+        ).inputs
 
 
 def _from_path(path: Path) -> Dataset:

@@ -27,6 +27,7 @@ from idc_jax.export import FinishedRun, Options, Table, make_table
 from idc_jax.export import export as export_run
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Round
+from idc_jax.ops.inputs import in_32_bits
 from idc_jax.report import write_atomically
 from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.lock import share
@@ -100,14 +101,15 @@ class Session:
         settings, spec = self._settings, registry.get(self._settings.method)
         self._dataset, self._ids, self._features = dataset, ids, features
         folder = Path(tempfile.gettempdir()) / f"idc_jax-{uuid.uuid4()}"
-        method = compose(
-            spec,
-            features,
-            settings.num_clusters,
-            settings.options,
-            folder,
-            progress=progress,
-        )
+        with in_32_bits():
+            method = compose(
+                spec,
+                features,
+                settings.num_clusters,
+                settings.options,
+                folder,
+                progress=progress,
+            )
         self._interaction = Interaction(spec, method, dataset.size, settings.seed)
         self._learned = 0
         self._expected: dict[str, float] | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import uvicorn
 
 from idc_jax.annotate.annotator import Annotator, FusionName
+from idc_jax.annotate.naming import shown
 from idc_jax.annotate.page.app import build_app
 from idc_jax.annotate.page.guard import Guard
 from idc_jax.annotate.page.pictures import Pictures
@@ -95,7 +96,7 @@ def serve(
     if votes < 1:
         raise UserError(f"votes={votes}: at least one person has to answer each question")
     token = None if host in _LOOPBACK else store.remember("token", secrets.token_urlsafe(18))
-    title = title or dataset.name
+    title = shown(title or dataset.name)
     pictures = Pictures(dataset)
     session = Session(
         store,
