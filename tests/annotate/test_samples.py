@@ -10,6 +10,7 @@ import pytest
 
 from idc_jax.annotate import Row, Store, label_questions
 from idc_jax.annotate.samples import NOW, Matcher, Samples, former, open_store, read_samples
+from idc_jax.data.identity import digests
 from idc_jax.errors import UserError
 from idc_jax.runs.sources import write_samples
 from idc_jax.runs.workdir import keep_samples
@@ -119,3 +120,10 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
         read_samples(tmp_path / NOW)
     with Store(tmp_path / "answers.db"), pytest.raises(UserError, match="cannot read"):
         keep_samples(tmp_path, samples("ab"))
+
+
+def test_pictures_that_differ_at_the_bottom_differ() -> None:
+    sheets = np.full((3, 224, 224, 3), 255, np.uint8)
+    sheets[1, 200:] = 0
+    sheets[2, 200:220, 100:120, 2] = 0
+    assert len(set(digests(sheets).tolist())) == 3
