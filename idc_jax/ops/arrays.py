@@ -10,9 +10,8 @@ from idc_jax.errors import UserError
 
 # Row numbers quoted in an error message before it says "and n more".
 _ROWS_SHOWN = 10
-# The largest number of a matrix is between these: their squares, summed, are neither infinite nor
-# nothing, and stay clear of the floors in the scores.
-_LOWEST, _HIGHEST = 1e-6, 1e12
+# The largest number of a matrix is between these: squares, summed, are neither infinite nor nothing.
+_LOWEST, _HIGHEST = 1e-15, 1e15
 
 
 def is_concrete(*arrays: jax.Array | None) -> bool:
@@ -105,7 +104,7 @@ def _shown(rows: np.ndarray) -> str:
     return f"row(s) {shown}{more}"
 
 
-def check_scale(x: jax.Array, name: str = "x") -> None:
+def check_scale(x: jax.Array, name: str = "x", least: float = _LOWEST) -> None:
     """Refuse numbers so large or so small that their squares say nothing in float32.
 
     Large ones are often what a file holds where a number is missing. Does nothing while tracing.
@@ -113,9 +112,10 @@ def check_scale(x: jax.Array, name: str = "x") -> None:
     Args:
       x: finite ``[n, d]``.
       name: what the message calls it.
+      least: the largest number must be so large, if it is not zero.
 
     Raises:
-      UserError: a number beyond 1e12, naming the rows, or none beyond 1e-6 but zeros.
+      UserError: a number beyond 1e15, naming the rows, or none as large as ``least`` but zeros.
     """
     if not is_concrete(x):
         return
@@ -127,9 +127,9 @@ def check_scale(x: jax.Array, name: str = "x") -> None:
             f"{name} holds {largest:.4g}{where}; up to {_HIGHEST:g} would do: leave rows out where "
             "it stands for a missing number, or scale them all"
         )
-    if 0 < largest < _LOWEST:
+    if 0 < largest < least:
         raise UserError(
-            f"{name} holds nothing larger than {largest:.4g}; {_LOWEST:g} or more would do: scale "
+            f"{name} holds nothing larger than {largest:.4g}; {least:g} or more would do: scale "
             "all rows alike"
         )
 

@@ -110,7 +110,7 @@ def test_what_is_no_array(name: str, value: Any, told: str) -> None:
 @pytest.mark.parametrize(
     ("rows", "factor", "told"),
     [
-        ([5], 9.97e36, "embeddings holds 9.97e+36 in row(s) 5; up to 1e+12 would do"),
+        ([5], 9.97e36, "embeddings holds 9.97e+36 in row(s) 5; up to 1e+15 would do"),
         ([5, 9], 1e20, "in row(s) 5, 9;"),
         (range(N), 1e20, "and 38 more"),
         (range(N), 1e-20, "scale all rows alike"),
