@@ -10,7 +10,7 @@ from idc_jax.errors import UserError
 
 # Row numbers quoted in an error message before it says "and n more".
 _ROWS_SHOWN = 10
-# The largest number of a matrix is between these: squares, summed, are neither infinite nor nothing.
+# The largest number of a matrix is between these: sums of squares are neither infinite nor nothing.
 _LOWEST, _HIGHEST = 1e-15, 1e15
 
 
