@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from idc_jax.errors import UserError
+from idc_jax.ops.arrays import GREATEST, LEAST
 
 # Rows looked at together: a part of the memory that the array itself takes.
 _ROWS = 8192
 _ROWS_NAMED = 5
-# Distances are sums of squares in float32, which ends at 3e38 and, from below, at 1e-38.
-_GREATEST, _LEAST = 1e15, 1e-15
 
 
 def bad_rows(features: np.ndarray) -> np.ndarray:
@@ -64,7 +63,7 @@ def _check_ranges(what: str, features: np.ndarray, least: np.ndarray, greatest: 
     if not np.isfinite(given).all():
         raise _refused(what, "NaN or infinite features", bad, count, "repair or drop these rows")
     sizes = np.maximum(np.abs(least), np.abs(greatest))
-    large = np.flatnonzero(sizes > _GREATEST)
+    large = np.flatnonzero(sizes > GREATEST)
     if len(large):
         value = float(np.abs(np.asarray(features[large[0]], np.float64)).max())
         told = f"features as large as {value:.3g}"
@@ -72,7 +71,7 @@ def _check_ranges(what: str, features: np.ndarray, least: np.ndarray, greatest: 
         if len(large) < count:
             advice = "is that a missing value's mark? Repair or drop these rows"
         raise _refused(what, told, large, count, advice)
-    if 0 < sizes.max() < _LEAST:
+    if 0 < sizes.max() < LEAST:
         raise UserError(
             f"{what}: features are {sizes.max():.3g} at most, too small to tell distances: divide "
             "all by their standard deviation"

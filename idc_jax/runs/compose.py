@@ -22,6 +22,7 @@ from idc_jax.data.identity import digest_of, digests
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Log, Method
+from idc_jax.ops.inputs import in_32_bits
 from idc_jax.runs.answering import (
     AnnotatorOptions,
     announce_course,
@@ -64,7 +65,7 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     workdir = Path(workdir).expanduser()
     check_settings(config)
     check_writable(workdir)
-    with hold(workdir):
+    with hold(workdir), in_32_bits():
         return _run_experiment(config, workdir)
 
 
