@@ -88,7 +88,7 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
     method = make_method(config, dataset, course.pretraining(workdir), tell)
     begun = (workdir / "answers.db").exists()
     if config.answers and not (begun and not expanded(config.answers).exists()):
-        # They are read again when they are taken; what is broken is told before anything is written.
+        # What is broken is told before anything is written; to be taken, they are read again.
         read_source(config.answers)
     seconds = {"load": time.perf_counter() - started}  # with the embedding by a published network
     before = keep_samples(workdir, samples)

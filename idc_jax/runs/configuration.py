@@ -138,7 +138,7 @@ def check_options(config: ConfigDict, what: str) -> None:
     if lacking := _lacking(known, config):
         raise UserError(
             f"{what} lacks {', '.join(lacking[:3])}{', ...' if lacking[3:] else ''}; one that "
-            "begins with configs.base.get_config() has every option"
+            "begins with idc_jax.runs.configuration.get_config() has every option"
         )
     if unknown := _lacking(config, known):
         raise UserError(f"{what} sets {unknown[0]}, which is no option")

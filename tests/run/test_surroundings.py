@@ -19,7 +19,9 @@ from idc_jax.data import default_cache_dir, load
 from idc_jax.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
-BASE = "from configs import base\ndef get_config():\n  c = base.get_config()\n  "
+BASE = (
+    "from idc_jax.runs import configuration as base\ndef get_config():\n  c = base.get_config()\n  "
+)
 FEATURES = f"--config={ROOT / 'configs' / 'features.py'}"
 
 
