@@ -30,12 +30,15 @@ def row_ranges(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return least, greatest
 
 
-def checked_features(features: Any, what: str) -> tuple[np.ndarray, list[str]]:
+def checked_features(
+    features: Any, what: str, *, smallest: float = LEAST
+) -> tuple[np.ndarray, list[str]]:
     """``features`` as float32 ``[n, d]``, and what a person should know of them, a line each.
 
     Args:
       features: an array.
       what: where they come from, to begin an error with.
+      smallest: their largest number must be so large, if it is not zero.
 
     Raises:
       UserError: they are no numbers ``[n, d]``, or none that can be reckoned with.
@@ -52,6 +55,12 @@ def checked_features(features: Any, what: str) -> tuple[np.ndarray, list[str]]:
         found = np.ascontiguousarray(features, np.float32)
     least, greatest = row_ranges(found)
     _check_ranges(what, features, least, greatest)
+    largest = max(-float(least.min()), float(greatest.max()))
+    if 0 < largest < smallest:
+        raise UserError(
+            f"{what}: features are {largest:.3g} at most, too small to tell distances: divide "
+            "all by their standard deviation"
+        )
     return found, _notes(least, greatest)
 
 
@@ -71,11 +80,6 @@ def _check_ranges(what: str, features: np.ndarray, least: np.ndarray, greatest: 
         if len(large) < count:
             advice = "is that a missing value's mark? Repair or drop these rows"
         raise _refused(what, told, large, count, advice)
-    if 0 < sizes.max() < LEAST:
-        raise UserError(
-            f"{what}: features are {sizes.max():.3g} at most, too small to tell distances: divide "
-            "all by their standard deviation"
-        )
 
 
 def _notes(least: np.ndarray, greatest: np.ndarray) -> list[str]:

@@ -38,6 +38,7 @@ from idc_jax.runs.loop import Plan, run
 from idc_jax.runs.outcome import write_outcome
 from idc_jax.runs.parts import check_against_data, load_dataset, make_parts
 from idc_jax.runs.settings import check_settings
+from idc_jax.runs.sources import read_source
 from idc_jax.runs.workdir import (
     MetricsLog,
     check_writable,
@@ -86,6 +87,10 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
     course = plan_course(workdir, given.to_dict(), samples)
     # Composing checks every option, so nothing is written before it.
     method = make_method(config, dataset, course.pretraining(workdir), tell)
+    begun = (workdir / "answers.db").exists()
+    if config.answers and not (begun and not expanded(config.answers).exists()):
+        # What is broken is told before anything is written; to be taken, they are read again.
+        read_source(config.answers)
     seconds = {"load": time.perf_counter() - started}  # with the embedding by a published network
     before = keep_samples(workdir, samples)
     claim(workdir, given.to_dict(), settled(given, config), digest_of(samples.digests), course)

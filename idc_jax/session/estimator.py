@@ -16,6 +16,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from idc_jax.annotate.questions import answered, label_questions
+from idc_jax.data.finite import checked_features
 from idc_jax.errors import UserError, check_at_least
 from idc_jax.methods import registry
 from idc_jax.methods.common.class_space import by_prediction
@@ -129,6 +130,7 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
         """
         # A copy: what was fitted is asked about later.
         X = validate_data(self, X, dtype=np.float32, order="C", copy=True, ensure_min_samples=2)
+        checked_features(X, "X")
         targets = read_targets(y, len(X))
         self._check_parameters(targets, len(X))
         begun = self._begin(X, max(int(self.n_clusters or 1), len(targets.classes)))
@@ -175,6 +177,7 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        checked_features(X, "X", smallest=0.0)
         return vote(self._neighborhood, self.label_distributions_, X, self.n_neighbors)
 
     def query(self, n: int = 10) -> np.ndarray:

@@ -301,3 +301,15 @@ def test_scores_count_known_labels_alone(fitted: InteractiveClusterer, blobs: np
     assert fitted.score(blobs, np.where(half < 0, wrong, half), weight) == 0.75
     with pytest.raises(UserError, match="y has no known label"):
         fitted.score(blobs, np.full(N, -1))
+
+
+def test_numbers_that_nobody_can_reckon_with_are_refused(
+    fitted: InteractiveClusterer, blobs: np.ndarray
+) -> None:
+    odd = blobs.copy()
+    odd[7] = 9.97e36
+    for x in (odd, blobs * 1e20):
+        with pytest.raises(ValueError, match="X: features as large as"):
+            InteractiveClusterer(3).fit(x)
+        with pytest.raises(ValueError, match="X: features as large as"):
+            fitted.predict(x)
