@@ -252,7 +252,7 @@ def test_classes_beyond_the_clusters_wanted_and_clusters_beyond_the_classes(
         (np.zeros((6, 2)), [0, 1, -1, -1, -1, -1]),
         (np.array([[0, 1], [1, 0]]), [0, 1]),
         (np.array([[0, 1], [1, 0]]), [7, -1]),
-        (np.array([[1e30, 0], [-1e30, 1], [0, 0]]), [0, 1, 1]),
+        (np.array([[1e15, 0], [-1e15, 1], [0, 0]]), [0, 1, 1]),
     ],
     ids=["one column", "all the same", "two samples", "one class", "large numbers"],
 )
