@@ -138,11 +138,8 @@ def _joined(
     if not options.regression:
         return settled(along)
     weight = jnp.minimum(weights.sum() / named.sum() / options.regression_from, 1.0)
-    heard = 1.0 if flowing else 0.0
-    total, heard = (
-        along + weight * _planes(space, rows, said, weights, named, options),
-        heard + weight,
-    )
+    total = along + weight * _planes(space, rows, said, weights, named, options)
+    heard = weight + bool(flowing)
     opinion = settled(total / heard)
     if not options.student or not space.plain.shape[1]:
         return opinion
