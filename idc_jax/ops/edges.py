@@ -60,12 +60,20 @@ def normalized_edges(neighbors: Neighbors) -> Edges:
     spill = [part[~listed] for part in (target, source, value)]
     # Padding stands at the end, where the order by sample wants the last one.
     missing = (0, -len(spill[0]) % _SPILL)
-    padded = [
-        np.pad(a, missing, constant_values=f) for a, f in zip(spill, (n - 1, 0, 0), strict=True)
-    ]
-    degrees = weights_and_degrees(neighbors)[1]
-    lists = [jnp.asarray(a) for a in (named_by, named_weights, *padded)]
-    return Edges(neighbors.indices, weights, *lists, degrees)
+    spill_to, spill_from, spilled = (
+        np.pad(part, missing, constant_values=filling)
+        for part, filling in zip(spill, (n - 1, 0, 0), strict=True)
+    )
+    return Edges(
+        indices=neighbors.indices,
+        weights=weights,
+        named_by=jnp.asarray(named_by),
+        named_weights=jnp.asarray(named_weights),
+        spill_to=jnp.asarray(spill_to),
+        spill_from=jnp.asarray(spill_from),
+        spill_weights=jnp.asarray(spilled),
+        degrees=weights_and_degrees(neighbors)[1],
+    )
 
 
 def multiply(edges: Edges, x: jax.Array) -> jax.Array:

@@ -20,9 +20,10 @@ from idc_jax.methods.committee.forecast import (
     tried,
     unnamed_share,
 )
-from idc_jax.methods.committee.members import CommitteeOptions, decide, regression
+from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.method import GraphCommitteeOptions
 from idc_jax.methods.committee.opening import first_picks
+from idc_jax.methods.committee.regression import regression
 from idc_jax.methods.contract import Parts
 from idc_jax.metrics import clustering_metrics
 from idc_jax.ops.graph import decorrelate_neighbors
@@ -77,25 +78,46 @@ def test_two_rounds_end_at_the_classes_and_ask_nothing_twice(game):
 
 
 def test_the_first_round_asks_one_of_each_cluster_and_fills_up(inputs):
-    density, everyone = jnp.zeros(N), jnp.ones(N, bool)
+    density, nobody = jnp.zeros(N), jnp.zeros(N, bool)
     ask = partial(first_picks, jax.random.key(0), inputs, density, restarts=2)
-    picks = ask(candidates=everyone, budget=C)
+    picks = ask(asked=nobody, budget=C)
     assert sorted(LABELS[picks.indices]) == [0, 1, 2]
     for label, sample in zip(LABELS[picks.indices], picks.indices, strict=True):
         members = np.asarray(inputs)[label == LABELS]
         distances = np.linalg.norm(members - members.mean(0), axis=1)
         assert sample == 40 * label + distances.argmin()
     # A sample in the midst of many is worth a way from the centre.
-    dense = first_picks(jax.random.key(0), inputs, density.at[17].set(9.0), everyone, C, restarts=2)
+    dense = first_picks(jax.random.key(0), inputs, density.at[17].set(9.0), nobody, C, restarts=2)
     assert 17 in dense.indices
-    # Two of the three clusters have nobody to ask about.
-    allowed = everyone & (LABELS == 1)
-    picks = ask(candidates=allowed, budget=C)
+    # Two of the three clusters have been asked about whole.
+    picks = ask(asked=jnp.asarray(LABELS != 1), budget=C)
     assert len(set(picks.indices.tolist())) == C
     assert set(LABELS[picks.indices]) == {1}
-    short = ask(candidates=everyone & (jnp.arange(N) < 2), budget=C)
+    short = ask(asked=jnp.arange(N) >= 2, budget=C)
     assert sorted(short.indices.tolist()) == [-1, 0, 1]
-    assert len(ask(candidates=everyone, budget=0).indices) == 0
+    assert len(ask(asked=nobody, budget=0).indices) == 0
+
+
+def test_a_second_round_asks_where_nobody_was_asked_the_largest_first():
+    rng = np.random.default_rng(0)
+    sizes = [50, 30, 20, 10]
+    x = np.repeat(4 * np.eye(4), sizes, axis=0) + 0.05 * rng.normal(size=(110, 4))
+    x, of = jnp.asarray(x, jnp.float32), np.repeat(np.arange(4), sizes)
+    asked = jnp.zeros(110, bool).at[jnp.array([3, 99])].set(True)
+    picks = first_picks(jax.random.key(0), x, jnp.zeros(110), asked, 2, restarts=5)
+    assert of[picks.indices].tolist() == [1, 3]
+
+
+def test_the_opening_lasts_for_so_many_answers_and_then_value_asks(inputs):
+    def second(opening):
+        game = Game(build(inputs, opening=opening), N, N)
+        questions = game.ask(24)
+        game.say(questions, LABELS[questions.indices])
+        return sorted(game.ask(BUDGET, seed=5).indices.tolist())
+
+    # Eight answers for each of three clusters, and twenty in all at least.
+    assert second(8.1) == second(9.0)
+    assert second(8.0) == second(0.0) != second(9.0)
 
 
 def test_of_few_columns_the_distance_from_the_mean_counts_too():
@@ -154,9 +176,9 @@ def test_pairs_carry_names_and_keep_apart(inputs):
 
 
 def test_an_answer_that_few_agree_on_is_believed_less(game):
-    x, near = game.context.embeddings, game.context.neighbors
+    space = game.context.space
     choice = jnp.full(N, -3).at[jnp.array([0, 40, 80, 1])].set(jnp.array([0, 1, 2, 1]))
-    given = (x, near, game.state.probabilities, choice, jnp.zeros((N, C), bool))
+    given = (space, game.state.probabilities, choice, jnp.zeros((N, C), bool))
     options = CommitteeOptions(reaches=((5, 0.9),), steps=50)
     full = decide(*given, options)
     half = decide(*given, options, belief=jnp.full(N, 0.5))
@@ -168,7 +190,7 @@ def test_no_strength_of_the_penalty_makes_the_regression_diverge(inputs):
     x = inputs[:10] / jnp.linalg.norm(inputs[:10], axis=1, keepdims=True)
     named = jnp.ones(C, bool)
     for strength in (1e-4, 0.01, 0.05, 1.0):
-        found = regression(x, x, jnp.arange(10) % C, jnp.ones(10), named, strength, 400)
+        found = regression(x, x, np.eye(C)[np.arange(10) % C], jnp.ones(10), named, strength, 400)
         assert np.isfinite(found).all()
         wanted = LogisticRegression(C=strength, tol=1e-8).fit(x, np.arange(10) % C)
         np.testing.assert_allclose(found, wanted.predict_proba(x), atol=2e-3)
@@ -182,16 +204,17 @@ def test_regression_is_that_of_scikit_learn():
     wanted = LogisticRegression(C=2.0, tol=1e-8, max_iter=1000).fit(x[:40], y[:40])
     weights = jnp.asarray(np.arange(60) < 40, jnp.float32)
     named = jnp.array([True, True, True, False])
-    found = regression(jnp.asarray(x), jnp.asarray(x), jnp.asarray(y), weights, named, 2.0, 800)
+    targets = jnp.asarray(np.eye(4, dtype=np.float32)[y])
+    found = regression(jnp.asarray(x), jnp.asarray(x), targets, weights, named, 2.0, 800)
     np.testing.assert_allclose(found[:, :3], wanted.predict_proba(x), atol=2e-4)
     assert (found[:, 3] == 0).all()
 
 
 def test_regression_counts_in_proportion_to_the_answers(game):
     choice = jnp.full(N, -3).at[jnp.array([0, 40, 80, 81])].set(jnp.array([0, 1, 2, 2]))
-    x, near = game.context.embeddings, game.context.neighbors
-    given = (x, near, game.state.probabilities, choice, jnp.zeros((N, C), bool))
-    options = CommitteeOptions(reaches=((5, 0.9),), steps=50)
+    space = game.context.space
+    given = (space, game.state.probabilities, choice, jnp.zeros((N, C), bool))
+    options = CommitteeOptions(reaches=((5, 0.9),), steps=50, poisson=0, prior=False, student=False)
     spreading = decide(*given, options._replace(regression=0.0))
     alone = decide(*given, options._replace(reaches=()))
     both = decide(*given, options._replace(regression_from=4.0))

@@ -52,6 +52,8 @@ __all__ = ["GraphCommitteeOptions", "build", "compare", "first_state"]
 Space = Literal["input", "network", "instance"]
 # Doubt of a sample of which the committee is sure.
 _LEAST_DOUBT = 1e-3
+# The opening lasts for so many answers at least.
+_LEAST_OPENING = 20
 # Samples of whose opinions the student learns.
 _STUDENTS = 2_500
 # Keeps the waves of a graph that falls apart, of eigenvalue 1, from being all there is.
@@ -72,6 +74,8 @@ class GraphCommitteeOptions(NamedTuple):
       decorrelate: make neighbours differ equally in all directions first.
       hops: average the features over their neighbours this often; 0 for not at all.
       hop_neighbors: neighbours per sample in that averaging.
+      opening: answers for each wanted cluster up to which rounds ask all over the data, whatever
+        is predicted; then by value.
       picks: ``"value"``, or any selector of samples of :func:`idc_jax.selectors.names`.
       density_neighbors: K, neighbours in whose midst a sample is worth asking about.
       restarts: of the k-means before any answer, and of that for the first picks.
@@ -84,6 +88,7 @@ class GraphCommitteeOptions(NamedTuple):
     decorrelate: bool = True
     hops: int = 3
     hop_neighbors: int = 10
+    opening: float = 2.0
     picks: str = "value"
     density_neighbors: int = 20
     restarts: int = 3
@@ -234,7 +239,8 @@ def _ask(
     evidence: Evidence,
     round_: Round,
 ) -> Questions:
-    picks = _select(setting.options, key, context, state, evidence, round_.budget)
+    given = (context, state, evidence, setting.parts.num_clusters, round_.budget)
+    picks = _select(setting.options, key, *given)
     indices, values, _ = found(picks)
     return label_questions(round_.number, indices, values)
 
@@ -245,19 +251,29 @@ def _select(
     context: GraphCommitteeContext,
     state: GraphCommitteeState,
     evidence: Evidence,
+    wanted: int,
     budget: int,
 ) -> Selection:
     embeddings, probs = context.embeddings, state.probabilities
     if options.picks != "value":
         return choose(options.picks, key, embeddings, probs, evidence, budget)
-    free = ~evidence.asked
+    asked = evidence.asked
     budget = min(budget, embeddings.shape[0])
     # In the opening, too, where it is not used: later rounds then compile nothing.
     value = _worth(context.density, probs)
-    picks = selectors.idc_from_scores(embeddings, value, budget, labelled=~free, candidates=free)
-    if len(state.history):
+    picks = selectors.idc_from_scores(embeddings, value, budget, labelled=asked, candidates=~asked)
+    if len(state.history) and asked.sum() >= max(options.opening * wanted, _LEAST_OPENING):
         return picks
-    return first_picks(key, embeddings, context.density, free, budget, restarts=options.restarts)
+    where = _everywhere(context.space)
+    return first_picks(key, where, context.density, asked, budget, restarts=options.restarts)
+
+
+@jax.jit
+def _everywhere(space: CommitteeSpace) -> jax.Array:
+    """Features and the graph's coordinates side by side ``[n, d + e]``, each of variance 1."""
+    views = [space.features, space.smooth] if space.smooth.shape[1] else [space.features]
+    spreads = [jnp.sqrt(jnp.maximum(jnp.sum(jnp.var(view, axis=0)), 1e-12)) for view in views]
+    return jnp.concatenate([a / s for a, s in zip(views, spreads, strict=True)], axis=1)
 
 
 @jax.jit

@@ -1,10 +1,11 @@
-"""The first round of questions, before anything is known: who stands for many, all over the data.
+"""The first questions, while little is known: who stands for many, all over the data.
 
 Greedy coverage with density spends its first picks on the dense and the far; as many clusters as
 there are questions spread the first ones evenly. Within its cluster the sample asked about is
 close to the centre and in the midst of many: medoids cover better, the most typical samples (as in
 TypiClust: Hacohen, Dekel and Weinshall, "Active learning on a budget: opposite strategies suit
-high and low budgets") speak for more, and their sum does both.
+high and low budgets") speak for more, and their sum does both. A second round cuts the data finer
+and asks where nobody has been asked yet, in the largest clusters first.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def first_picks(
     key: jax.Array,
     features: jax.Array,
     density: jax.Array,
-    candidates: jax.Array | np.ndarray,
+    asked: jax.Array | np.ndarray,
     budget: int,
     *,
     restarts: int,
@@ -34,7 +35,8 @@ def first_picks(
       key: starts k-means.
       features: ``[n, d]``.
       density: ``[n]``, the representativeness r; d is the distance from the cluster's centre.
-      candidates: bool ``[n]``, who may be picked.
+      asked: bool ``[n]``, who has been asked about: not to be picked again, and of as many
+        clusters more than the budget, those that hold one of them are left out.
       budget: picks, ``n`` at most.
       restarts: of k-means.
 
@@ -44,32 +46,36 @@ def first_picks(
     """
     if budget == 0:
         return Selection(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.float32))
-    clusters = ops.kmeans(key, features, budget, restarts=restarts)
+    groups = min(budget + int(asked.sum()), len(features))
+    clusters = ops.kmeans(key, features, groups, restarts=restarts)
     distances2 = jnp.sum(jnp.square(features - clusters.centers[clusters.assignments]), axis=1)
     worth = density - distances2 / jnp.maximum(jnp.mean(distances2), 1e-12)
-    picks = _best_of_each(worth, clusters.assignments, candidates, budget)
+    picks = _best_of_largest(worth, clusters.assignments, asked, groups, min(budget, groups))
     found = picks.indices >= 0
     missing = budget - int(found.sum())
     if not missing:
         return picks
-    taken = jnp.zeros_like(candidates).at[picks.indices].max(found, mode="drop")
-    more = selectors.idc_from_scores(
-        features, density, missing, labelled=taken, candidates=candidates & ~taken
-    )
+    taken = jnp.asarray(asked).at[picks.indices].max(found, mode="drop")
+    more = selectors.idc_from_scores(features, density, missing, labelled=taken, candidates=~taken)
     kept = [part[found] for part in picks]
     return Selection(*(jnp.concatenate(both) for both in zip(kept, more, strict=True)))
 
 
-@partial(jax.jit, static_argnames=("num_groups",))
-def _best_of_each(
-    worth: jax.Array, groups: jax.Array, candidates: jax.Array, num_groups: int
+@partial(jax.jit, static_argnames=("num_groups", "budget"))
+def _best_of_largest(
+    worth: jax.Array, groups: jax.Array, asked: jax.Array, num_groups: int, budget: int
 ) -> Selection:
-    """The candidate of the highest ``worth`` ``[n]`` in each group, -1 where there is none."""
-    worth = jnp.where(candidates, worth, -jnp.inf)
+    """The sample of the highest ``worth`` ``[n]`` in each of the largest groups not asked about.
+
+    The largest group first; -1 where there are too few of them.
+    """
     best = jax.ops.segment_max(worth, groups, num_groups)
-    first = jnp.where(candidates & (worth == best[groups]), jnp.arange(len(worth)), len(worth))
+    first = jnp.where(worth == best[groups], jnp.arange(len(worth)), len(worth))
     indices = jax.ops.segment_min(first, groups, num_groups)
-    found = indices < len(worth)
+    sizes = jax.ops.segment_sum(jnp.ones_like(groups), groups, num_groups)
+    free = jax.ops.segment_max(asked.astype(jnp.int32), groups, num_groups) <= 0
+    size, order = jax.lax.top_k(jnp.where(free & (sizes > 0), sizes, 0), budget)
     return Selection(
-        jnp.where(found, indices, -1).astype(jnp.int32), jnp.where(found, best, -jnp.inf)
+        jnp.where(size > 0, indices[order], -1).astype(jnp.int32),
+        jnp.where(size > 0, best[order], -jnp.inf),
     )
