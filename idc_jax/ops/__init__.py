@@ -3,6 +3,7 @@
 from idc_jax.ops.approximate import approximate_knn, recall
 from idc_jax.ops.arrays import check_finite, inner, matmul, normalize, squared_distances
 from idc_jax.ops.contingency import contingency
+from idc_jax.ops.cosines import cosine_exceeded_by
 from idc_jax.ops.kmeans import KMeans, kmeans
 from idc_jax.ops.neighbors import Neighbors, knn, nearest
 from idc_jax.ops.semi_supervised import semi_supervised_kmeans
@@ -14,6 +15,7 @@ __all__ = [
     "approximate_knn",
     "check_finite",
     "contingency",
+    "cosine_exceeded_by",
     "inner",
     "kmeans",
     "knn",

@@ -1,10 +1,11 @@
 """Frozen features of any origin: an ``.npz`` with optional labels, or a bare ``.npy``."""
 
-import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from idc_jax.data.arrays_file import read_arrays
 from idc_jax.data.base import Dataset
 from idc_jax.data.finite import bad_rows
 from idc_jax.data.sources.base import Request, compact_labels, existing_path
@@ -22,7 +23,7 @@ def load_features(request: Request) -> Dataset:
         labels of another length.
     """
     path = existing_path(request, "a .npz or .npy file of features [n, d]")
-    features, labels = _read(path, request)
+    features, labels = read_arrays(path, partial(_pick, path, request))
     features = _checked_features(path, features)
     names: tuple[str, ...] = ()
     if labels is not None:
@@ -39,32 +40,19 @@ def load_features(request: Request) -> Dataset:
     )
 
 
-def _read(path: Path, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        with loaded:
-            return _pick(path, loaded, request)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read as .npz or .npy: {error}") from error
-    except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path} does not hold plain numeric arrays: {error}") from error
-
-
 def _pick(
-    path: Path, arrays: np.lib.npyio.NpzFile, request: Request
+    path: Path, request: Request, loaded: np.ndarray | np.lib.npyio.NpzFile
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    held = ", ".join(arrays.files) or "nothing"
-    if request.features_key not in arrays:
+    if isinstance(loaded, np.ndarray):
+        return loaded, None
+    held = ", ".join(loaded.files) or "nothing"
+    if request.features_key not in loaded:
         raise UserError(f"{path} has no array {request.features_key!r}; it holds {held}")
     label_key = request.label_key or DEFAULT_LABEL_KEY
-    if request.label_key and label_key not in arrays:
+    if request.label_key and label_key not in loaded:
         raise UserError(f"{path} has no labels {label_key!r}; it holds {held}")
-    labels = arrays.get(label_key, None)
-    return arrays[request.features_key], labels
+    labels = loaded.get(label_key, None)
+    return loaded[request.features_key], labels
 
 
 def _checked_features(path: Path, features: np.ndarray) -> np.ndarray:

@@ -1,0 +1,66 @@
+"""A criterion in words: unit vectors of prompts, made by the text tower of an image-text network.
+
+Which words describe the groups that somebody has in mind ("red, blue, ..." or "dog, cat, ...") is
+his to say; what stands here is what the text tower makes of them, each in one prompt.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from idc_jax.data.arrays_file import read_arrays
+from idc_jax.data.finite import bad_rows
+from idc_jax.errors import UserError
+
+_SHAPE = "embeddings [w, d] of one or more words"
+
+
+class Criterion(NamedTuple):
+    """Words and their vectors.
+
+    Attributes:
+      vectors: float32 ``[w, d]``, of unit length, in the space of the images' embeddings.
+      words: w of them, numbers where the file has none.
+    """
+
+    vectors: np.ndarray
+    words: tuple[str, ...]
+
+
+def read_criterion(path: str) -> Criterion:
+    """Read an ``.npz`` with ``embeddings`` ``[w, d]`` and perhaps ``words`` ``[w]``, or an ``.npy``.
+
+    Raises:
+      UserError: no such file, or one that holds something else.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise UserError(f"the criterion {path!r} is no file; an .npz or .npy of {_SHAPE} would do")
+    vectors, words = read_arrays(file, lambda loaded: _pick(file, loaded))
+    if vectors.ndim != 2 or 0 in vectors.shape or vectors.dtype.kind not in "fiu":
+        raise UserError(
+            f"{file}: got {vectors.dtype} {list(vectors.shape)}; {_SHAPE} as numbers would do"
+        )
+    vectors = vectors.astype(np.float32)
+    names = tuple(map(str, range(len(vectors)) if words is None else words.tolist()))
+    if len(names) != len(vectors):
+        raise UserError(f"{file}: {len(names)} words, but embeddings of {len(vectors)}")
+    lengths = np.linalg.norm(vectors, axis=1)
+    if len(bad_rows(vectors)) or not lengths.all():
+        word = names[int(np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))[0])]
+        raise UserError(f"{file}: the vector of {word!r} is zero or not finite")
+    return Criterion(vectors / lengths[:, None], names)
+
+
+def _pick(
+    path: Path, loaded: np.ndarray | np.lib.npyio.NpzFile
+) -> tuple[np.ndarray, np.ndarray | None]:
+    if isinstance(loaded, np.ndarray):
+        return loaded, None
+    if "embeddings" not in loaded:
+        held = ", ".join(loaded.files) or "nothing"
+        raise UserError(f"{path} has no array 'embeddings'; it holds {held}")
+    return loaded["embeddings"], loaded["words"].ravel() if "words" in loaded else None

@@ -1,0 +1,106 @@
+"""IPC's options, and what it carries."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import jax
+
+from idc_jax import ops
+from idc_jax.errors import UserError, check_at_least, check_one_of
+from idc_jax.models.base import Variables
+
+Space = Literal["input", "network", "instance"]
+
+
+class IpcOptions(NamedTuple):
+    """The method's options; the defaults are the paper's.
+
+    Attributes:
+      criterion: a file of a text tower's vectors of words that describe the groups wanted (see
+        :func:`idc_jax.data.criterion.read_criterion`): samples are then compared by how they
+        resemble the words. They must lie in the space of the samples' features. "" for none.
+      space: where samples are compared: the ``"input"`` itself, for features that somebody
+        else's network made, the ``"network"``'s embedding, or the ``"instance"`` head's output.
+      decorrelate: make neighbours differ equally in all directions first.
+      hops: average the features over their neighbours this often; 0 is the paper.
+      hop_neighbors: neighbours per sample in that averaging.
+      per_anchor: partners of an anchor.
+      hardness: weight of IDC's hardness among what makes an anchor; 0 is the paper.
+      num_neighbors: K of the representativeness.
+      closure: learn from all pairs that follow from the answers, not only from those asked.
+      spread: α, how far what was said reaches along the neighbour graph, with which the network's
+        prediction is averaged; 0 leaves the graph out, as the paper does.
+      graph_neighbors: neighbours per sample in that graph.
+      restarts: of k-means.
+    """
+
+    criterion: str = ""
+    space: Space = "input"
+    decorrelate: bool = False
+    hops: int = 0
+    hop_neighbors: int = 10
+    per_anchor: int = 5
+    hardness: float = 0.0
+    num_neighbors: int = 20
+    closure: bool = False
+    spread: float = 0.0
+    graph_neighbors: int = 15
+    restarts: int = 10
+
+
+class IpcContext(NamedTuple):
+    """What never changes.
+
+    Attributes:
+      network: the variables of the network that embeds; none where the input is compared itself.
+      embeddings: float32 ``[n, w]``, where samples are compared, of unit length.
+      graph: along which answers spread, ``[n, k]`` each.
+      near: neighbours among the embeddings, for the representativeness.
+      clusters: int32 ``[n]``, k-means clusters of the embeddings.
+      threshold: θ, the cosine above which pairs are taken to be of one group.
+      start: the variables of the small network that knows the clusters.
+      prior: float32 ``[n, c]``, what it predicts.
+    """
+
+    network: Variables
+    embeddings: jax.Array
+    graph: ops.Neighbors
+    near: ops.Neighbors
+    clusters: jax.Array
+    threshold: jax.Array
+    start: Variables
+    prior: jax.Array
+
+
+class IpcState(NamedTuple):
+    """What is learned.
+
+    Attributes:
+      variables: the small network's.
+      probabilities: float32 ``[n, c]``, the present prediction.
+      slots: int32 ``[c]``, the group that each output stands for, -1 for none yet.
+    """
+
+    variables: Variables
+    probabilities: jax.Array
+    slots: jax.Array
+
+
+def check_options(options: IpcOptions, num_clusters: int, num_samples: int) -> None:
+    """Refuse options that mean nothing.
+
+    Raises:
+      UserError: naming the option, what it is and what would do.
+    """
+    if not 2 <= num_clusters <= num_samples:
+        raise UserError(
+            f"num_clusters is {num_clusters}; ipc tells apart 2 to {num_samples} (the samples)"
+        )
+    check_one_of("ipc.space", options.space, get_args(Space))
+    for name in ("per_anchor", "hop_neighbors", "num_neighbors", "graph_neighbors", "restarts"):
+        check_at_least(f"ipc.{name}", getattr(options, name), 1)
+    check_at_least("ipc.hops", options.hops, 0)
+    check_at_least("ipc.hardness", options.hardness, 0)
+    if not 0 <= options.spread < 1:
+        raise UserError(f"ipc.spread is {options.spread}; from 0 to below 1 would do")
