@@ -15,10 +15,10 @@ which network it is, and ``result.json`` keeps it. To choose:
   needs thousands of them. The same is done where no published network is found.
 
 The graph committee asks "what is this?", which on features like these learns most from few answers;
-``:idc`` asks "which of these clusters?", ``:dsac``, ``:pcl`` and ``:ipc`` are there as everywhere. On 2,000
-of CIFAR-20's images as EfficientNet-Lite0 sees them (one seed) 20 answers lead to an accuracy of
-0.36 with either, 40 to 0.45 (IDC: 0.42), 100 to 0.50 and 200 to 0.57. With fewer answers than
-classes a class that nobody has named costs all its images.
+``:idc`` asks "which of these clusters?", ``:dsac``, ``:pcl`` and ``:ipc`` are there as everywhere.
+On 2,000 of CIFAR-20's images as EfficientNet-Lite0 sees them (one seed) 20 answers lead to an
+accuracy of 0.36 with either, 40 to 0.45 (IDC: 0.42), 100 to 0.50 and 200 to 0.57. With fewer
+answers than classes a class that nobody has named costs all its images.
 
 Subfolders, where there are any, are only used to score the result and to simulate answers
 (``--config.annotator.kind=oracle``).

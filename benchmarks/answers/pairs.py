@@ -82,6 +82,7 @@ VARIANTS: dict[str, Variant] = {
     OURS: Variant("ipc", {}),
     "without averaging": Variant("ipc", {"ipc.hops": 0}),
     "without decorrelation": Variant("ipc", {"ipc.decorrelate": False}),
+    "from the first start": Variant("ipc", {"ipc.starts": 1}),
     "without spreading": Variant("ipc", {"ipc.spread": 0.0}),
     "without pseudo-labels": Variant("ipc", {"ipc_training.pseudo_weight": 0.0}),
     "with the answers' closure": Variant("ipc", {"ipc.closure": True}),

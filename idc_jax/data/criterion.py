@@ -31,7 +31,7 @@ class Criterion(NamedTuple):
 
 
 def read_criterion(path: str) -> Criterion:
-    """Read an ``.npz`` with ``embeddings`` ``[w, d]`` and perhaps ``words`` ``[w]``, or an ``.npy``.
+    """Read an ``.npz`` of ``embeddings`` ``[w, d]``, perhaps with ``words`` ``[w]``, or ``.npy``.
 
     Raises:
       UserError: no such file, or one that holds something else.

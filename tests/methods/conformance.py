@@ -77,6 +77,8 @@ def begin(
         "pcl_training.learning_rate": 1e-3,
         "ipc_training.hidden": 32,
         "ipc_training.epochs": 40,
+        "ipc_training.min_steps": 0,
+        "ipc.starts": 3,
         "ipc_training.learning_rate": 3e-3,
     }.items():
         config.update_from_flattened_dict({name: value})

@@ -23,7 +23,13 @@ from idc_jax.annotate.questions import (
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Method, Parts
 from idc_jax.methods.ipc import method as ipc
-from idc_jax.methods.ipc.pairs import drawn_pairs, known_pairs, told_pairs
+from idc_jax.methods.ipc.pairs import (
+    contradictions,
+    drawn_pairs,
+    known_pairs,
+    named_pairs,
+    told_pairs,
+)
 from idc_jax.methods.ipc.state import IpcOptions
 from idc_jax.methods.ipc.training import IpcTraining, Taught, network, refine, warm_up
 from idc_jax.metrics import clustering_metrics
@@ -48,7 +54,7 @@ def inputs() -> np.ndarray:
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
-def build(clusters: int = 2, epochs: int = 60, **options: object) -> Method:
+def build(clusters: int = 2, epochs: int = 300, **options: object) -> Method:
     parts = Parts(
         None,  # type: ignore[arg-type]  # features need no network
         VIEWS,
@@ -90,7 +96,9 @@ def test_a_criterion_of_another_network_is_refused(tmp_path: Path) -> None:
         build(criterion=str(tmp_path / "words.npy"))
 
 
-@pytest.mark.parametrize("options", [{}, {"closure": True, "spread": 0.9}], ids=["paper", "more"])
+@pytest.mark.parametrize(
+    "options", [{}, {"closure": True, "spread": 0.9, "starts": 5}], ids=["paper", "ours"]
+)
 def test_pairs_turn_the_clusters_towards_the_person(options: dict[str, object]) -> None:
     game = Game(build(**options), N, 60)
     assert acc(game, COLOUR) > 0.95
@@ -122,7 +130,9 @@ def test_five_partners_of_an_anchor_about_whom_similarity_says_least() -> None:
 
 
 def test_told_pairs_are_those_that_stand() -> None:
-    asked = pair_questions(1, np.array([[5, 2], [2, 3], [3, 5], [0, 1], [1, 4], [2, 3]]), np.zeros(6))
+    asked = pair_questions(
+        1, np.array([[5, 2], [2, 3], [3, 5], [0, 1], [1, 4], [2, 3]]), np.zeros(6)
+    )
     said = answered(asked, np.array([SAME, SAME, DIFFERENT, DIFFERENT, SKIP, SAME]))
     evidence = gather(6, [(asked, said)])
     assert told_pairs(evidence).tolist() == [[0, 1, 0], [2, 3, 1], [2, 5, 1]]
@@ -261,3 +271,39 @@ def test_an_epoch_is_a_pass_over_the_answers() -> None:
 def test_options_that_mean_nothing_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         build(**options)  # type: ignore[arg-type]
+
+
+def test_the_start_is_the_one_that_the_answers_contradict_least() -> None:
+    game = Game(build(starts=6), N, 60)
+    starts = np.asarray(game.context.starts)
+    assert starts.shape == (6, N)
+    assert game.state.chosen == 0
+    # One that goes by the shape, as no k-means does.
+    game.context = game.context._replace(starts=jnp.asarray(starts).at[4].set(SHAPE))
+    questions = game.ask(30)
+    game.say(questions, same(questions.indices, SHAPE))
+    assert game.state.chosen == 4
+    np.testing.assert_array_equal(np.asarray(game.state.prior).argmax(1), SHAPE)
+    game = Game(build(starts=6), N, 60)
+    game.context = game.context._replace(starts=jnp.asarray(starts).at[4].set(SHAPE))
+    game.say(game.next_labels(range(12)), SHAPE[:12])
+    assert game.state.chosen == 4
+
+
+def test_starts_are_numbered_alike() -> None:
+    first = np.array([0, 0, 0, 1, 1, 2, 2])
+    other = np.array([2, 2, 2, 0, 1, 1, 1])
+    assert ipc._numbered_as(first, other, 3).tolist() == [0, 0, 0, 1, 2, 2, 2]
+    assert ipc._numbered_as(first, np.zeros(7, int), 3).tolist() == [0] * 7
+
+
+def test_pairs_of_named_samples_and_what_contradicts_them() -> None:
+    outputs = np.array([-1, 2, 0, -3, 2, -1])
+    pairs = named_pairs(np.random.default_rng(0), outputs, 4)
+    assert set(pairs[:, :2].ravel()) == {1, 2, 4}
+    assert (pairs[:, 0] != pairs[:, 1]).all()
+    np.testing.assert_array_equal(pairs[:, 2], outputs[pairs[:, 0]] == outputs[pairs[:, 1]])
+    assert named_pairs(np.random.default_rng(0), outputs[:1], 4).shape == (0, 3)
+    told = np.array([[0, 1, 1], [1, 2, 0], [0, 3, 0]])
+    clusters = np.array([[0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 1, 1]])
+    assert contradictions(clusters, told).tolist() == [0, 3, 2]

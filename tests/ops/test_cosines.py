@@ -55,7 +55,8 @@ def test_blocks_and_a_sample_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "share", "message"), [(1, 0.5, "z has 1 rows"), (3, 0.0, "share is 0.0"), (3, 1.0, "1")]
+    ("rows", "share", "message"),
+    [(1, 0.5, "z has 1 rows"), (3, 0.0, "share is 0.0"), (3, 1.0, "1")],
 )
 def test_what_means_nothing_is_refused(rows: int, share: float, message: str) -> None:
     with pytest.raises(UserError, match=message):

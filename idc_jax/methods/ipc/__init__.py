@@ -16,7 +16,24 @@ SPEC = MethodSpec(
     state=IpcState,
     options={"ipc": IpcOptions, "ipc_training": IpcTraining},
     chooses="pairs",
-    defaults={"budget": 500, "ipc.space": "network"},
-    published={},
+    # A person answers in rounds, and sees what came of them.
+    defaults={
+        "budget": 500,
+        "rounds": 5,
+        "ipc.space": "network",
+        "ipc.decorrelate": True,
+        "ipc.hops": 3,
+        "ipc.starts": 20,
+        "ipc.spread": 0.9,
+        "ipc_training.min_steps": 500,
+    },
+    published={
+        "rounds": 1,
+        "ipc.decorrelate": False,
+        "ipc.hops": 0,
+        "ipc.starts": 1,
+        "ipc.spread": 0.0,
+        "ipc_training.min_steps": 0,
+    },
     features={"ipc.space": "input"},
 )

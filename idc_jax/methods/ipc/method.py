@@ -5,7 +5,8 @@ features that stay as they are, seen through the words of a criterion where ther
 makes the first clusters and a small network learns them. Anchors that stand for many are asked
 about beside those whose similarity to them lies at the threshold between same and different, and
 the network learns from the answers and from what it is sure of. What it learns hangs on the
-evidence alone: each round begins again from the first clusters.
+evidence alone: each round begins again from the first clusters, of which there may be several
+to choose from.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from idc_jax.methods.common.choosing import mean_centers
 from idc_jax.methods.common.class_space import Heard, by_prediction, hear
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import Method, Options, Parts, Round
-from idc_jax.methods.ipc.pairs import drawn_pairs, known_pairs, told_pairs
+from idc_jax.methods.ipc.pairs import (
+    contradictions,
+    drawn_pairs,
+    known_pairs,
+    named_pairs,
+    told_pairs,
+)
 from idc_jax.methods.ipc.state import IpcContext, IpcOptions, IpcState, check_options
 from idc_jax.methods.ipc.training import (
     IpcTraining,
@@ -36,6 +43,7 @@ from idc_jax.methods.ipc.training import (
     refine,
     warm_up,
 )
+from idc_jax.metrics import match_clusters
 from idc_jax.models.base import Model, Variables
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
 from idc_jax.train.loop import host_generator, run_network
@@ -45,6 +53,8 @@ __all__ = ["IpcOptions", "build"]
 
 # Pairs drawn of those that follow from the answers.
 _DRAWN = 1 << 16
+# Pairs in which each sample of a known group is looked at to choose the start.
+_PARTNERS = 5
 
 
 class _Setting(NamedTuple):
@@ -86,25 +96,49 @@ def _check_width(criterion: Criterion, width: int) -> None:
 
 
 def _init(setting: _Setting, key: jax.Array) -> tuple[IpcContext, IpcState]:
-    begin_key, space_key, cluster_key, network_key, warm_key = jax.random.split(key, 5)
+    begin_key, space_key, cluster_key, warm_key = jax.random.split(key, 4)
     variables, features = _embed(setting, begin_key)
     context = _compare(setting, space_key, features)._replace(network=variables)
-    x, c = _placed(setting, context.embeddings), setting.parts.num_clusters
-    clusters = ops.kmeans(cluster_key, context.embeddings, c, restarts=setting.options.restarts)
+    context = context._replace(starts=_starts(setting, cluster_key, context.embeddings))
+    start, prior = _begin(setting, warm_key, context, 0)
+    slots = jnp.full(setting.parts.num_clusters, -1, jnp.int32)
+    return context, IpcState(start, prior, slots, jnp.int32(0), start, prior)
+
+
+def _starts(setting: _Setting, key: jax.Array, x: jax.Array) -> jax.Array:
+    """Clusterings ``[s, n]`` of ``x`` ``[n, w]``, their clusters numbered as the first's."""
+    options, c = setting.options, setting.parts.num_clusters
+    found = [
+        np.asarray(ops.kmeans(one, x, c, restarts=1 if number else options.restarts).assignments)
+        for number, one in enumerate(jax.random.split(key, options.starts))
+    ]
+    return jnp.asarray(np.stack([_numbered_as(found[0], one, c) for one in found]), jnp.int32)
+
+
+def _numbered_as(first: np.ndarray, clusters: np.ndarray, num_clusters: int) -> np.ndarray:
+    number = np.asarray(match_clusters(clusters, first, num_clusters).class_of_cluster)
+    # An empty cluster matches none; then the numbers stay.
+    return number[clusters] if (number >= 0).all() else clusters
+
+
+def _begin(
+    setting: _Setting, key: jax.Array, context: IpcContext, chosen: int
+) -> tuple[Variables, jax.Array]:
+    """The small network that knows the clustering ``chosen``, and what it predicts ``[n, c]``."""
+    network_key, warm_key = jax.random.split(key)
+    x = _placed(setting, context.embeddings)
     start = warm_up(
         warm_key,
         setting.model,
         setting.parts.views,
         setting.model.init(network_key, x[:1]),
         x,
-        clusters.assignments,
+        context.starts[chosen],
         setting.training,
         log=setting.parts.log,
         progress=setting.parts.progress,
     )
-    prior = _predict(setting, start, x)
-    context = context._replace(clusters=clusters.assignments, start=start, prior=prior)
-    return context, IpcState(start, prior, jnp.full(c, -1, jnp.int32))
+    return start, _predict(setting, start, x)
 
 
 def _embed(setting: _Setting, key: jax.Array) -> tuple[Variables, jax.Array]:
@@ -135,10 +169,8 @@ def _compare(setting: _Setting, key: jax.Array, features: jax.Array) -> IpcConte
         embeddings=x,
         graph=ops.nearest(found, options.graph_neighbors),
         near=ops.nearest(near, options.num_neighbors),
-        clusters=jnp.zeros(0, jnp.int32),
+        starts=jnp.zeros((0, len(x)), jnp.int32),
         threshold=ops.cosine_exceeded_by(x, 1 / c),
-        start={},
-        prior=jnp.zeros((0, c)),
     )
 
 
@@ -203,22 +235,17 @@ def _learn(
 ) -> tuple[IpcState, dict[str, float]]:
     if not says_something(evidence, round_.since):
         return state, {}
-    draw_key, train_key = jax.random.split(key)
-    heard = hear(
-        evidence,
-        np.asarray(state.slots),
-        np.asarray(context.prior),
-        place=by_prediction,
-        unnamed=False,
-    )
+    choose_key, draw_key, train_key = jax.random.split(key, 3)
+    state = _chosen(setting, choose_key, context, state, evidence)
+    heard = _heard(evidence, state.prior, unnamed=False)
     x = _placed(setting, context.embeddings)
     variables, info = refine(
         train_key,
         setting.model,
         setting.parts.views,
-        context.start,
+        state.start,
         x,
-        context.clusters,
+        context.starts[int(state.chosen)],
         _pairs(setting, draw_key, evidence),
         Taught(jnp.asarray(np.maximum(heard.choice, -1)), jnp.asarray(heard.rejected)),
         setting.training,
@@ -228,8 +255,31 @@ def _learn(
     )
     probs = _predict(setting, variables, x)
     if setting.options.spread:
-        probs = 0.5 * (probs + _spread(setting, context, evidence, heard, probs))
-    return IpcState(variables, probs, jnp.asarray(heard.slots)), {**info, **_counts(evidence)}
+        probs = 0.5 * (probs + _spread(setting, context, evidence, probs))
+    state = state._replace(variables=variables, probabilities=probs, slots=jnp.asarray(heard.slots))
+    return state, {**info, **_counts(evidence)}
+
+
+def _heard(evidence: Evidence, probabilities: jax.Array, *, unnamed: bool) -> Heard:
+    """What the evidence says in outputs, which find their groups anew each time."""
+    probs = np.asarray(probabilities)
+    nothing = np.full(probs.shape[1], -1, np.int32)
+    return hear(evidence, nothing, probs, place=by_prediction, unnamed=unnamed)
+
+
+def _chosen(
+    setting: _Setting, key: jax.Array, context: IpcContext, state: IpcState, evidence: Evidence
+) -> IpcState:
+    """The state with the start that the answers contradict least."""
+    draw_key, warm_key = jax.random.split(key)
+    outputs = _heard(evidence, state.prior, unnamed=False).choice
+    named = named_pairs(host_generator(draw_key), outputs, _PARTNERS)
+    pairs = np.concatenate([told_pairs(evidence), named])
+    chosen = int(contradictions(np.asarray(context.starts), pairs).argmin())
+    if chosen == state.chosen:
+        return state
+    start, prior = _begin(setting, warm_key, context, chosen)
+    return state._replace(chosen=jnp.int32(chosen), start=start, prior=prior)
 
 
 def _pairs(setting: _Setting, key: jax.Array, evidence: Evidence) -> np.ndarray:
@@ -240,22 +290,16 @@ def _pairs(setting: _Setting, key: jax.Array, evidence: Evidence) -> np.ndarray:
 
 
 def _spread(
-    setting: _Setting,
-    context: IpcContext,
-    evidence: Evidence,
-    heard: Heard,
-    probabilities: jax.Array,
+    setting: _Setting, context: IpcContext, evidence: Evidence, probabilities: jax.Array
 ) -> jax.Array:
     """What the answers say along the graph, once what is linked has the output that it fits."""
-    placed = hear(
-        evidence, heard.slots, np.asarray(probabilities), place=by_prediction, unnamed=True
-    )
+    heard = _heard(evidence, probabilities, unnamed=True)
     return spread_answers(
         context.graph,
         probabilities,
         probabilities,
-        jnp.asarray(placed.choice),
-        jnp.asarray(placed.rejected),
+        jnp.asarray(heard.choice),
+        jnp.asarray(heard.rejected),
         setting.options.spread,
     )
 

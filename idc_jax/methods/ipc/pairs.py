@@ -26,6 +26,31 @@ def told_pairs(evidence: Evidence) -> np.ndarray:
     return np.unique(np.concatenate([samples, alike[stands, None]], axis=1), axis=0)
 
 
+def named_pairs(generator: np.random.Generator, outputs: np.ndarray, partners: int) -> np.ndarray:
+    """Pairs of samples of which the groups are known, each sample in several.
+
+    Args:
+      generator: draws.
+      outputs: int ``[n]``, negative where a sample's is not known.
+      partners: of each sample.
+
+    Returns:
+      int64 ``[p, 3]`` as :func:`told_pairs`.
+    """
+    named = np.flatnonzero(outputs >= 0)
+    turned = [generator.permutation(named) for _ in range(partners)]
+    first = np.tile(named, partners)
+    second = np.concatenate([np.zeros(0, np.int64), *turned])
+    pairs = np.stack([first, second, outputs[first] == outputs[second]], axis=1)
+    return pairs[first != second]
+
+
+def contradictions(clusters: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """How many of ``pairs`` ``[p, 3]`` each of the clusterings ``[s, n]`` contradicts: ``[s]``."""
+    alike = clusters[:, pairs[:, 0]] == clusters[:, pairs[:, 1]]
+    return (alike != (pairs[:, 2] == 1)).sum(axis=1)
+
+
 def drawn_pairs(generator: np.random.Generator, closure: Closure, count: int) -> np.ndarray:
     """Draw from all pairs that follow from what was said, each as likely as any other.
 
@@ -78,6 +103,4 @@ def known_pairs(evidence: Evidence, capacity: int) -> Known:
 
 def _padded(rows: np.ndarray, capacity: int) -> jnp.ndarray:
     room = capacity if len(rows) <= capacity else 1 << (len(rows) - 1).bit_length()
-    return jnp.asarray(
-        np.pad(rows, ((0, room - len(rows)), (0, 0)), constant_values=-1), jnp.int32
-    )
+    return jnp.asarray(np.pad(rows, ((0, room - len(rows)), (0, 0)), constant_values=-1), jnp.int32)

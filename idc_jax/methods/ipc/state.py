@@ -32,7 +32,9 @@ class IpcOptions(NamedTuple):
       spread: α, how far what was said reaches along the neighbour graph, with which the network's
         prediction is averaged; 0 leaves the graph out, as the paper does.
       graph_neighbors: neighbours per sample in that graph.
-      restarts: of k-means.
+      starts: clusterings to begin with: the one that the answers contradict least is taken. The
+        first is the best of k-means' restarts, the others are single runs; 1 is the paper.
+      restarts: of the first k-means.
     """
 
     criterion: str = ""
@@ -46,6 +48,7 @@ class IpcOptions(NamedTuple):
     closure: bool = False
     spread: float = 0.0
     graph_neighbors: int = 15
+    starts: int = 1
     restarts: int = 10
 
 
@@ -57,20 +60,16 @@ class IpcContext(NamedTuple):
       embeddings: float32 ``[n, w]``, where samples are compared, of unit length.
       graph: along which answers spread, ``[n, k]`` each.
       near: neighbours among the embeddings, for the representativeness.
-      clusters: int32 ``[n]``, k-means clusters of the embeddings.
+      starts: int32 ``[s, n]``, clusterings of the embeddings, numbered alike.
       threshold: θ, the cosine above which pairs are taken to be of one group.
-      start: the variables of the small network that knows the clusters.
-      prior: float32 ``[n, c]``, what it predicts.
     """
 
     network: Variables
     embeddings: jax.Array
     graph: ops.Neighbors
     near: ops.Neighbors
-    clusters: jax.Array
+    starts: jax.Array
     threshold: jax.Array
-    start: Variables
-    prior: jax.Array
 
 
 class IpcState(NamedTuple):
@@ -80,11 +79,17 @@ class IpcState(NamedTuple):
       variables: the small network's.
       probabilities: float32 ``[n, c]``, the present prediction.
       slots: int32 ``[c]``, the group that each output stands for, -1 for none yet.
+      chosen: int32 scalar, the clustering that was begun with.
+      start: the variables of the small network that knows it.
+      prior: float32 ``[n, c]``, what that network predicts.
     """
 
     variables: Variables
     probabilities: jax.Array
     slots: jax.Array
+    chosen: jax.Array
+    start: Variables
+    prior: jax.Array
 
 
 def check_options(options: IpcOptions, num_clusters: int, num_samples: int) -> None:
@@ -98,7 +103,9 @@ def check_options(options: IpcOptions, num_clusters: int, num_samples: int) -> N
             f"num_clusters is {num_clusters}; ipc tells apart 2 to {num_samples} (the samples)"
         )
     check_one_of("ipc.space", options.space, get_args(Space))
-    for name in ("per_anchor", "hop_neighbors", "num_neighbors", "graph_neighbors", "restarts"):
+    for name in ("per_anchor", "hop_neighbors", "num_neighbors", "graph_neighbors"):
+        check_at_least(f"ipc.{name}", getattr(options, name), 1)
+    for name in ("starts", "restarts"):
         check_at_least(f"ipc.{name}", getattr(options, name), 1)
     check_at_least("ipc.hops", options.hops, 0)
     check_at_least("ipc.hardness", options.hardness, 0)
