@@ -36,11 +36,8 @@ from idc_jax.annotate import (
     label_questions,
     pair_questions,
 )
-from idc_jax.annotate.exchange import (
-    import_label_studio,
-    label_studio_config,
-    label_studio_tasks,
-)
+from idc_jax.annotate.exchange import import_label_studio
+from idc_jax.annotate.label_studio import labelling_config, tasks_of
 from idc_jax.annotate.questions import Questions, plain_roles
 from idc_jax.export import Request, from_files, make_table
 from idc_jax.export.label_studio import write_label_studio
@@ -191,8 +188,8 @@ def questions_round_trip(server: Server, paths: list[str], folder: Path) -> None
         for questions, answers, wanted in ask_all(paths):
             kind = questions.kind
             store.freeze(questions)
-            config = label_studio_config(kind)
-            tasks = server.project(kind, config, label_studio_tasks(questions, paths))
+            config = labelling_config(kind)
+            tasks = server.project(kind, config, tasks_of(questions, paths))
             for task, answer in zip(tasks, answers, strict=True):
                 text = {"text": [answer]} if kind == "label" else {"choices": [answer]}
                 control = "textarea" if kind == "label" else "choices"

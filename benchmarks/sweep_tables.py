@@ -48,7 +48,7 @@ TABLES = {
     "features_candidates": Table(IDC_ON_FEATURES, FEATURES, ("idc.num_candidates=5,10", "seed=0")),
     "features_rounds": Table(IDC_ON_FEATURES, FEATURES, ("rounds=5,10", "seed=0")),
     "features_published": Table(
-        "configs/features.py:idc_published",
+        "configs/features.py:idc_paper",
         FEATURES,
         ("finetune.learning_rate=1e-4,1e-3", "seed=0,1"),
     ),

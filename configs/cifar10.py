@@ -8,15 +8,15 @@ numbers (NMI, ACC, ARI) are .819, .887, .780 before and .844, .927, .848 after 5
 
 from ml_collections import ConfigDict
 
-from configs import base
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
+    config = configuration.get_config(method)
     config.num_clusters = 10
     config.data.source = "tfds"
     config.data.name = "cifar10"
     config.model.name = "resnet34"
     config.model.stem = "small"
-    return config
+    return configuration.recipe(config, method)

@@ -11,16 +11,16 @@ man-made) or ``cifar100_4_default``. Published with ResNet-34 and 10,000 pairs (
 
 from ml_collections import ConfigDict
 
-from configs import base
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "pcl") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
-    base.for_orientations(config)
+    config = configuration.get_config(method)
+    configuration.for_orientations(config)
     config.num_clusters = 4
     config.data.source = "tfds"
     config.data.name = "cifar100"
     config.data.label_key = "label"
     config.data.target_map = "cifar100_4_personal"
-    return config
+    return configuration.recipe(config, method)

@@ -10,15 +10,15 @@ orientation: ``cifar10_2_personal`` (plane, bird, frog, ship against the rest) o
 
 from ml_collections import ConfigDict
 
-from configs import base
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "pcl") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
-    base.for_orientations(config)
+    config = configuration.get_config(method)
+    configuration.for_orientations(config)
     config.num_clusters = 2
     config.data.source = "tfds"
     config.data.name = "cifar10"
     config.data.target_map = "cifar10_2_personal"
-    return config
+    return configuration.recipe(config, method)

@@ -16,16 +16,16 @@ The paper's numbers (NMI, ACC, ARI) are .529, .531, .357 before and .581, .694, 
 
 from ml_collections import ConfigDict
 
-from configs import base
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
+    config = configuration.get_config(method)
     config.num_clusters = 20
     config.data.source = "tfds"
     config.data.name = "cifar100"
     config.data.label_key = "coarse_label"
     config.model.name = "resnet34"
     config.model.stem = "small"
-    return config
+    return configuration.recipe(config, method)

@@ -8,19 +8,12 @@ pre-trained network 0.94, and 50 answers 0.989 (means over five seeds).
 
 from ml_collections import ConfigDict
 
-from configs import base
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
-    base.for_dense_network(config)
+    config = configuration.get_config(method)
+    configuration.for_digits(config)
     config.num_clusters = 10
-    if base.asks(config) == "cluster":
-        config.budget = 50
-    elif base.asks(config) == "pair":
-        config.budget = 1000
-    config.data.source = "digits"
-    config.pretrain.epochs = 150
-    config.idc.head_steps = 200
-    return base.recipe(config, method)
+    return configuration.recipe(config, method, affordable=True)

@@ -8,12 +8,13 @@ Nothing to download. ``--config.data.target_map`` chooses the orientation: ``dig
 
 from ml_collections import ConfigDict
 
-from configs import digits
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "pcl") -> ConfigDict:
     """Build the configuration."""
-    config = digits.get_config(method)
+    config = configuration.get_config(method)
+    configuration.for_digits(config)
     config.num_clusters = 2
     config.data.target_map = "digits_2_shape"
-    return config
+    return configuration.recipe(config, method, affordable=True)

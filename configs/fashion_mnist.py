@@ -8,15 +8,15 @@ network is sized for a CPU: two dense layers, pre-trained for ten epochs.
 
 from ml_collections import ConfigDict
 
-from configs import base
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
-    base.for_dense_network(config)
+    config = configuration.get_config(method)
+    configuration.for_dense_network(config)
     config.num_clusters = 10
-    if base.asks(config) == "cluster":
+    if configuration.asks(config) == "cluster":
         config.rounds = 5
     config.data.source = "idx"
     config.data.name = "fashion_mnist"
@@ -24,4 +24,4 @@ def get_config(method: str = "idc") -> ConfigDict:
     config.pretrain.batch_size = 512
     config.idc.head_steps = 300
     config.idc.candidates = "probability"
-    return base.recipe(config, method)
+    return configuration.recipe(config, method, affordable=True)

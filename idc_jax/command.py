@@ -4,6 +4,7 @@
     idc-jax ask PHOTOS --clusters=12 --save=sorted
     idc-jax export RUN --to=folders --out=sorted --unsure=0.5
     idc-jax export RUN --to=label_studio --out=tasks
+    idc-jax run --config=digits:idc --config.budget=100
 
 Every subcommand is one function that adds its parser; what it needs is imported when it runs.
 """
@@ -16,17 +17,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, of_the_system, show_anything
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what ``argv`` asks for; 0 when done, 2 where the user has to change something."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    show_anything()
     try:
+        if argv[:1] == ["run"]:
+            from idc_jax import launch
+
+            # Flags of its own, of which the config makes a few hundred.
+            return launch.main(["idc-jax run", *argv[1:]])
         options = _parser().parse_args(argv)
         options.run(options)
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {of_the_system(error)}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("idc_jax"):
@@ -51,7 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_quickstart(commands)
     _add_ask(commands)
     _add_export(commands)
+    commands.add_parser("run", help="an experiment from a config, as launch.py runs it; run --help")
     return parser
+
+
+def _path(text: str) -> Path:
+    """A path, also from the home folder on, which shells leave as it is behind an "="."""
+    return Path(text).expanduser()
 
 
 def _add_quickstart(commands: Any) -> None:
@@ -69,7 +86,7 @@ def _add_ask(commands: Any) -> None:
     parser.add_argument("--clusters", required=True, type=int, help="groups wanted")
     parser.add_argument("--method", help="who asks and learns; the usual one if not given")
     parser.add_argument(
-        "--save", required=True, type=Path, help="where everything is kept; if there, it goes on"
+        "--save", required=True, type=_path, help="where everything is kept; if there, it goes on"
     )
     _add_page(parser)
 
@@ -114,13 +131,13 @@ def _add_export(commands: Any) -> None:
     text = "take a finished run's groups elsewhere"
     parser = commands.add_parser("export", help=text, description=f"{text.capitalize()}.")
     parser.set_defaults(run=_export)
-    parser.add_argument("folder", metavar="RUN", type=Path, help="the --workdir of a finished run")
+    parser.add_argument("folder", metavar="RUN", type=_path, help="the --workdir of a finished run")
     parser.add_argument(
         "--to",
         required=True,
         help="folders, csv, parquet, huggingface, fiftyone or label_studio",
     )
-    parser.add_argument("--out", required=True, type=Path, help="the file or folder to make")
+    parser.add_argument("--out", required=True, type=_path, help="the file or folder to make")
     parser.add_argument(
         "--unsure", type=float, help="folders: below this confidence, an image goes to unsure/"
     )
@@ -129,7 +146,7 @@ def _add_export(commands: Any) -> None:
     )
     parser.add_argument(
         "--root",
-        type=Path,
+        type=_path,
         help="label_studio: its document root; the parent folder of the images' if not given",
     )
 

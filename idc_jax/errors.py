@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import re
+import sys
 from collections.abc import Iterable
+
+# Half a character: how Python holds the bytes of a file's name that are not UTF-8.
+_HALVES = re.compile("[\ud800-\udfff]")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class UserError(ValueError):
@@ -11,6 +18,37 @@ class UserError(ValueError):
     The command line prints the message alone and exits with code 2; a program that imports
     the library gets an ordinary ``ValueError``.
     """
+
+    def __init__(self, message: str) -> None:
+        """Say ``message``, on one line whatever is quoted in it."""
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, as every output takes it.
+
+    Line ends and other control characters are escaped, as in ``"\\n"``; what is no Unicode, as in
+    the name of a file from an older system, becomes the replacement character.
+    """
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], representable(text))
+
+
+def representable(text: str) -> str:
+    """``text`` with the replacement character for what UTF-8 cannot hold."""
+    return _HALVES.sub("\ufffd", text)
+
+
+def of_the_system(error: OSError) -> str:
+    """What the system refused, and about which file, on one line."""
+    about = f"{error.filename}: " if error.filename else ""
+    return printable(f"{about}{error.strerror or error}")
+
+
+def show_anything() -> None:
+    """Let no character that the terminal does not know stop a program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def check_one_of(name: str, value: str, known: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "idc_jax"
 ROOMS = (
     ("__main__",),
     ("command",),
+    ("launch",),
     ("session", "sweeps"),
     ("runs",),
     ("methods",),

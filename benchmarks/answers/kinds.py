@@ -19,8 +19,14 @@ from idc_jax.methods import registry
 from idc_jax.metrics import clustering_metrics
 
 ANSWERS = 100
-KINDS = {"nothing": (0, 0), "labels": (ANSWERS, 0), "pairs": (0, ANSWERS)}
-KINDS["both"] = (ANSWERS // 2, ANSWERS // 2)
+# How many labels, how many pairs.
+KINDS = {
+    "nothing": (0, 0),
+    "labels": (ANSWERS, 0),
+    "pairs": (0, ANSWERS),
+    "half labels": (ANSWERS // 2, 0),
+    "half labels, half pairs": (ANSWERS // 2, ANSWERS // 2),
+}
 
 
 def said(labels: np.ndarray, rng: np.random.Generator, named: int, compared: int) -> dict[Any, Any]:
@@ -51,11 +57,12 @@ def main() -> None:
     parser.add_argument("--path", required=True)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--methods", nargs="*", default=registry.names())
     given = parser.parse_args()
     with np.load(given.path) as saved:
         features, labels = saved["features"].astype(np.float32), saved["labels"]
     print(f"| {ANSWERS} answers | " + " | ".join(KINDS) + " |\n|" + "---|" * (len(KINDS) + 1))
-    for method in registry.names():
+    for method in given.methods:
         cells = []
         for kind in KINDS:
             found = []

@@ -29,11 +29,11 @@ WHOLE = "whole"
 # Name -> the method as configs/features.py knows it.
 METHODS = {
     "IDC": "idc",
-    "IDC, published": "idc_published",
+    "IDC, published": "idc_paper",
     "DSAC": "dsac",
-    "DSAC, published": "dsac_published",
+    "DSAC, published": "dsac_paper",
     "PCL": "pcl",
-    "PCL, published": "pcl_published",
+    "PCL, published": "pcl_paper",
 }
 # Where this project's settings leave the papers', one change at a time: left out of ours, and put
 # into the paper's.
@@ -47,24 +47,24 @@ PARTS: dict[str, tuple[str, dict[str, object]]] = {
         "idc",
         {"finetune.learning_rate": 1e-4, "finetune.min_steps": 0},
     ),
-    f"IDC, published, with: {SPREAD}": ("idc_published", {"finetune.pseudo_labels": "graph"}),
-    "IDC, published, with: rounds": ("idc_published", {"rounds": 5}),
-    "IDC, published, with: averaged features": ("idc_published", {"idc.hops": 3}),
+    f"IDC, published, with: {SPREAD}": ("idc_paper", {"finetune.pseudo_labels": "graph"}),
+    "IDC, published, with: rounds": ("idc_paper", {"rounds": 5}),
+    "IDC, published, with: averaged features": ("idc_paper", {"idc.hops": 3}),
     "IDC, published, with: faster training": (
-        "idc_published",
+        "idc_paper",
         {"finetune.learning_rate": 1e-3, "finetune.min_steps": 500},
     ),
     f"DSAC without: {SPREAD}": ("dsac", {"dsac.pseudo_labels": "representative"}),
     "DSAC without: growing groups": ("dsac", {"dsac.groups": "classes"}),
     "DSAC without: the input's space": ("dsac", {"dsac.space": "network", "init": "pretrain"}),
-    f"DSAC, published, with: {SPREAD}": ("dsac_published", {"dsac.pseudo_labels": "graph"}),
-    "DSAC, published, with: growing groups": ("dsac_published", {"dsac.groups": "growing"}),
+    f"DSAC, published, with: {SPREAD}": ("dsac_paper", {"dsac.pseudo_labels": "graph"}),
+    "DSAC, published, with: growing groups": ("dsac_paper", {"dsac.groups": "growing"}),
     "DSAC, published, with: the input's space": (
-        "dsac_published",
+        "dsac_paper",
         {"dsac.space": "input", "init": "random"},
     ),
     "PCL, published, with: attention from identity": (
-        "pcl_published",
+        "pcl_paper",
         {"pcl.attention": "identity"},
     ),
 }

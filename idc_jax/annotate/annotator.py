@@ -23,12 +23,15 @@ class Annotator(NamedTuple):
         every further answer there as it comes.
       votes: how many people answer each question.
       fusion: how their answers become one; see :func:`idc_jax.annotate.fusion.fuse`.
+      refresh: ``(store) -> None``: brings into the store what was said or corrected elsewhere about
+        rounds that are over, before a run goes on; None where nobody says anything elsewhere.
     """
 
     name: str
     answer: Callable[[Store, Questions], None]
     votes: int = 1
     fusion: FusionName = "majority"
+    refresh: Callable[[Store], None] | None = None
 
 
 def collect(store: Store, questions: Questions, annotator: Annotator) -> Answers:

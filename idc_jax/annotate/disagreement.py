@@ -1,23 +1,21 @@
 """Where several people did not agree, as a report tells it."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from idc_jax.annotate.exchange import encode_choice
-from idc_jax.annotate.fusion import agreement
-from idc_jax.annotate.questions import Answers
+from idc_jax.annotate.fusion import agreement, fuse
+from idc_jax.annotate.records import encode_choice
 from idc_jax.annotate.stopping import by_people
 from idc_jax.annotate.store import Store
 
 _MOST_SHOWN = 50
 
 
-def disagreement(store: Store, rounds: Sequence[Answers]) -> dict[str, Any] | None:
+def disagreement(store: Store, fusion: str) -> dict[str, Any] | None:
     """Summarise how far the people agreed over all rounds.
 
     Args:
       store: holds every person's answers.
-      rounds: the fused answers of each round.
+      fusion: how they become one; see :func:`idc_jax.annotate.fusion.fuse`.
 
     Returns:
       None where no question was answered by more than one person, else ``questions`` (answered
@@ -28,9 +26,12 @@ def disagreement(store: Store, rounds: Sequence[Answers]) -> dict[str, Any] | No
     several, disputed = 0, 0
     people: dict[str, list[float]] = {}
     examples: list[dict[str, Any]] = []
-    for answers in rounds:
-        rows = by_people(store.live(answers.round))
-        found = agreement(rows, answers.choice)
+    for number in store.rounds():
+        questions = store.questions(number)
+        assert questions is not None
+        rows = by_people(store.live(number))
+        choice = fuse(rows, questions.count, fusion)
+        found = agreement(rows, choice)
         several += int((found.votes > 1).sum())
         disputed += len(found.disputed)
         for name, share in found.per_annotator.items():
@@ -40,14 +41,12 @@ def disagreement(store: Store, rounds: Sequence[Answers]) -> dict[str, Any] | No
             tally[1] += share * given
         for position in found.disputed[: _MOST_SHOWN - len(examples)].tolist():
             votes = {
-                row.annotator: encode_choice(answers.kind, row.choice)
+                row.annotator: encode_choice(questions.kind, row.choice)
                 for row in rows
                 if row.position == position
             }
-            fused = encode_choice(answers.kind, int(answers.choice[position]))
-            examples.append(
-                {"round": answers.round, "position": position, "votes": votes, "fused": fused}
-            )
+            fused = encode_choice(questions.kind, int(choice[position]))
+            examples.append({"round": number, "position": position, "votes": votes, "fused": fused})
     if not several:
         return None
     return {

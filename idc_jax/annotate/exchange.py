@@ -1,335 +1,325 @@
-"""Questions and answers as files: JSON Lines, and Label Studio's JSON.
+"""Answers taken from files: JSON Lines, tables, and Label Studio's exports.
 
-An answer is written as a word or a number: a cluster id or class id, ``"none"``, ``"skip"``,
-``"same"`` or ``"different"``; a label question may also be answered by a group's name.
+A file says what is answered now. What it says anew is added, and what it says differently from
+before replaces that; of a file with anything but answers nothing is taken.
 """
 
-import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-from idc_jax.annotate.questions import (
-    DIFFERENT,
-    NONE_OF_THESE,
-    SAME,
-    SKIP,
-    QuestionKind,
-    Questions,
-)
-from idc_jax.annotate.store import Row, Store
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from idc_jax.annotate.label_studio import Task, read_tasks
+from idc_jax.annotate.naming import folded, tidy, whole
+from idc_jax.annotate.questions import UNASKED, Questions
+from idc_jax.annotate.records import decode_choice
+from idc_jax.annotate.store import Row, Store, StoreError
+from idc_jax.annotate.textfile import parse_json, read_lines, read_table
 from idc_jax.errors import UserError
 
-_WORDS: dict[QuestionKind, dict[str, int]] = {
-    "cluster": {"none": NONE_OF_THESE, "skip": SKIP},
-    "pair": {"same": SAME, "different": DIFFERENT, "skip": SKIP},
-    "label": {"skip": SKIP},
-}
-_MAX_CLASS = 2**31 - 1
-
-# (name, sample it is first used for) -> class id.
-NameToId = Callable[[str, int], int]
+_STUDIO = "label-studio"
+# Seconds that nobody means.
+_FOREVER = 1e15
 
 
-def encode_choice(kind: QuestionKind, choice: int) -> int | str:
-    """A choice as its word, or as the id that it is."""
-    return next((word for word, value in _WORDS[kind].items() if value == choice), choice)
+class _Said(NamedTuple):
+    """A line as it was read.
 
-
-def decode_choice(
-    questions: Questions, position: int, written: object, name_to_id: NameToId | None = None
-) -> int:
-    """Read what :func:`encode_choice` wrote as an answer to one question.
-
-    Args:
-      questions: those of its round.
-      position: which of them.
-      written: the word or number.
-      name_to_id: gives the class id of a group's name; without it names are refused.
-
-    Raises:
-      UserError: no answer to a question of this kind, or a cluster that was not offered.
+    Attributes:
+      where: which, for messages.
+      row: without a choice where it is a group's name.
+      sample: asked about.
+      name: of the group.
+      labels: whether it answers "what is this?".
+      own_id: whether the line names itself.
     """
-    words = _WORDS[questions.kind]
-    if isinstance(written, str) and written in words:
-        return words[written]
-    if isinstance(written, int) and not isinstance(written, bool):
-        if questions.kind == "cluster" and written in _offered(questions, position):
-            return written
-        if questions.kind == "label" and 0 <= written <= _MAX_CLASS:
-            return written
-    if questions.kind == "label" and name_to_id and isinstance(written, str) and written.strip():
-        return name_to_id(written.strip(), int(questions.indices[position]))
-    options = [*words, *_offered(questions, position)]
-    ids = " or a class id" if questions.kind == "label" else ""
-    raise UserError(
-        f"round {questions.round}, question {position}: {written!r} is no answer; "
-        f"expected one of {', '.join(map(str, options))}{ids}"
-    )
+
+    where: str
+    row: Row
+    sample: int
+    name: str | None
+    labels: bool
+    own_id: bool
+
+    @property
+    def question(self) -> tuple[str, int, int]:
+        """Whose answer to which question."""
+        return self.row.annotator, self.row.round, self.row.position
+
+    def repeats(self, row: Row) -> bool:
+        """Whether ``row`` says the same."""
+        fields = ("annotator", "round", "position", "choice", "undoes")
+        return all(getattr(self.row, name) == getattr(row, name) for name in fields)
 
 
-def question_records(questions: Questions, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """One dict a question: what it asks about and what may be answered.
-
-    Args:
-      questions: those of one round.
-      names: what each sample of the data set is called, or empty.
-    """
-    for position in range(questions.count):
-        samples = questions.indices[position].reshape(-1).tolist()
-        candidates = _offered(questions, position)
-        yield {
-            "round": questions.round,
-            "position": position,
-            "kind": questions.kind,
-            "samples": _named(samples, names),
-            "candidates": [
-                {
-                    "cluster": cluster,
-                    "exemplar": _named([questions.exemplars[cluster]], names),
-                    "members": _named(questions.members[cluster], names),
-                }
-                for cluster in candidates
-            ],
-            "answers": [*_WORDS[questions.kind], *candidates],
-        }
-
-
-def answer_records(store: Store) -> Iterator[dict[str, Any]]:
-    """One dict a row of the store, in the order of writing: the export of everything."""
-    rounds = {round_: store.questions(round_) for round_ in store.rounds()}
-    for row in store.rows():
-        questions = rounds[row.round]
-        assert questions is not None
-        yield {
-            "client_id": row.client_id,
-            "round": row.round,
-            "position": row.position,
-            "kind": questions.kind,
-            "samples": questions.indices[row.position].reshape(-1).tolist(),
-            "candidates": _offered(questions, row.position),
-            "annotator": row.annotator,
-            "answer": None if row.undoes else encode_choice(questions.kind, row.choice),
-            "undoes": row.undoes,
-            "seconds": row.seconds,
-            "time": row.time,
-        }
-
-
-def write_jsonl(path: str | Path, records: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object a line; the file appears whole or not at all."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_text("".join(json.dumps(record) + "\n" for record in records))
-    part.replace(path)
-
-
-def import_answers(
-    store: Store, path: str | Path, *, annotator: str = "file", max_groups: int | None = None
+def import_file(
+    store: Store,
+    path: str | Path,
+    *,
+    max_groups: int | None = None,
+    class_names: Sequence[str] = (),
 ) -> int:
-    """Add the answers of a JSON Lines file to the store, all of them or none.
-
-    A line needs ``round``, ``position`` and ``answer``; ``client_id``, ``annotator``,
-    ``seconds``, ``undoes`` and ``time`` may be there, as :func:`answer_records` writes them.
+    """Add the answers of a file to the store, all of them or none.
 
     Args:
       store: holds the frozen questions of the rounds that are answered.
-      path: the file.
-      annotator: who answered, where a line does not say it.
+      path: a ``.json`` that Label Studio exports, a table ``.csv`` or ``.tsv``, or JSON Lines.
       max_groups: how many groups label answers may name; None allows class ids alone.
+      class_names: what the first class ids are called.
 
     Returns:
-      How many answers were new.
+      How many rows were new: answers, corrections, and answers that were taken back.
 
     Raises:
       UserError: naming the file and the line, for anything that is not an answer.
     """
+    path = Path(path).expanduser()
+    readers = {".json": import_label_studio, ".csv": _import_table, ".tsv": _import_table}
+    read = readers.get(path.suffix.lower(), import_answers)
+    return read(store, path, max_groups=max_groups, class_names=class_names)
+
+
+def import_answers(
+    store: Store,
+    path: str | Path,
+    *,
+    max_groups: int | None = None,
+    class_names: Sequence[str] = (),
+) -> int:
+    """:func:`import_file` of JSON Lines.
+
+    A line needs ``round``, ``position`` and ``answer``; ``client_id``, ``annotator``,
+    ``seconds``, ``undoes`` and ``time`` may be there, as
+    :func:`~idc_jax.annotate.records.answer_records` writes them. A question as
+    :func:`~idc_jax.annotate.records.question_records` writes it is open as long as it has no
+    ``answer``.
+    """
+    path = Path(path)
     records = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
             try:
                 records.append((f"line {number}", _object(line)))
             except UserError as error:
                 raise UserError(f"{path}, line {number}: {error}") from error
-    return _add(store, path, records, annotator, max_groups)
+    return _add(store, path, records, max_groups, class_names)
 
 
-def label_studio_tasks(questions: Questions, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The questions as Label Studio's tasks, shown by :func:`label_studio_config`."""
-    tasks = []
-    for record in question_records(questions, names):
-        samples = record["samples"]
-        offered = "; ".join(
-            f"{candidate['cluster']} = {candidate['exemplar'][0]['name']}"
-            for candidate in record["candidates"]
-        )
-        tasks.append(
-            {
-                "data": {
-                    "round": record["round"],
-                    "position": record["position"],
-                    "image": samples[0]["name"],
-                    "other_image": samples[-1]["name"],
-                    "candidates": offered,
-                    "options": [{"value": str(option)} for option in record["answers"]],
-                }
-            }
-        )
-    return tasks
+def import_label_studio(
+    store: Store,
+    path: str | Path,
+    *,
+    max_groups: int | None = None,
+    class_names: Sequence[str] = (),
+) -> int:
+    """:func:`import_file` of what Label Studio exports as JSON or JSON-MIN.
 
-
-def label_studio_config(kind: QuestionKind) -> str:
-    """Label Studio's labelling interface for the tasks of :func:`label_studio_tasks`."""
-    second = '  <Image name="other_image" value="$other_image"/>\n' if kind == "pair" else ""
-    answer = (
-        '<TextArea name="answer" toName="image" maxSubmissions="1" required="true"/>'
-        if kind == "label"
-        else '<Choices name="answer" toName="image" value="$options" required="true"/>'
-    )
-    return (
-        '<View>\n  <Header value="$candidates"/>\n  <Image name="image" value="$image"/>\n'
-        f"{second}  {answer}\n</View>\n"
-    )
-
-
-def import_label_studio(store: Store, path: str | Path, *, max_groups: int | None = None) -> int:
-    """Add the annotations of a Label Studio JSON export to the store, all of them or none.
-
-    Cancelled annotations are left out.
-
-    Returns:
-      How many answers were new.
-
-    Raises:
-      UserError: naming the file and the task, for anything that is not an answer.
+    A cancelled annotation is a skip, and the newest of a person's annotations of a task counts. Of
+    the rounds that the export holds tasks of, what an earlier export of the same project said and
+    this one does not is taken back.
     """
-    try:
-        tasks = json.loads("".join(_lines(path)))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not JSON ({error})") from error
-    if not isinstance(tasks, list):
-        raise UserError(f"{path}: expected a list of tasks, got {type(tasks).__name__}")
-    records = []
-    for number, task in enumerate(tasks):
-        try:
-            records += [(f"task {number}", record) for record in _annotations(task)]
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
-            raise UserError(f"{path}, task {number}: not as exported ({error!r})") from error
-    return _add(store, path, records, "label-studio", max_groups)
+    path = Path(path)
+    records, projects = [], {""}
+    for task in read_tasks(path):
+        if "round" not in task.data or "position" not in task.data:
+            raise UserError(
+                f"{path}, {task.where}: not as exported here; data with 'round' and 'position' "
+                "would do"
+            )
+        projects.add(task.project)
+        records += [(task.where, record) for record in _records(task)]
+    with store.whole():
+        new = _add(store, path, records, max_groups, class_names)
+        return new + _take_back(store, records, projects)
+
+
+def _records(task: Task) -> Iterator[dict[str, Any]]:
+    """What a task says; without an answer where nobody has annotated it."""
+    asked = {name: task.data[name] for name in ("round", "position")}
+    if not task.annotations:
+        yield asked | {"answers": ()}
+    for one in task.annotations:
+        place = f"{whole(asked['round'])}:{whole(asked['position'])}"
+        project = f"@{task.project}" if task.project else ""
+        yield asked | {
+            "answer": "skip" if one.said is None else one.said,
+            "annotator": one.annotator,
+            "seconds": one.seconds,
+            "id": f"{one.annotator}:{place}:{one.id}{project}",
+        }
+
+
+def _take_back(
+    store: Store, records: Sequence[tuple[str, dict[str, Any]]], projects: set[str]
+) -> int:
+    """Reverse what earlier exports of the ``projects`` said of these rounds, and this does not."""
+    stay = {
+        (one.get("annotator"), whole(one["round"]), whole(one["position"])) for _, one in records
+    }
+    rows = []
+    rounds = {whole(record["round"]) for _, record in records}
+    for round_ in set(store.rounds()) & rounds:
+        for row in store.live(round_):
+            project = row.client_id.rpartition(":")[2].partition("#")[0].partition("@")[2]
+            ours = row.annotator.startswith(_STUDIO) and project in projects
+            if ours and (row.annotator, row.round, row.position) not in stay:
+                id_ = store.unused_id(f"undo:{row.client_id}")
+                rows.append(row._replace(client_id=id_, undoes=row.client_id, choice=0, time=0.0))
+    return store.add(rows)
+
+
+def _import_table(
+    store: Store,
+    path: str | Path,
+    *,
+    max_groups: int | None = None,
+    class_names: Sequence[str] = (),
+) -> int:
+    """:func:`import_file` of a table with the columns ``round``, ``position`` and ``answer``."""
+    path = Path(path)
+    rows = [(f"row {number}", row) for number, row in enumerate(read_table(path), start=1)]
+    records = [
+        (where, {k: v for k, v in row.items() if v} | {"answers": ()}) for where, row in rows
+    ]
+    return _add(store, path, records, max_groups, class_names)
 
 
 def _add(
     store: Store,
-    path: str | Path,
+    path: Path,
     records: Sequence[tuple[str, dict[str, Any]]],
-    annotator: str,
     max_groups: int | None,
+    class_names: Sequence[str],
 ) -> int:
     frozen = {round_: store.questions(round_) for round_ in store.rounds()}
+    said = []
+    for where, record in records:
+        if "answers" in record and record.get("answer") is None and not record.get("undoes"):
+            continue  # a question that is still open
+        try:
+            said.append(_said(frozen, where, record, names=max_groups is not None))
+        except UserError as error:
+            raise UserError(f"{path}, {where}: {error}") from error
+    try:
+        with store.whole():
+            before = {group.id for group in store.groups()}
+            new = store.add(_news(store, _with_groups(store, said, class_names)))
+            _check_groups(store, before, max_groups)
+            return new
+    except StoreError:
+        raise
+    except UserError as error:
+        raise UserError(f"{path}, {error}") from error
 
-    def name_to_id(name: str, sample: int) -> int:
-        assert max_groups is not None
-        return store.name_group(f"name:{name}", name, sample, limit=max_groups).id
 
-    def rows(namer: NameToId | None) -> Iterator[Row]:
-        for where, record in records:
-            try:
-                yield _row(frozen, record, annotator, namer)
-            except UserError as error:
-                raise UserError(f"{path}, {where}: {error}") from error
+def _with_groups(store: Store, said: Sequence[_Said], class_names: Sequence[str]) -> list[_Said]:
+    """``said`` with the ids of the groups that it names, new ones among them."""
+    numbered = {one.row.choice for one in said if one.labels and one.name is None}
+    found, ids = [], {}
+    for one in said:
+        if one.name is not None and folded(one.name) not in ids:
+            group = store.name_group(
+                f"name:{folded(one.name)}",
+                one.name,
+                one.sample,
+                class_names=class_names,
+                taken=numbered,
+            )
+            if group.id in numbered and group.id >= len(class_names):
+                raise UserError(
+                    f"{one.where}: {group.id} is the id of the group {group.name!r}, and both are "
+                    "answers here; one of them would do"
+                )
+            ids[folded(one.name)] = group.id
+        if one.name is not None:
+            one = one._replace(row=one.row._replace(choice=ids[folded(one.name)]))
+        found.append(one)
+    return found
 
-    names = max_groups is not None
-    # Once without naming anything, so that a wrong answer leaves no group behind.
-    checked = list(rows((lambda _name, _sample: 0) if names else None))
-    return store.add(list(rows(name_to_id)) if names else checked)
+
+def _check_groups(store: Store, before: set[int], limit: int | None) -> None:
+    groups = {group.id: group.name for group in store.groups()}
+    used = store.used_groups()
+    if limit is not None and groups.keys() - before and len(used) > limit:
+        names = ", ".join(sorted(groups.get(id_, str(id_)) for id_ in used))
+        raise UserError(f"there would be {len(used)} groups ({names:.200}); the most is {limit}")
 
 
-def _annotations(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    data = task["data"]
-    for annotation in task["annotations"]:
-        if annotation.get("was_cancelled"):
+def _news(store: Store, said: Sequence[_Said]) -> Iterator[Row]:
+    """What the store does not hold yet: the last thing that each person says of a question."""
+    last = {one.question: number for number, one in enumerate(said) if one.row.undoes is None}
+    rounds = {one.row.round for one in said}
+    live = {(row.annotator, row.round, row.position): row for r in rounds for row in store.live(r)}
+    for number, one in enumerate(said):
+        known = store.find(one.row.client_id)
+        if one.own_id and known is None:
+            yield one.row
+        elif one.own_id and known is not None and one.repeats(known):
             continue
-        value = annotation["result"][0]["value"]
-        written = (value.get("choices") or value["text"])[0]
-        who = annotation.get("completed_by", "")
-        who = who.get("email", who.get("id", "")) if isinstance(who, dict) else who
-        annotator = f"label-studio-{who}" if who != "" else "label-studio"
-        yield {
-            "client_id": f"{annotator}:{data['round']}:{data['position']}:{annotation['id']}",
-            "round": data["round"],
-            "position": data["position"],
-            "answer": int(written) if written.lstrip("-").isdigit() else written,
-            "annotator": annotator,
-            "seconds": annotation.get("lead_time") or 0.0,
-        }
+        elif one.row.undoes is None and last[one.question] == number:
+            now = live.get(one.question)
+            if now is None or now.choice != one.row.choice:
+                yield one.row._replace(client_id=store.unused_id(one.row.client_id))
 
 
-def _row(
-    frozen: dict[int, Questions | None],
-    record: dict[str, Any],
-    annotator: str,
-    name_to_id: NameToId | None,
-) -> Row:
+def _said(
+    frozen: Mapping[int, Questions | None], where: str, record: Mapping[str, Any], *, names: bool
+) -> _Said:
     round_, position = _integer(record, "round"), _integer(record, "position")
     questions = frozen.get(round_)
     if questions is None or not 0 <= position < questions.count:
         raise UserError(f"round {round_} has no question {position}")
-    annotator = str(record.get("annotator") or annotator)
-    undoes = record.get("undoes")
-    written = record.get("answer")
-    choice = 0 if undoes else decode_choice(questions, position, written, name_to_id)
-    return Row(
-        client_id=str(record.get("client_id") or f"{annotator}:{round_}:{position}:{written}"),
+    annotator, undoes = _text(record, "annotator") or "file", _text(record, "undoes")
+    choice: int | str = 0
+    if undoes is None:
+        choice = decode_choice(questions, position, record.get("answer"), names=names)
+    own_id, id_ = _text(record, "client_id"), record.get("id")
+    row = Row(
+        client_id=own_id or id_ or f"{annotator}:{round_}:{position}:{choice}",
         round=round_,
         position=position,
         annotator=annotator,
-        choice=choice,
+        choice=choice if isinstance(choice, int) else UNASKED,
         seconds=_seconds(record, "seconds"),
-        undoes=str(undoes) if undoes else None,
+        undoes=undoes,
         time=_seconds(record, "time"),
     )
+    name = choice if isinstance(choice, str) else None
+    sample = int(questions.indices[position].reshape(-1)[0])
+    return _Said(where, row, sample, name, questions.kind == "label", own_id is not None)
 
 
-def _integer(record: dict[str, Any], key: str) -> int:
-    value = record.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise UserError(f"{key!r} must be a whole number, got {value!r}")
+def _integer(record: Mapping[str, Any], key: str) -> int:
+    value = whole(record.get(key))
+    if value is None:
+        raise UserError(f"{key!r} must be a whole number, got {record.get(key)!r:.80}")
     return value
 
 
-def _seconds(record: dict[str, Any], key: str) -> float:
+def _text(record: Mapping[str, Any], key: str) -> str | None:
+    """A name or an id; None for none."""
+    value = record.get(key)
+    if value is None or value == "":
+        return None
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not tidy(text):
+        raise UserError(f"{key!r} must be a text on one line, got {value!r:.80}")
+    # An id is as it was made.
+    return text if text.isprintable() else tidy(text)
+
+
+def _seconds(record: Mapping[str, Any], key: str) -> float:
     value = record.get(key, 0.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{key!r} must be a number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FOREVER:
+        raise UserError(f"{key!r} must be a number, got {value!r:.80}")
     return float(value)
 
 
 def _object(line: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"not JSON ({error})") from error
+    record = parse_json(line)
     if not isinstance(record, dict):
-        raise UserError(f"expected an object with 'round', 'position' and 'answer', got {record!r}")
+        raise UserError(
+            f"expected an object with 'round', 'position' and 'answer', got {record!r:.80}"
+        )
     return record
-
-
-def _lines(path: str | Path) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise UserError(f"cannot read the answers {path}: {reason}") from error
-
-
-def _offered(questions: Questions, position: int) -> list[int]:
-    return [cluster for cluster in questions.candidates[position].tolist() if cluster >= 0]
-
-
-def _named(indices: Sequence[int], names: Sequence[str]) -> list[dict[str, Any]]:
-    return [
-        {"index": int(index), "name": names[index] if names else str(int(index))}
-        for index in indices
-        if index >= 0
-    ]

@@ -5,7 +5,8 @@ that asked them.
 """
 
 import enum
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -70,6 +71,11 @@ class Questions(NamedTuple):
         """How many questions there are."""
         return int(self.indices.shape[0])
 
+    @property
+    def here(self) -> np.ndarray:
+        """Bool ``[m]``, those about samples that the data still have."""
+        return np.all(self.indices.reshape(self.count, -1) >= 0, axis=1)
+
 
 class Answers(NamedTuple):
     """The answers to one round's questions, aligned with them row by row.
@@ -90,6 +96,16 @@ class Answers(NamedTuple):
     candidates: np.ndarray
     choice: np.ndarray
     weight: np.ndarray
+
+
+_Rows = TypeVar("_Rows", Questions, Answers)
+
+
+def some(rows: _Rows, kept: Sequence[int] | np.ndarray) -> _Rows:
+    """The ``kept`` of questions or of answers: their positions, or bool ``[m]``."""
+    names = {"indices", "candidates", "values", "roles", "choice", "weight"} & set(rows._fields)
+    kept = np.asarray(kept, bool if np.asarray(kept).dtype == bool else np.int64)
+    return rows._replace(**{name: getattr(rows, name)[kept] for name in names})
 
 
 def label_questions(

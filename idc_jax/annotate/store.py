@@ -9,13 +9,14 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from idc_jax.annotate.naming import folded
 from idc_jax.annotate.questions import Questions, plain_roles
 from idc_jax.errors import UserError
 
@@ -27,8 +28,17 @@ class StoreError(UserError):
     """The store could not be read or written: locked, full, or not a store at all."""
 
 
+# Class ids that answers to label questions give, and those that some have ever given.
+_GROUPS = "SELECT DISTINCT choice FROM {} JOIN rounds USING (round) WHERE kind = 'label'"
+_LIVE_GROUPS = _GROUPS.format("live") + " AND choice >= 0"
+_EVER_GROUPS = _GROUPS.format("answers") + " AND undoes IS NULL AND choice >= 0"
 # What the store remembers of a run that people ended early: who, each time that it had gone on.
 _STOPPED, _WENT_ON = "stopped", "went on:"
+
+
+# (round) -> where its samples are now, int32 ``[n]`` by the numbers that they had when they were
+# asked about, -1 for those that are gone; None where they have their numbers still.
+Numbers = Callable[[int], np.ndarray | None]
 
 
 class Row(NamedTuple):
@@ -74,27 +84,27 @@ class Group(NamedTuple):
 class Store:
     """Questions and answers of one working directory; safe to share between threads."""
 
-    def __init__(self, path: str | Path, *, busy_seconds: float = _BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        busy_seconds: float = _BUSY_SECONDS,
+        numbers: Numbers | None = None,
+    ) -> None:
         """Open ``path``, creating it where it is missing.
 
         Args:
           path: the SQLite file, usually ``answers.db`` in the working directory.
           busy_seconds: how long to wait for another process that holds the lock.
+          numbers: where samples have other numbers than when they were asked about. Answers about
+            those that are gone are kept and do not count.
 
         Raises:
           StoreError: the file cannot be written, or is something else.
         """
-        self.path = Path(path)
-        self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(
-                self.path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA.read_text())
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot open the store of answers {self.path}: {error}") from error
+        self._lock, self._busy_seconds = threading.RLock(), busy_seconds
+        self._numbers = numbers
+        self._open(Path(path))
 
     def __enter__(self) -> "Store":
         return self
@@ -106,6 +116,22 @@ class Store:
         """Close the file; the rows stay."""
         with self._lock:
             self._db.close()
+
+    def move(self, path: str | Path) -> None:
+        """Go on in ``path``, with a copy of everything; the file that was left stays.
+
+        Raises:
+          StoreError: ``path`` cannot be written; then the store goes on where it was.
+        """
+        with self._lock:
+            left = self._db
+            try:
+                with closing(sqlite3.connect(path)) as there:
+                    left.backup(there)
+            except sqlite3.Error as error:
+                raise StoreError(f"cannot copy the store of answers to {path}: {error}") from error
+            self._open(Path(path))
+            left.close()
 
     def remember(self, key: str, value: str) -> str:
         """Save ``value`` under ``key`` unless there is one already, and return what is saved."""
@@ -155,9 +181,16 @@ class Store:
         return frozen
 
     def questions(self, round_: int) -> Questions | None:
-        """The frozen questions of a round, or None where it was never asked."""
+        """The frozen questions of a round, or None where it was never asked.
+
+        Samples have the numbers that they have now, -1 for those that are gone.
+        """
         row = self._one("SELECT questions FROM rounds WHERE round = ?", (round_,))
-        return questions_from_json(row[0]) if row else None
+        if row is None:
+            return None
+        questions = questions_from_json(row[0])
+        numbers = self._numbers(round_) if self._numbers else None
+        return questions if numbers is None else renumbered(questions, numbers)
 
     def rounds(self) -> tuple[int, ...]:
         """The rounds that have frozen questions, ascending."""
@@ -185,13 +218,44 @@ class Store:
         return self._rows("SELECT * FROM answers ORDER BY sequence")
 
     def live(self, round_: int) -> tuple[Row, ...]:
-        """The answers that count: not reversed, and each person's latest to each question."""
-        return self._rows("SELECT * FROM live WHERE round = ? ORDER BY sequence", (round_,))
+        """The answers that count: not reversed, and each person's latest to each question.
+
+        Those about samples that are gone do not.
+        """
+        rows = self._rows("SELECT * FROM live WHERE round = ? ORDER BY sequence", (round_,))
+        if self._numbers is None or self._numbers(round_) is None:
+            return rows
+        questions = self.questions(round_)
+        return tuple(row for row in rows if questions and questions.here[row.position])
 
     def find(self, client_id: str) -> Row | None:
         """The row with this client id, or None."""
         found = self._rows("SELECT * FROM answers WHERE client_id = ?", (client_id,))
         return found[0] if found else None
+
+    def num_answered(self, round_: int | None = None) -> int:
+        """Questions that somebody has answered, about samples that are gone, too.
+
+        Args:
+          round_: of this round; None for all.
+        """
+        query = "SELECT count(DISTINCT round || ':' || position) FROM live"
+        if round_ is None:
+            return self._one(query)[0]
+        return self._one(f"{query} WHERE round = ?", (round_,))[0]
+
+    def counted(self, client_id: str) -> Row | None:
+        """The answer with this client id, if it counts."""
+        found = self._rows("SELECT * FROM live WHERE client_id = ?", (client_id,))
+        return found[0] if found else None
+
+    def unused_id(self, wanted: str) -> str:
+        """``wanted``, or with a number behind it, as a client id that no row has."""
+        id_, number = wanted, 1
+        while self.find(id_) is not None:
+            number += 1
+            id_ = f"{wanted}#{number}"
+        return id_
 
     def missing(self, round_: int, votes: int = 1) -> np.ndarray:
         """Positions ``[k]`` of the round's questions with fewer than ``votes`` live answers."""
@@ -202,34 +266,70 @@ class Store:
             have[position] = count
         return np.flatnonzero(have < votes)
 
-    def name_group(self, key: str, name: str, exemplar: int, *, limit: int) -> Group:
+    def name_group(
+        self,
+        key: str,
+        name: str,
+        exemplar: int,
+        *,
+        limit: int | None = None,
+        class_names: Sequence[str] = (),
+        taken: Iterable[int] = (),
+    ) -> Group:
         """Name a group, or rename the one that ``key`` named first.
+
+        A name that a group or a class has already, :func:`~idc_jax.annotate.naming.folded`, means
+        that one.
 
         Args:
           key: made by the client; the same key is the same group.
           name: what to call it from now on.
           exemplar: the sample it was named for.
-          limit: how many groups there may be.
+          limit: how many groups there may be; None for any number.
+          class_names: what the first ids are called.
+          taken: further ids that stand for something else.
 
         Raises:
           UserError: there are ``limit`` groups already and this would be one more.
         """
+        name = name.strip()
         with self._write() as db:
-            known = db.execute('SELECT id FROM "groups" WHERE key = ?', (key,)).fetchone()
-            if known:
-                group = known[0]
-            else:
-                group = db.execute(
-                    'SELECT coalesce(max(id), -1) + 1 FROM (SELECT id FROM "groups" UNION ALL'
-                    " SELECT choice FROM live JOIN rounds USING (round) WHERE kind = 'label')"
-                ).fetchone()[0]
-                if group >= limit:
-                    raise UserError(f"there are {group} groups already; the most is {limit}")
+            groups = self.groups()
+            named = next((group.id for group in groups if group.key == key), None)
+            if named is None:
+                called = {folded(group.name): group for group in reversed(groups)}
+                if folded(name) in called:
+                    return called[folded(name)]
+                if limit is not None and len(counted := self.used_groups()) >= limit:
+                    raise UserError(f"there are {len(counted)} groups already; the most is {limit}")
+                named = self._id_of(name, groups, class_names, taken)
             db.execute(
                 'INSERT INTO "groups" (key, id, name, exemplar, time) VALUES (?, ?, ?, ?, ?)',
-                (key, group, name, exemplar, time.time()),
+                (key, named, name, exemplar, time.time()),
             )
         return next(found for found in self.groups() if found.key == key)
+
+    def used_groups(self) -> frozenset[int]:
+        """Ids of groups that count: with an answer, or named and never used so far."""
+        live = {row[0] for row in self._all(_LIVE_GROUPS)}
+        ever = {row[0] for row in self._all(_EVER_GROUPS)}
+        # One whose answers were all corrected, as those of a typing error, is no more.
+        return frozenset(live | ({group.id for group in self.groups()} - ever))
+
+    def _id_of(
+        self,
+        name: str,
+        groups: Sequence[Group],
+        class_names: Sequence[str],
+        taken: Iterable[int],
+    ) -> int:
+        """The id of a new group: its class's, else one that nothing else has."""
+        classes = {folded(one): number for number, one in reversed(list(enumerate(class_names)))}
+        if folded(name) in classes:
+            return classes[folded(name)]
+        live = (row[0] for row in self._all(_LIVE_GROUPS))
+        used = (group.id for group in groups)
+        return 1 + max((len(class_names) - 1, *used, *live, *taken))
 
     def groups(self) -> tuple[Group, ...]:
         """The named groups by id, each with its latest name and first exemplar."""
@@ -239,7 +339,34 @@ class Store:
         ):
             first = found.get(key)
             found[key] = Group(key, id_, name, first.exemplar if first else exemplar)
-        return tuple(sorted(found.values(), key=lambda group: group.id))
+        groups = sorted(found.values(), key=lambda group: group.id)
+        if self._numbers is None or self._numbers(1) is None:
+            return tuple(groups)
+        # Nobody noted when each was named: a sample that was said to be of it stands for it.
+        samples = self._samples_of_groups() if groups else {}
+        return tuple(group._replace(exemplar=samples.get(group.id, -1)) for group in groups)
+
+    def _samples_of_groups(self) -> dict[int, int]:
+        """The first sample that was said to be of each group, where it is now."""
+        found: dict[int, int] = {}
+        for round_ in self.rounds():
+            questions = self.questions(round_)
+            assert questions is not None
+            for row in self.live(round_) if questions.kind == "label" else ():
+                found.setdefault(row.choice, int(questions.indices[row.position]))
+        return found
+
+    def _open(self, path: Path) -> None:
+        try:
+            db = sqlite3.connect(
+                path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+            )
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.executescript(_SCHEMA.read_text())
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open the store of answers {path}: {error}") from error
+        self.path, self._db = path, db
 
     def _insert(self, db: sqlite3.Connection, row: Row) -> int:
         asked = db.execute("SELECT count FROM rounds WHERE round = ?", (row.round,)).fetchone()
@@ -254,8 +381,17 @@ class Store:
         ).rowcount
 
     @contextmanager
+    def whole(self) -> Iterator[None]:
+        """All that is written inside is written together, or nothing of it where it fails."""
+        with self._write():
+            yield
+
+    @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._translated():
+            if self._db.in_transaction:  # inside of whole()
+                yield self._db
+                return
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -284,6 +420,20 @@ class Store:
 
     def _rows(self, query: str, values: tuple = ()) -> tuple[Row, ...]:
         return tuple(Row(*row[1:]) for row in self._all(query, values))
+
+
+def renumbered(questions: Questions, numbers: np.ndarray) -> Questions:
+    """``questions`` with the ``numbers`` ``[n]`` that their samples have now, -1 for gone ones."""
+
+    def now(samples: np.ndarray) -> np.ndarray:
+        known = (samples >= 0) & (samples < len(numbers))
+        return np.append(numbers, -1)[np.where(known, samples, -1)].astype(np.int32)
+
+    return questions._replace(
+        indices=now(questions.indices),
+        exemplars=now(questions.exemplars),
+        members=now(questions.members),
+    )
 
 
 def questions_to_json(questions: Questions) -> str:

@@ -8,7 +8,8 @@ from idc_jax.data.augment import (
     pcl_views,
 )
 from idc_jax.data.base import Dataset, Skipped
-from idc_jax.data.registry import default_cache_dir, load
+from idc_jax.data.fit import Fit
+from idc_jax.data.registry import default_cache_dir, expanded, load
 from idc_jax.data.residency import Chunk, Samples, Streamed, chunks, place, slabs
 from idc_jax.data.sources import CLASS_LISTS, SOURCES
 from idc_jax.data.subset import limit, take
@@ -19,6 +20,7 @@ __all__ = [
     "SOURCES",
     "Chunk",
     "Dataset",
+    "Fit",
     "Samples",
     "Skipped",
     "Streamed",
@@ -28,6 +30,7 @@ __all__ = [
     "WeakOptions",
     "chunks",
     "default_cache_dir",
+    "expanded",
     "feature_views",
     "image_views",
     "limit",

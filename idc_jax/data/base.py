@@ -6,10 +6,11 @@ import numpy as np
 
 
 class Skipped(NamedTuple):
-    """A file that could not be read, and why."""
+    """A file that was not read, or a folder, and why."""
 
     path: str
     reason: str
+    folder: bool = False
 
 
 class Dataset(NamedTuple):
@@ -24,6 +25,7 @@ class Dataset(NamedTuple):
       names: what to call each sample (a file's path), or empty: then its index.
       train: bool ``[n]``, which samples belong to the official training split (PCL needs it).
       skipped: files left out, with the reason.
+      notes: what a person should know of how the data were read, a line each.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Dataset(NamedTuple):
     names: tuple[str, ...]
     train: np.ndarray
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from idc_jax.errors import UserError
+
 _LOG = logging.getLogger(__name__)
 _INDEX = "index.json"
 # Part of every key: raise it when decoding changes.
-_VERSION = 1
+_VERSION = 2
 # Bytes from which on an array is built on the disk.
 _LARGE = 2**30
 
@@ -68,7 +70,22 @@ def room(cache_dir: Path, shape: tuple[int, ...]) -> np.ndarray:
         with tempfile.TemporaryFile(dir=cache_dir) as file:
             return np.memmap(file, np.uint8, "w+", shape=shape)
     except OSError:
-        return np.empty(shape, np.uint8)
+        return in_memory(shape)
+
+
+def in_memory(shape: tuple[int, ...]) -> np.ndarray:
+    """A uint8 array to be filled, in the memory.
+
+    Raises:
+      UserError: it is larger than that.
+    """
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if math.prod(shape) > there:
+        raise UserError(
+            f"images {list(shape)} take {math.prod(shape) / 1e9:.0f} GB, more than the "
+            f"{there / 1e9:.0f} GB of this machine's memory: a smaller image size would do"
+        )
+    return np.empty(shape, np.uint8)
 
 
 def file_stamps(paths: list[Path]) -> list[tuple[str, int, int]]:

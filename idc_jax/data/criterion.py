@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from idc_jax.data.arrays_file import read_arrays
 from idc_jax.data.finite import bad_rows
 from idc_jax.errors import UserError
 
@@ -39,7 +38,7 @@ def read_criterion(path: str) -> Criterion:
     file = Path(path).expanduser()
     if not file.is_file():
         raise UserError(f"the criterion {path!r} is no file; an .npz or .npy of {_SHAPE} would do")
-    vectors, words = read_arrays(file, lambda loaded: _pick(file, loaded))
+    vectors, words = _read(file)
     if vectors.ndim != 2 or 0 in vectors.shape or vectors.dtype.kind not in "fiu":
         raise UserError(
             f"{file}: got {vectors.dtype} {list(vectors.shape)}; {_SHAPE} as numbers would do"
@@ -55,12 +54,17 @@ def read_criterion(path: str) -> Criterion:
     return Criterion(vectors / lengths[:, None], names)
 
 
-def _pick(
-    path: Path, loaded: np.ndarray | np.lib.npyio.NpzFile
-) -> tuple[np.ndarray, np.ndarray | None]:
-    if isinstance(loaded, np.ndarray):
-        return loaded, None
-    if "embeddings" not in loaded:
-        held = ", ".join(loaded.files) or "nothing"
-        raise UserError(f"{path} has no array 'embeddings'; it holds {held}")
-    return loaded["embeddings"], loaded["words"].ravel() if "words" in loaded else None
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """The file's vectors, and its words if it has any."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded, None
+        with loaded:
+            held = {name: loaded[name] for name in loaded.files if name in ("embeddings", "words")}
+            names = ", ".join(loaded.files) or "nothing"
+    except Exception as error:  # Whatever a damaged file can lead to.
+        raise UserError(f"{path} cannot be read; an .npz or .npy of {_SHAPE} would do") from error
+    if "embeddings" not in held:
+        raise UserError(f"{path} has no array 'embeddings'; it holds {names}")
+    return held["embeddings"], held["words"].ravel() if "words" in held else None

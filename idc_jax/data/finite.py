@@ -1,15 +1,106 @@
-"""Numbers that are none, looked for on the host: nothing is uploaded for it."""
+"""Numbers that cannot be reckoned with, looked for on the host: nothing is uploaded for it."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
+from idc_jax.errors import UserError
+
 # Rows looked at together: a part of the memory that the array itself takes.
 _ROWS = 8192
+_ROWS_NAMED = 5
+# Distances are sums of squares in float32, which ends at 3e38 and, from below, at 1e-38.
+_GREATEST, _LEAST = 1e15, 1e-15
 
 
 def bad_rows(features: np.ndarray) -> np.ndarray:
     """Which rows of ``features`` ``[n, d]`` hold NaN or an infinity: int64 ``[m]``, ascending."""
-    found = [
-        start + np.flatnonzero(~np.isfinite(features[start : start + _ROWS]).all(axis=1))
-        for start in range(0, len(features), _ROWS)
-    ]
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+    least, greatest = row_ranges(features)
+    return np.flatnonzero(~np.isfinite(least) | ~np.isfinite(greatest))
+
+
+def row_ranges(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest number of each row of ``features`` ``[n, d]``: two of ``[n]``."""
+    least, greatest = np.empty((2, len(features)), features.dtype)
+    for start in range(0, len(features), _ROWS):
+        rows = slice(start, start + _ROWS)
+        features[rows].min(axis=1, out=least[rows])
+        features[rows].max(axis=1, out=greatest[rows])
+    return least, greatest
+
+
+def checked_features(features: Any, what: str) -> tuple[np.ndarray, list[str]]:
+    """``features`` as float32 ``[n, d]``, and what a person should know of them, a line each.
+
+    Args:
+      features: an array.
+      what: where they come from, to begin an error with.
+
+    Raises:
+      UserError: they are no numbers ``[n, d]``, or none that can be reckoned with.
+    """
+    if features.ndim != 2 or 0 in features.shape or features.dtype.kind not in "fiub":
+        raise UserError(
+            f"{what}: features must be numbers [n, d] with n and d at least 1, "
+            f"got {features.dtype} {list(features.shape)}"
+        )
+    if np.ma.is_masked(features):
+        rows = np.flatnonzero(np.ma.getmaskarray(features).any(axis=1))
+        raise _refused(what, "masked features", rows, len(features), "fill in or drop these rows")
+    with np.errstate(over="ignore"):
+        found = np.ascontiguousarray(features, np.float32)
+    least, greatest = row_ranges(found)
+    _check_ranges(what, features, least, greatest)
+    return found, _notes(least, greatest)
+
+
+def _check_ranges(what: str, features: np.ndarray, least: np.ndarray, greatest: np.ndarray) -> None:
+    """Refuse rows of ``features`` whose ranges, as float32, are nothing to reckon with."""
+    count = len(features)
+    bad = np.flatnonzero(~np.isfinite(least) | ~np.isfinite(greatest))
+    given = np.asarray(features[bad], np.float64)
+    if not np.isfinite(given).all():
+        raise _refused(what, "NaN or infinite features", bad, count, "repair or drop these rows")
+    sizes = np.maximum(np.abs(least), np.abs(greatest))
+    large = np.flatnonzero(sizes > _GREATEST)
+    if len(large):
+        value = float(np.abs(np.asarray(features[large[0]], np.float64)).max())
+        told = f"features as large as {value:.3g}"
+        advice = "divide all by their standard deviation"
+        if len(large) < count:
+            advice = "is that a missing value's mark? Repair or drop these rows"
+        raise _refused(what, told, large, count, advice)
+    if 0 < sizes.max() < _LEAST:
+        raise UserError(
+            f"{what}: features are {sizes.max():.3g} at most, too small to tell distances: divide "
+            "all by their standard deviation"
+        )
+
+
+def _notes(least: np.ndarray, greatest: np.ndarray) -> list[str]:
+    """What is odd about rows of these ranges, though it can be reckoned with."""
+    count = len(least)
+    if count > 1 and least.min() == greatest.max():
+        return [f"all features are {least[0]:g}: nothing tells samples apart"]
+    constant = least == greatest
+    others = ~constant
+    if not constant.any() or not others.any():
+        return []
+    # A row of one number alone, beyond what any other row has, stands for something missing.
+    outside = constant & ((least < least[others].min()) | (greatest > greatest[others].max()))
+    rows = np.flatnonzero(outside)
+    if not len(rows):
+        return []
+    value = f"{least[rows[0]]:g}"
+    return [f"{_counted(rows, count)} hold nothing but {value}: is that a missing value's mark?"]
+
+
+def _refused(what: str, told: str, rows: np.ndarray, count: int, advice: str) -> UserError:
+    return UserError(f"{what}: {told} in {_counted(rows, count)}: {advice}")
+
+
+def _counted(rows: np.ndarray, count: int) -> str:
+    shown = ", ".join(map(str, rows[:_ROWS_NAMED])) + (", ..." if len(rows) > _ROWS_NAMED else "")
+    return f"{len(rows)} of {count} rows ({shown})"

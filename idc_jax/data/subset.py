@@ -65,7 +65,7 @@ def choose(wanted: Limit | None, size: int, labels: np.ndarray | None) -> np.nda
     Args:
       wanted: how many; None for all.
       size: n.
-      labels: int ``[n]``, at least 0, or None.
+      labels: int ``[n]``, -1 where unknown, which counts as a class here; or None.
 
     Returns:
       int64 ``[m]``, ascending.
@@ -93,6 +93,7 @@ def _round_robin(size: int, labels: np.ndarray | None) -> np.ndarray:
     """All indices, ordered by how many of their own class come before them."""
     if labels is None:
         return np.arange(size)
+    labels = labels + 1
     by_class = np.argsort(labels, kind="stable")
     counts = np.bincount(labels)
     starts = np.cumsum(counts) - counts

@@ -74,7 +74,7 @@ def local_url(file: str, root: Path) -> str:
     path = Path(file)
     if root not in path.parents:
         raise UserError(f"{file} is not below root {root}; a folder above all images would do")
-    return f"/data/local-files/?d={quote(path.relative_to(root).as_posix())}"
+    return f"/data/local-files/?d={quote(os.fsencode(path.relative_to(root)))}"
 
 
 def labelling_config(names: Sequence[str]) -> str:

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePath
 
+from idc_jax.errors import representable
+
 # What Windows refuses, and control characters.
 _REFUSED = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
@@ -19,7 +21,7 @@ def safe_name(text: str) -> str:
 
     What a file system refuses becomes ``_``, and so does a dot in front, which would hide it.
     """
-    name = _REFUSED.sub("_", unicodedata.normalize("NFC", text)).strip()
+    name = _REFUSED.sub("_", unicodedata.normalize("NFC", representable(text))).strip()
     name = name.encode()[:_LONGEST].decode(errors="ignore").rstrip(". ")
     name = re.sub(r"^\.", "_", name)
     if _RESERVED.fullmatch(name.partition(".")[0]):

@@ -8,13 +8,15 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
 from idc_jax.annotate.fusion import fuse
 from idc_jax.annotate.questions import UNASKED, Questions
+from idc_jax.annotate.samples import open_store
 from idc_jax.annotate.stopping import by_people
-from idc_jax.annotate.store import Row, Store
+from idc_jax.annotate.store import Row
 from idc_jax.errors import UserError
 from idc_jax.export.table import Table, name_groups
 
@@ -61,6 +63,7 @@ def read_run(folder: Path) -> FinishedRun:
         group = np.asarray([row["cluster"] for row in rows], np.int32)
         confidence = np.asarray([row["confidence"] for row in rows], float)
         samples, answer = ([row[key] for row in rows] for key in ("sample", "answer"))
+        samples = _names(folder / "samples.npz", len(rows)) or samples
         fusion = config["annotator"]["fusion"]
         count = max(result["num_clusters"], int(group.max()) + 1)
     except (KeyError, TypeError, ValueError) as error:
@@ -100,6 +103,16 @@ def _read_assignments(path: Path, size: int | None) -> list[dict[str, str]]:
     return rows
 
 
+def _names(path: Path, size: int) -> list[str]:
+    """What the samples are called, also where UTF-8, and so a table, cannot hold it; or nothing."""
+    try:
+        with np.load(path) as saved:
+            names = saved["names"].tolist()
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return []
+    return names if len(names) == size else []
+
+
 def _start(result: Mapping[str, Any]) -> Path:
     """Where the run was started, and relative paths begin; runs of before it was kept: here."""
     return Path(result.get("started_in", "")).absolute()
@@ -114,14 +127,15 @@ def _read_answers(path: Path, size: int, fusion: str) -> _Said:
     if not path.is_file():
         raise UserError(f"{path} is not there, and with it who answered; put it back")
     people: dict[int, dict[str, None]] = {}
-    with Store(path) as store:
+    with open_store(path.parent) as store:
         for number in store.rounds():
             questions = store.questions(number)
             assert questions is not None
             rows = by_people(store.live(number))
             _enter(questions, rows, people)
             if questions.kind == "label":
-                said.classes[questions.indices] = fuse(rows, questions.count, fusion)
+                choice, here = fuse(rows, questions.count, fusion), questions.here
+                said.classes[questions.indices[here]] = choice[here]
     for sample, names in people.items():
         said.people[sample] = "; ".join(names)
     return said

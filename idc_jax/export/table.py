@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, representable
 
 COLUMNS = ("path", "group", "name", "confidence", "answered_by", "answer")
 
@@ -49,7 +49,7 @@ class Table(NamedTuple):
         return len(self.paths)
 
     def rows(self) -> Iterator[Row]:
-        """The samples, one after the other; confidences to six digits."""
+        """The samples, one after the other, as they are written; confidences to six digits."""
         for path, group, confidence, by, answer in zip(
             self.paths,
             self.group.tolist(),
@@ -58,7 +58,8 @@ class Table(NamedTuple):
             self.answer,
             strict=True,
         ):
-            yield Row(path, group, self.names[group], round(confidence, 6), by, answer)
+            written = representable(path)
+            yield Row(written, group, self.names[group], round(confidence, 6), by, answer)
 
 
 def make_table(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from idc_jax.ops.inputs import count, flags, floats, ints, takes_as_is
 
+
+@takes_as_is(values=floats("b"), mask=flags("b"))
 def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
     """The mean of ``values`` ``[b]`` over the rows in ``mask`` ``[b]``; 0 where there is none."""
     kept = jnp.where(mask, values, 0.0)
     return jnp.sum(kept) / jnp.maximum(jnp.sum(mask), 1)
 
 
+@takes_as_is(values=floats("b"), targets=ints("b"), mask=flags("b"), num_classes=count(1))
 def class_balanced_mean(
     values: jax.Array, targets: jax.Array, mask: jax.Array, num_classes: int
 ) -> jax.Array:
@@ -32,6 +36,7 @@ def class_balanced_mean(
     return jnp.sum(means) / jnp.maximum(jnp.sum(counts > 0), 1)
 
 
+@takes_as_is(logits=floats("b c"), targets=ints("b"), mask=flags("b"))
 def cross_entropy(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> jax.Array:
     """Per-row cross-entropy ``[b]`` of ``logits`` ``[b, c]``; 0 where ``mask`` is False.
 

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.losses.classification import cross_entropy, masked_mean
+from idc_jax.ops.inputs import count, flags, floats, ints, takes_as_is
 
 
+@takes_as_is(embeddings=floats("b d"), centers=floats("b d"), mask=flags("b"))
 def self_paced(
     embeddings: jax.Array, centers: jax.Array, scale: jax.Array, mask: jax.Array
 ) -> jax.Array:
@@ -35,6 +37,7 @@ def self_paced(
     return masked_mean(weights * distances, mask)
 
 
+@takes_as_is(logits=floats("b c"), targets=ints("b"), weights=floats("b"), mask=flags("b"))
 def weighted_class(
     logits: jax.Array, targets: jax.Array, weights: jax.Array, mask: jax.Array
 ) -> jax.Array:
@@ -53,6 +56,7 @@ def weighted_class(
     return masked_mean(jnp.where(mask, weights, 0.0) * losses, mask)
 
 
+@takes_as_is(embeddings=floats("b d"), centers=floats("b d"), weights=floats("b"), mask=flags("b"))
 def weighted_center(
     embeddings: jax.Array, centers: jax.Array, weights: jax.Array, mask: jax.Array
 ) -> jax.Array:
@@ -71,6 +75,7 @@ def weighted_center(
     return masked_mean(jnp.where(mask, weights, 0.0) * distances, mask)
 
 
+@takes_as_is(embeddings=floats("b d"), targets=ints("b"), mask=flags("b"), num_classes=count(1))
 def class_means(
     embeddings: jax.Array, targets: jax.Array, mask: jax.Array, num_classes: int
 ) -> tuple[jax.Array, jax.Array]:

@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.losses.classification import class_balanced_mean, cross_entropy, masked_mean
+from idc_jax.ops.inputs import flags, floats, ints, key, takes_as_is
 
 # The published code's floor of 1 - p: a wholly wrong sample costs 11.5 and gives no gradient.
 _MIN_COMPLEMENT = 1e-5
 
 
+@takes_as_is(logits=floats("b c"), targets=ints("b"), mask=flags("b"))
 def positive(
     logits: jax.Array, targets: jax.Array, mask: jax.Array, *, balanced: bool
 ) -> jax.Array:
@@ -36,6 +38,7 @@ def positive(
     return masked_mean(losses, mask)
 
 
+@takes_as_is(logits=floats("b c"), candidates=ints("b t"), mask=flags("b"), key=key)
 def negative(
     logits: jax.Array, candidates: jax.Array, mask: jax.Array, *, key: jax.Array | None
 ) -> jax.Array:
@@ -65,6 +68,7 @@ def negative(
     return masked_mean(per_row, mask)
 
 
+@takes_as_is(logits=floats("b c"), pseudo_labels=ints("b"), mask=flags("b"))
 def regularisation(
     logits: jax.Array, pseudo_labels: jax.Array, mask: jax.Array, *, balanced: bool
 ) -> jax.Array:

@@ -12,10 +12,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from idc_jax.ops.inputs import count, flags, floats, takes_as_is
+
 _MIN_MUST_WEIGHT = 2.0
 _ENTROPY_EPSILON = 1e-8
 
 
+@takes_as_is(links=floats("n n"), mask=flags("n"), block=count(1))
 def must_link_weight(links: jax.Array, mask: jax.Array, block: int) -> jax.Array:
     """ρ = max(4 n / (#{q = 1} + 1), 2): the fewer must-links, the more each counts.
 
@@ -31,6 +34,13 @@ def must_link_weight(links: jax.Array, mask: jax.Array, block: int) -> jax.Array
     return jnp.maximum(4.0 * block / (count + 1.0), _MIN_MUST_WEIGHT)
 
 
+@takes_as_is(
+    first=floats("n d"),
+    second=floats("n d"),
+    links=floats("n n"),
+    mask=flags("n"),
+    pseudo_links=flags("n n"),
+)
 def constrained_contrast(
     first: jax.Array,
     second: jax.Array,
@@ -72,6 +82,7 @@ def constrained_contrast(
     return total / jnp.maximum(jnp.sum(attract), 1.0)
 
 
+@takes_as_is(first=floats("n c"), second=floats("n c"), mask=flags("n"))
 def cluster_contrast(
     first: jax.Array, second: jax.Array, mask: jax.Array, *, temperature: float
 ) -> jax.Array:
@@ -102,6 +113,7 @@ def cluster_contrast(
     return jnp.where(jnp.any(mask), loss, 0.0)
 
 
+@takes_as_is(first=floats("n c"), second=floats("n c"), mask=flags("n"))
 def cluster_entropy(first: jax.Array, second: jax.Array, mask: jax.Array) -> jax.Array:
     """Σ over the views of log C + Σ_k p_k log(p_k + 1e-8): 0 where the clusters are even.
 
@@ -116,6 +128,7 @@ def cluster_entropy(first: jax.Array, second: jax.Array, mask: jax.Array) -> jax
     return _negative_entropy(first, mask) + _negative_entropy(second, mask)
 
 
+@takes_as_is(first=floats("n d"), second=floats("n d"), links=floats("n n"), mask=flags("n"))
 def instance_loss(
     first: jax.Array, second: jax.Array, links: jax.Array, mask: jax.Array, **options: Any
 ) -> jax.Array:
@@ -123,6 +136,7 @@ def instance_loss(
     return constrained_contrast(first, second, links, mask, temperature=1.0, **options)
 
 
+@takes_as_is(first=floats("n c"), second=floats("n c"), links=floats("n n"), mask=flags("n"))
 def cluster_loss(
     first: jax.Array, second: jax.Array, links: jax.Array, mask: jax.Array, **options: Any
 ) -> jax.Array:

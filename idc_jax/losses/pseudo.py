@@ -5,7 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from idc_jax.ops.inputs import flags, floats, ints, takes_as_is
 
+
+@takes_as_is(probs=floats("b c"))
 def confident_labels(probs: jax.Array, *, threshold: float) -> jax.Array:
     """The paper's pseudo-labels: argmax where max p > ``threshold``, else -1.
 
@@ -20,6 +23,7 @@ def confident_labels(probs: jax.Array, *, threshold: float) -> jax.Array:
     return jnp.where(jnp.max(probs, axis=-1) > threshold, labels, -1)
 
 
+@takes_as_is(store=ints("n"), indices=ints("b"), probs=floats("b c"), mask=flags("b"))
 def update_pseudo_labels(
     store: jax.Array,
     indices: jax.Array,

@@ -129,10 +129,11 @@ class MethodSpec(NamedTuple):
       state: likewise; both are rebuilt from checkpoints by their fields' annotations.
       options: for each group of its options in a config, the NamedTuple whose fields they are.
       chooses: what its questions are about, so which selectors can choose for it.
-      attends: whether its network may attend over a batch.
       streams: whether its samples may be more than fit on the device.
       defaults: options by their full names that a config of this method starts with.
-      published: likewise, for the paper's own settings; None where there is no paper.
+      recipes: likewise, all that a source says: ``"paper"``, or ``"code"`` for what the published
+        code does. Empty where there is no source.
+      costly: options, and groups of them, that its recipes set for large data and a GPU.
       small: likewise, for a small network that learns in minutes on a CPU.
       features: likewise, besides ``small``, for features that somebody else's network made.
       usual: whether it is the one to take where nobody names another.
@@ -146,10 +147,10 @@ class MethodSpec(NamedTuple):
     state: type
     options: Mapping[str, type]
     chooses: Literal["samples", "pairs"] = "samples"
-    attends: bool = False
     streams: bool = False
     defaults: Mapping[str, Any] = {}
-    published: Mapping[str, Any] | None = None
+    recipes: Mapping[str, Mapping[str, Any]] = {}
+    costly: tuple[str, ...] = ()
     small: Mapping[str, Any] = {}
     features: Mapping[str, Any] = {}
     usual: bool = False

@@ -18,6 +18,8 @@ from idc_jax.models.base import Model
 from idc_jax.models.layers import dense, groups_of
 
 AttentionStart = Literal["random", "identity"]
+# Samples that attend to each other where nobody says which: as many as in the published code.
+BLOCK = 128
 
 
 class BatchAttention(nn.Module):
@@ -79,6 +81,11 @@ def with_attention(model: Model, *, num_heads: int = 8, start: AttentionStart = 
       start: see :class:`BatchAttention`.
     """
     return Model(model.module.clone(attention=BatchAttention(num_heads, start)))
+
+
+def without_attention(model: Model) -> Model:
+    """The network that :func:`with_attention` was given."""
+    return Model(model.module.clone(attention=None))
 
 
 def _identity(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:

@@ -45,13 +45,34 @@ class Head(nn.Module):
         return x
 
 
+class Projector(nn.Module):
+    """Linear, BatchNorm, ReLU, Linear: what ProPos puts on its backbone and clusters.
+
+    Attributes:
+      hidden: units of the first layer.
+      features: the output's width.
+      dtype: the type computed in.
+    """
+
+    hidden: int
+    features: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        """Map ``[b, d]`` to ``[b, features]``; ``mask`` as for Model."""
+        x = dense(self.hidden, self.dtype, "dense_0")(x)
+        x = nn.relu(batch_norm(train, self.dtype, "norm_0")(x, mask=mask))
+        return dense(self.features, self.dtype, "dense_1")(x)
+
+
 class ClusterNet(nn.Module):
     """A backbone with an instance head and a cluster head.
 
     The variables hold ``backbone``, ``instance_head`` and ``cluster_head`` at the top of each
     collection, so that an optimiser or an import can address them by these names. Where the
-    network attends, ``attention`` stands beside them; variables trained or imported without it
-    fit otherwise.
+    network projects or attends, ``projector`` and ``attention`` stand beside them; variables
+    trained or imported without attention fit otherwise.
 
     Attributes:
       backbone: ``(x, train, mask) -> [b, d]``.
@@ -60,7 +81,8 @@ class ClusterNet(nn.Module):
       head: the layout of both heads.
       mean, std: subtracted from and divided into the input per channel; empty for neither.
       dtype: the type computed in.
-      attention: ``(embedding, mask) -> [b, d]``, between the backbone and the heads; or None.
+      projector: ``(embedding, train, mask) -> [b, d]``, behind the backbone; or None.
+      attention: ``(embedding, mask) -> [b, d]``, between that and the heads; or None.
     """
 
     backbone: nn.Module
@@ -70,6 +92,7 @@ class ClusterNet(nn.Module):
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     dtype: DTypeLike = jnp.float32
+    projector: nn.Module | None = None
     attention: nn.Module | None = None
 
     @nn.compact
@@ -78,6 +101,8 @@ class ClusterNet(nn.Module):
         if self.mean:
             x = (x - jnp.asarray(self.mean)) / jnp.asarray(self.std)
         embedding = self.backbone(x, train, mask).astype(jnp.float32)
+        if self.projector is not None:
+            embedding = self.projector(embedding, train, mask).astype(jnp.float32)
         if self.attention is not None:
             embedding = self.attention(embedding, mask)
         instance = Head(self.instance_dim, self.head, self.dtype, name="instance_head")(

@@ -1,5 +1,6 @@
 """Layers that every network here shares: explicit padding, one BatchNorm, one Dense."""
 
+import math
 from typing import Literal
 
 import flax.linen as nn
@@ -27,7 +28,7 @@ MOST_SHIFTED = 5
 
 
 class GroupedBatchNorm(nn.BatchNorm):
-    """Flax's BatchNorm, for batches in which some rows are padding, or several batches in one."""
+    """PyTorch's BatchNorm, for batches in which rows are padding, or which are several in one."""
 
     def __call__(  # type: ignore[override]
         self,
@@ -43,11 +44,14 @@ class GroupedBatchNorm(nn.BatchNorm):
         average = nn.merge_param(
             "use_running_average", self.use_running_average, use_running_average
         )
-        if mask is None or average or self.is_initializing():
+        if average or self.is_initializing():
             return super().__call__(x, use_running_average)
-        groups = groups_of(mask).astype(jnp.float32)
-        mean, var, some = _statistics(x.astype(jnp.float32), groups)
-        self._move({"mean": mean, "var": var}, some)
+        groups = groups_of(jnp.ones(len(x)) if mask is None else mask).astype(jnp.float32)
+        mean, var, rows = _statistics(x.astype(jnp.float32), groups)
+        values = rows * math.prod(x.shape[1:-1])
+        # An unbiased estimate, which Flax does not keep: it matters to small groups.
+        unbiased = var * (values / jnp.maximum(values - 1, 1))[:, None]
+        self._move({"mean": mean, "var": unbiased}, rows > 0)
         scale: jax.Array = self.get_variable("params", "scale")
         bias: jax.Array = self.get_variable("params", "bias")
         spatial = (-1, *(1,) * (x.ndim - 2), x.shape[-1])
@@ -73,12 +77,12 @@ def groups_of(mask: jax.Array) -> jax.Array:
 
 
 def _statistics(x: jax.Array, groups: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Mean and variance ``[g, c]`` of ``x`` ``[b, ..., c]``, and which groups have rows ``[g]``."""
+    """Mean and variance ``[g, c]`` of ``x`` ``[b, ..., c]``, and the rows of each group ``[g]``."""
     spatial = tuple(range(1, x.ndim - 1))
     rows = groups.sum(0)
     share = groups.T / jnp.maximum(rows, 1)[:, None]
     mean, square = (arrays.matmul(share, a.mean(spatial)) for a in (x, jnp.square(x)))
-    return mean, jnp.maximum(square - jnp.square(mean), 0.0), rows > 0
+    return mean, jnp.maximum(square - jnp.square(mean), 0.0), rows
 
 
 def batch_norm(
@@ -174,11 +178,13 @@ class PatchConv(nn.Module):
       features: output channels.
       size: the patches' side; pixels beyond the last whole patch are left out.
       dtype: the type computed in.
+      use_bias: add a bias.
     """
 
     features: int
     size: int
     dtype: DTypeLike
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -186,13 +192,14 @@ class PatchConv(nn.Module):
         size, channels = self.size, x.shape[-1]
         init = nn.initializers.truncated_normal(0.02)
         kernel = self.param("kernel", init, (size, size, channels, self.features), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         high, wide = x.shape[1] // size, x.shape[2] // size
         x = x[:, : high * size, : wide * size].astype(self.dtype)
         patches = x.reshape(x.shape[0], high, size, wide, size, channels)
-        return jnp.einsum("bhiwjc,ijcf->bhwf", patches, kernel.astype(self.dtype)) + bias.astype(
-            self.dtype
-        )
+        out = jnp.einsum("bhiwjc,ijcf->bhwf", patches, kernel.astype(self.dtype))
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            out = out + bias.astype(self.dtype)
+        return out
 
 
 def dense(features: int, dtype: DTypeLike, name: str, use_bias: bool = True) -> nn.Dense:

@@ -23,9 +23,12 @@ MLP_LAYERS = 2
 SMALL_STEM_LIMIT = 96
 
 
-def _resnet(blocks: tuple[int, ...], default_width: int) -> Callable[..., nn.Module]:
+def _resnet(
+    blocks: tuple[int, ...], default_width: int, *, bottleneck: bool = False
+) -> Callable[..., nn.Module]:
     def make(stem: Stem, width: int | None, **options: Any) -> nn.Module:
-        return ResNet(blocks, default_width if width is None else width, stem, **options)
+        width = default_width if width is None else width
+        return ResNet(blocks, width, stem, bottleneck=bottleneck, **options)
 
     return make
 
@@ -63,6 +66,7 @@ def _mlp(stem: Stem, width: int | None, embedding_dim: int | None, **options: An
 _IMAGE_NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": _resnet((2, 2, 2, 2), 64),
     "resnet34": _resnet((3, 4, 6, 3), 64),
+    "resnet50": _resnet((3, 4, 6, 3), 64, bottleneck=True),
     "resnet_small": _resnet((1, 1, 1), 32),
     "convnext_tiny": _convnext_tiny,
     "efficientnet_lite0": _efficientnet,

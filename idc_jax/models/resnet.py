@@ -1,4 +1,4 @@
-"""ResNets of basic blocks in torchvision's layout.
+"""ResNets of basic blocks or bottlenecks in torchvision's layout.
 
 He et al., "Deep Residual Learning for Image Recognition" (2016).
 """
@@ -16,24 +16,42 @@ from idc_jax.models.layers import Conv, ConvMethod, batch_norm, dense
 Stem = Literal["imagenet", "small"]
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, projected where the shape changes."""
+# A bottleneck's output has so many times the channels of its inner convolution.
+EXPANSION = 4
+
+
+class Block(nn.Module):
+    """Convolutions and a shortcut, projected where the shape changes.
+
+    Attributes:
+      features: channels of the 3x3 convolutions.
+      stride: of the first of them.
+      bottleneck: one 3x3 convolution between two of 1x1, in place of two; the last widens.
+      conv: how convolutions are computed, see :class:`idc_jax.models.layers.Conv`.
+      dtype: the type computed in.
+    """
 
     features: int
     stride: int
+    bottleneck: bool
     conv: ConvMethod
     dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
-        """Map ``[b, h, w, i]`` to ``[b, h/stride, w/stride, features]``."""
+        """Map ``[b, h, w, i]`` to ``[b, h/stride, w/stride, o]``."""
         conv = partial(Conv, method=self.conv, dtype=self.dtype)
-        y = conv(self.features, 3, self.stride, name="conv1")(x)
-        y = nn.relu(batch_norm(train, self.dtype, "bn1")(y, mask=mask))
-        y = conv(self.features, 3, 1, name="conv2")(y)
-        y = batch_norm(train, self.dtype, "bn2")(y, mask=mask)
-        if self.stride != 1 or x.shape[-1] != self.features:
-            x = conv(self.features, 1, self.stride, name="downsample_conv")(x)
+        out = self.features * (EXPANSION if self.bottleneck else 1)
+        layers = [(self.features, 3, self.stride), (out, 3, 1)]
+        if self.bottleneck:
+            layers = [(self.features, 1, 1), (self.features, 3, self.stride), (out, 1, 1)]
+        y = x
+        for index, (features, size, stride) in enumerate(layers, start=1):
+            y = nn.relu(y) if index > 1 else y
+            y = conv(features, size, stride, name=f"conv{index}")(y)
+            y = batch_norm(train, self.dtype, f"bn{index}")(y, mask=mask)
+        if self.stride != 1 or x.shape[-1] != out:
+            x = conv(out, 1, self.stride, name="downsample_conv")(x)
             x = batch_norm(train, self.dtype, "downsample_bn")(x, mask=mask)
         return nn.relu(x.astype(y.dtype) + y)
 
@@ -42,11 +60,13 @@ class ResNet(nn.Module):
     """A ResNet up to its pooled features.
 
     Attributes:
-      blocks: basic blocks per stage; every stage but the first halves the resolution.
-      width: channels of the first stage; each later stage has twice those of the one before.
+      blocks: per stage; every stage but the first halves the resolution.
+      width: channels of the first stage's 3x3 convolutions; each later stage has twice those of
+        the one before.
       stem: ``"imagenet"`` (7x7 stride 2, then 3x3 max-pool stride 2, both padded
         symmetrically) or ``"small"`` (3x3 stride 1).
       embedding_dim: width of a last linear layer ``fc`` (IDC's TCL has one of 512), or None.
+      bottleneck: blocks of three convolutions (ResNet-50 and deeper) in place of two.
       conv: how convolutions are computed, see :class:`idc_jax.models.layers.Conv`.
       dtype: the type computed in; parameters and statistics are float32.
     """
@@ -55,6 +75,7 @@ class ResNet(nn.Module):
     width: int = 64
     stem: Stem = "imagenet"
     embedding_dim: int | None = None
+    bottleneck: bool = False
     conv: ConvMethod = "auto"
     dtype: DTypeLike = jnp.float32
 
@@ -65,9 +86,10 @@ class ResNet(nn.Module):
         for stage, count in enumerate(self.blocks):
             for index in range(count):
                 stride = 2 if stage > 0 and index == 0 else 1
-                x = BasicBlock(
+                x = Block(
                     self.width * 2**stage,
                     stride,
+                    self.bottleneck,
                     self.conv,
                     self.dtype,
                     name=f"layer{stage + 1}_{index}",

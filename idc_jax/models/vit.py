@@ -1,68 +1,142 @@
-"""Vision transformers with scaled residuals, as DINOv2 publishes them.
+"""Vision transformers: DINOv2 and DINOv3, and the image towers of CLIP and SigLIP.
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words" (2021); Oquab et al., "DINOv2: Learning Robust
-Visual Features without Supervision" (2023).
+Visual Features without Supervision" (2023); Darcet et al., "Vision Transformers Need Registers"
+(2024); Simeoni et al., "DINOv3" (2025); Radford et al., "Learning Transferable Visual Models From
+Natural Language Supervision" (2021); Zhai et al., "Sigmoid Loss for Language Image Pre-Training"
+(2023).
 """
+
+from collections.abc import Callable
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 
-from idc_jax.models.layers import PatchConv, dense
+from idc_jax.models.layers import PatchConv
+from idc_jax.models.positions import PositionKernel, resized, rotary_angles, rotated
 
-LAYER_NORM_EPSILON = 1e-6
-# The cubic convolution that PyTorch interpolates with.
-CUBIC = -0.75
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "swiglu"]
+Pool = Literal["token", "attention"]
+
+
+def _quick_gelu(x: jax.Array) -> jax.Array:
+    return x * jax.nn.sigmoid(1.702 * x)
+
+
+_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": lambda x: nn.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: nn.gelu(x, approximate=True),
+    "quick_gelu": _quick_gelu,
+}
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention over the patches of each image."""
+    """Multi-head self-attention over the patches of each image.
+
+    Attributes:
+      heads: must divide the width.
+      key_bias: whether the map of the keys has a bias.
+      dtype: the type computed in.
+    """
 
     heads: int
+    key_bias: bool
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Map ``[b, t, d]`` to the same shape."""
+    def __call__(self, x: jax.Array, angles: jax.Array | None) -> jax.Array:
+        """Map ``[b, t, d]`` to the same shape; the last tokens are turned by ``angles``."""
         width = x.shape[-1]
 
-        def project(name: str) -> jax.Array:
-            out = nn.Dense(width, dtype=self.dtype, name=name)(x)
+        def project(name: str, bias: bool = True) -> jax.Array:
+            out = nn.Dense(width, use_bias=bias, dtype=self.dtype, name=name)(x)
             return out.reshape(*x.shape[:2], self.heads, width // self.heads)
 
-        query, key, value = project("query"), project("key"), project("value")
+        query, key, value = project("query"), project("key", self.key_bias), project("value")
+        if angles is not None:
+            query, key = rotated(query, angles), rotated(key, angles)
         mixed = jax.nn.dot_product_attention(query, key, value)
         return nn.Dense(width, dtype=self.dtype, name="project")(mixed.reshape(x.shape))
 
 
 class TransformerBlock(nn.Module):
-    """Attention and an MLP, each after a LayerNorm and added with a learnt scale."""
+    """Attention and an MLP, each after a LayerNorm and added, with a learnt scale or without.
+
+    Attributes:
+      heads: of the attention.
+      hidden: units of the MLP.
+      activation: of the MLP; ``"swiglu"`` multiplies SiLU of one linear map with another.
+      scaled: whether there is a learnt scale.
+      key_bias: of the attention.
+      epsilon: of the LayerNorms.
+      dtype: the type computed in.
+    """
 
     heads: int
+    hidden: int
+    activation: Activation
+    scaled: bool
+    key_bias: bool
+    epsilon: float
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: jax.Array, angles: jax.Array | None = None) -> jax.Array:
+        """Map ``[b, t, d]`` to the same shape."""
+        y = nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name="norm1")(x)
+        y = SelfAttention(self.heads, self.key_bias, self.dtype, name="attention")(y, angles)
+        x = x + self._scale("scale1", y)
+        y = nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name="norm2")(x)
+        return x + self._scale("scale2", self._mlp(y))
+
+    def _mlp(self, x: jax.Array) -> jax.Array:
+        y = nn.Dense(self.hidden, dtype=self.dtype, name="fc1")(x)
+        if self.activation == "swiglu":
+            y = nn.silu(nn.Dense(self.hidden, dtype=self.dtype, name="gate")(x)) * y
+        else:
+            y = _ACTIVATIONS[self.activation](y)
+        return nn.Dense(x.shape[-1], dtype=self.dtype, name="fc2")(y)
+
+    def _scale(self, name: str, y: jax.Array) -> jax.Array:
+        if not self.scaled:
+            return y
+        scale = self.param(name, nn.initializers.ones, (y.shape[-1],), jnp.float32)
+        return y * scale.astype(self.dtype)
+
+
+class AttentionPool(nn.Module):
+    """One learnt query that attends over all tokens, and an MLP on what it finds (SigLIP's)."""
+
+    heads: int
+    hidden: int
+    activation: Activation
+    epsilon: float
     dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Map ``[b, t, d]`` to the same shape."""
-        width = x.shape[-1]
+        """Map ``[b, t, d]`` to ``[b, d]``."""
+        width, heads = x.shape[-1], self.heads
 
-        def norm(name: str, y: jax.Array) -> jax.Array:
-            return nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, dtype=self.dtype, name=name)(y)
+        def project(name: str, y: jax.Array) -> jax.Array:
+            out = nn.Dense(width, dtype=self.dtype, name=name)(y)
+            return out.reshape(*y.shape[:2], heads, width // heads)
 
-        y = SelfAttention(self.heads, self.dtype, name="attention")(norm("norm1", x))
-        x = x + y * self._scale("scale1", width)
-        y = nn.Dense(4 * width, dtype=self.dtype, name="fc1")(norm("norm2", x))
-        y = nn.Dense(width, dtype=self.dtype, name="fc2")(nn.gelu(y, approximate=False))
-        return x + y * self._scale("scale2", width)
-
-    def _scale(self, name: str, width: int) -> jax.Array:
-        return self.param(name, nn.initializers.ones, (width,), jnp.float32).astype(self.dtype)
+        probe = self.param("probe", nn.initializers.xavier_uniform(), (1, 1, width), jnp.float32)
+        probe = jnp.broadcast_to(probe.astype(self.dtype), (x.shape[0], 1, width))
+        query, key, value = project("query", probe), project("key", x), project("value", x)
+        mixed = jax.nn.dot_product_attention(query, key, value).reshape(-1, width)
+        y = nn.Dense(width, dtype=self.dtype, name="project")(mixed)
+        z = nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name="norm")(y)
+        z = _ACTIVATIONS[self.activation](nn.Dense(self.hidden, dtype=self.dtype, name="fc1")(z))
+        return y + nn.Dense(width, dtype=self.dtype, name="fc2")(z)
 
 
 class VisionTransformer(nn.Module):
-    """A vision transformer up to its normalised class token.
+    """A vision transformer up to one vector an image.
 
     Attributes:
       width: of a token.
@@ -70,8 +144,22 @@ class VisionTransformer(nn.Module):
       depth: blocks.
       patch: side of a patch in pixels.
       grid: side of the grid of position embeddings, in patches: 37 for the 518 pixels that
-        DINOv2 was trained at. Other sizes of images interpolate it.
+        DINOv2 was trained at; 0 for none. Other sizes of images interpolate it.
+      grid_kernel: how.
+      rotary: the base period of rotary positions in the attention (DINOv3), or None.
+      class_token: whether a class token goes before the patches.
+      token_position: whether the class token has a position embedding.
+      registers: tokens without a position between the class token and the patches.
+      pre_norm: a LayerNorm before the first block (CLIP).
+      hidden: units of the MLPs; None for four times the width.
+      activation: of the MLPs.
+      scaled: a learnt scale on what each block adds.
+      key_bias: whether the attention's keys have a bias.
+      patch_bias: whether the map of the patches has one.
+      pool: ``"token"``, the class token, or ``"attention"``, :class:`AttentionPool`.
+      epsilon: of the LayerNorms.
       embedding_dim: width of a last linear layer ``fc``, or None.
+      fc_bias: whether that has a bias.
       dtype: the type computed in; parameters are float32.
     """
 
@@ -80,7 +168,21 @@ class VisionTransformer(nn.Module):
     depth: int = 12
     patch: int = 14
     grid: int = 37
+    grid_kernel: PositionKernel = "cubic"
+    rotary: float | None = None
+    class_token: bool = True
+    token_position: bool = True
+    registers: int = 0
+    pre_norm: bool = False
+    hidden: int | None = None
+    activation: Activation = "gelu"
+    scaled: bool = True
+    key_bias: bool = True
+    patch_bias: bool = True
+    pool: Pool = "token"
+    epsilon: float = 1e-6
     embedding_dim: int | None = None
+    fc_bias: bool = True
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -90,41 +192,65 @@ class VisionTransformer(nn.Module):
         Neither ``train`` nor ``mask`` changes anything: no row depends on another.
         """
         del train, mask
-        x = PatchConv(self.width, self.patch, self.dtype, name="patch_embed")(x)
-        init = nn.initializers.truncated_normal(0.02)
-        token = self.param("cls_token", init, (1, 1, self.width), jnp.float32)
-        shape = (1, 1 + self.grid**2, self.width)
-        position = self.param("pos_embed", init, shape, jnp.float32)
-        start = jnp.broadcast_to(token, (x.shape[0], 1, self.width)) + position[:, :1]
-        x = x + _resized(position[:, 1:], self.grid, x.shape[1:3]).astype(x.dtype)
-        x = jnp.concatenate([start.astype(x.dtype), x.reshape(x.shape[0], -1, self.width)], axis=1)
+        patches = PatchConv(
+            self.width, self.patch, self.dtype, use_bias=self.patch_bias, name="patch_embed"
+        )(x)
+        angles = None
+        if self.rotary is not None:
+            angles = rotary_angles(patches.shape[1:3], self.width // self.heads, self.rotary)
+        x = self._tokens(patches)
+        hidden = 4 * self.width if self.hidden is None else self.hidden
+        if self.pre_norm:
+            x = self._norm("pre_norm", x)
         for index in range(self.depth):
-            x = TransformerBlock(self.heads, self.dtype, name=f"block{index}")(x)
-        x = nn.LayerNorm(epsilon=LAYER_NORM_EPSILON, dtype=self.dtype, name="norm")(x[:, 0])
+            x = TransformerBlock(
+                self.heads,
+                hidden,
+                self.activation,
+                self.scaled,
+                self.key_bias,
+                self.epsilon,
+                self.dtype,
+                name=f"block{index}",
+            )(x, angles)
+        if self.pool == "attention":
+            pool = AttentionPool(
+                self.heads, hidden, self.activation, self.epsilon, self.dtype, name="pool"
+            )
+            x = pool(self._norm("norm", x))
+        else:
+            x = self._norm("norm", x[:, 0])
         if self.embedding_dim is not None:
-            x = dense(self.embedding_dim, self.dtype, "fc")(x)
+            x = nn.Dense(
+                self.embedding_dim,
+                use_bias=self.fc_bias,
+                dtype=self.dtype,
+                kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
+                name="fc",
+            )(x)
         return x
 
+    def _tokens(self, patches: jax.Array) -> jax.Array:
+        """All tokens ``[b, t, d]``, of ``[b, h, w, d]``: class token, registers, patches."""
+        init, width = nn.initializers.truncated_normal(0.02), self.width
+        first = []
+        if self.class_token:
+            first.append(self.param("cls_token", init, (1, 1, width), jnp.float32))
+        if self.grid:
+            ahead = int(self.class_token and self.token_position)
+            shape = (1, ahead + self.grid**2, width)
+            position = self.param("pos_embed", init, shape, jnp.float32)
+            if ahead:
+                first = [first[0] + position[:, :1]]
+            sides = (patches.shape[1], patches.shape[2])
+            patches = patches + resized(
+                position[:, ahead:], self.grid, sides, self.grid_kernel
+            ).astype(patches.dtype)
+        if self.registers:
+            first.append(self.param("registers", init, (1, self.registers, width), jnp.float32))
+        count = patches.shape[0]
+        before = [jnp.broadcast_to(t, (count, *t.shape[1:])).astype(patches.dtype) for t in first]
+        return jnp.concatenate([*before, patches.reshape(count, -1, width)], axis=1)
 
-def _resized(position: jax.Array, grid: int, shape: tuple[int, ...]) -> jax.Array:
-    """Interpolate ``[1, grid², d]`` to ``[1, *shape, d]`` as PyTorch's bicubic does."""
-    square = position.reshape(1, grid, grid, -1)
-    if shape == (grid, grid):
-        return square
-    rows, cols = (jnp.asarray(cubic_weights(grid, size)) for size in shape)
-    return jnp.einsum("rh,cw,nhwd->nrcd", rows, cols, square, precision="highest")
-
-
-def cubic_weights(inputs: int, outputs: int) -> np.ndarray:
-    """Weights ``[outputs, inputs]`` of cubic convolution at pixel centres, edges repeated."""
-    centre = (np.arange(outputs) + 0.5) * inputs / outputs - 0.5
-    first = np.floor(centre).astype(int) - 1
-    weights = np.zeros((outputs, inputs))
-    for tap in range(4):
-        distance = np.abs(centre - (first + tap))
-        near = ((CUBIC + 2) * distance - (CUBIC + 3)) * distance**2 + 1
-        far = ((distance - 5) * distance + 8) * distance * CUBIC - 4 * CUBIC
-        value = np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
-        column = np.clip(first + tap, 0, inputs - 1)
-        np.add.at(weights, (np.arange(outputs), column), value)
-    return weights.astype(np.float32)
+    def _norm(self, name: str, x: jax.Array) -> jax.Array:
+        return nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name=name)(x)

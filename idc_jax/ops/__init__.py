@@ -1,7 +1,15 @@
 """Distances, neighbours and clusterings of plain arrays."""
 
 from idc_jax.ops.approximate import approximate_knn, recall
-from idc_jax.ops.arrays import check_finite, inner, matmul, normalize, squared_distances
+from idc_jax.ops.arrays import (
+    center_and_radius,
+    check_finite,
+    inner,
+    matmul,
+    normalize,
+    on_sphere,
+    squared_distances,
+)
 from idc_jax.ops.contingency import contingency
 from idc_jax.ops.cosines import cosine_exceeded_by
 from idc_jax.ops.kmeans import KMeans, kmeans
@@ -13,6 +21,7 @@ __all__ = [
     "KMeans",
     "Neighbors",
     "approximate_knn",
+    "center_and_radius",
     "check_finite",
     "contingency",
     "cosine_exceeded_by",
@@ -22,6 +31,7 @@ __all__ = [
     "matmul",
     "nearest",
     "normalize",
+    "on_sphere",
     "recall",
     "semi_supervised_kmeans",
     "spherical_kmeans",

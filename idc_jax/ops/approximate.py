@@ -18,6 +18,7 @@ import numpy as np
 
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays, blocks, running_best, topk
+from idc_jax.ops.inputs import count, floats, key, takes
 from idc_jax.ops.kmeans import assign, lloyd
 from idc_jax.ops.neighbors import SPARE, Neighbors, knn, refine
 from idc_jax.ops.running_best import Best
@@ -34,6 +35,7 @@ _EXACT_FROM = 0.3
 _ROWS, _COLUMNS = 256, 256
 
 
+@takes(x=floats("n d"), k=count(0), probes=count(1), cell=count(1))
 def approximate_knn(
     x: jax.Array,
     k: int,
@@ -204,6 +206,7 @@ def _look(points: jax.Array, starts: jax.Array, visits: _Visits, n: int, k: int)
     return jax.lax.fori_loop(0, ends[-1], step, running_best.nothing(n, k))
 
 
+@takes(key=key, x=floats("n d"), num_queries=count(1))
 def recall(key: jax.Array, x: jax.Array, found: Neighbors, num_queries: int = 1024) -> jax.Array:
     """Share of the true neighbours that were ``found``, measured on random rows of ``x``.
 

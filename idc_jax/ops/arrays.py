@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.errors import UserError
 
+# Of JAX or of NumPy.
+ArrayT = TypeVar("ArrayT", bound=Any)
 # Row numbers quoted in an error message before it says "and n more".
 _ROWS_SHOWN = 10
+# The largest number of a matrix is between these: their squares, summed, are neither infinite nor
+# nothing, and stay clear of the floors in the scores.
+_LOWEST, _HIGHEST = 1e-6, 1e12
 
 
 def is_concrete(*arrays: jax.Array | None) -> bool:
@@ -23,6 +30,37 @@ def normalize(x: jax.Array, eps: float = 1e-12) -> jax.Array:
     x = jnp.asarray(x).astype(jnp.float32)
     # The root of a maximum, not the maximum of a root: the gradient at a zero row stays finite.
     return x / jnp.sqrt(jnp.maximum(squared_norms(x)[..., None], eps**2))
+
+
+def center_and_radius(x: ArrayT) -> tuple[ArrayT, ArrayT]:
+    """The mean ``[d]`` of ``x`` ``[n, d]``, and the root mean square distance from it."""
+    center = x.mean(axis=0)
+    # The squares of large numbers are infinite, those of shares are not.
+    farthest = abs(x - center).max()
+    shares = (x - center) / (farthest + (farthest == 0))
+    return center, farthest * (shares**2).sum(axis=1).mean() ** 0.5
+
+
+def on_sphere(x: ArrayT, center: ArrayT, radius: ArrayT) -> ArrayT:
+    """Put ``x`` ``[n, d]`` on the unit sphere of one dimension more, each point on its own place.
+
+    The inverse of the stereographic projection: what is ``radius`` away from the ``center`` comes
+    to lie on the equator, what is nearer below it and what is farther above. So where directions
+    alone are compared, how far a sample lies from the mean still counts. JAX and NumPy arrays
+    alike.
+
+    Args:
+      x: points ``[n, d]``.
+      center: of them ``[d]``.
+      radius: a usual distance from it; 0 where all points are one.
+
+    Returns:
+      ``[n, d + 1]``, rows of unit length.
+    """
+    space = x.__array_namespace__()
+    x = (x - center) / (radius + (radius == 0))
+    height = (x**2).sum(axis=1, keepdims=True)
+    return space.concat([2 * x, height - 1], axis=1) / (height + 1)
 
 
 def inner(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -59,9 +97,14 @@ def _finite_rows(x: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def _all_finite(x: jax.Array) -> jax.Array:
-    # A sum is one pass without an n-sized intermediate; overflow is told apart by the caller.
-    return jnp.isfinite(jnp.sum(jnp.abs(x.astype(jnp.float32)) * 1e-12))
+def _largest(x: jax.Array) -> jax.Array:
+    # One pass without an n-sized intermediate; NaN where there is one.
+    return jnp.max(jnp.abs(x.astype(jnp.float32)))
+
+
+@jax.jit
+def _large_rows(x: jax.Array) -> jax.Array:
+    return (jnp.abs(x) > _HIGHEST).any(axis=1)
 
 
 def check_finite(x: jax.Array, name: str = "x") -> None:
@@ -76,7 +119,7 @@ def check_finite(x: jax.Array, name: str = "x") -> None:
     Raises:
       UserError: some row holds a NaN or an infinity.
     """
-    if not is_concrete(x) or bool(_all_finite(jnp.asarray(x))):
+    if not is_concrete(x) or x.size == 0 or np.isfinite(float(_largest(jnp.asarray(x)))):
         return
     finite = _finite_rows(jnp.asarray(x))
     if not finite.is_fully_addressable:
@@ -86,24 +129,58 @@ def check_finite(x: jax.Array, name: str = "x") -> None:
     rows = np.flatnonzero(~np.asarray(finite))
     if rows.size == 0:
         return
-    shown = ", ".join(map(str, rows[:_ROWS_SHOWN]))
-    more = f" and {rows.size - _ROWS_SHOWN} more" if rows.size > _ROWS_SHOWN else ""
     raise UserError(
-        f"{name} holds NaN or infinity in row(s) {shown}{more}; "
-        "remove those rows or embed them again"
+        f"{name} holds NaN or infinity in {_shown(rows)}; remove those rows or embed them again"
     )
 
 
-def check_matrix(x: jax.Array, name: str = "x") -> jax.Array:
-    """Return ``x`` as float32 ``[n, d]`` after refusing another rank, no rows, or non-finite rows.
+def _shown(rows: np.ndarray) -> str:
+    shown = ", ".join(map(str, rows[:_ROWS_SHOWN]))
+    more = f" and {rows.size - _ROWS_SHOWN} more" if rows.size > _ROWS_SHOWN else ""
+    return f"row(s) {shown}{more}"
+
+
+def check_scale(x: jax.Array, name: str = "x") -> None:
+    """Refuse numbers so large or so small that their squares say nothing in float32.
+
+    Large ones are often what a file holds where a number is missing. Does nothing while tracing.
+
+    Args:
+      x: finite ``[n, d]``.
+      name: what the message calls it.
 
     Raises:
-      UserError: ``x`` is not a matrix with at least one row and one column, or is not finite.
+      UserError: a number beyond 1e12, naming the rows, or none beyond 1e-6 but zeros.
+    """
+    if not is_concrete(x):
+        return
+    largest = float(_largest(x))
+    if largest > _HIGHEST:
+        rows = _large_rows(x)
+        where = f" in {_shown(np.flatnonzero(rows))}" if rows.is_fully_addressable else ""
+        raise UserError(
+            f"{name} holds {largest:.4g}{where}; up to {_HIGHEST:g} would do: leave rows out where "
+            "it stands for a missing number, or scale them all"
+        )
+    if 0 < largest < _LOWEST:
+        raise UserError(
+            f"{name} holds nothing larger than {largest:.4g}; {_LOWEST:g} or more would do: scale "
+            "all rows alike"
+        )
+
+
+def check_matrix(x: jax.Array, name: str = "x") -> jax.Array:
+    """Return ``x`` as float32 ``[n, d]`` after refusing what nothing can be computed from.
+
+    Raises:
+      UserError: ``x`` is not a matrix with at least one row and one column, is not finite, or is
+        of a scale as :func:`check_scale` refuses it.
     """
     x = x if isinstance(x, jax.Array) else jnp.asarray(x)
     if x.ndim != 2 or 0 in x.shape:
         raise UserError(f"{name} has shape {x.shape}; a matrix [n, d] with n, d >= 1 would do")
     check_finite(x, name)
+    check_scale(x, name)
     return x if x.dtype == jnp.float32 else x.astype(jnp.float32)
 
 

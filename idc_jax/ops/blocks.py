@@ -27,7 +27,9 @@ def scan_rows(
       num_rows: rows in all.
       block: rows of one block; at most ``num_rows`` are used.
     """
-    block = min(block, num_rows)
+    if num_rows <= block:
+        # No loop: it would be most of what there is to compile.
+        return step(carry, jnp.int32(0), jnp.ones(num_rows, bool))
 
     def body(i: jax.Array, carry: Carry) -> Carry:
         start = jnp.minimum(i * block, num_rows - block)
@@ -48,7 +50,8 @@ def map_rows(
       block: rows of one block.
     """
     num_rows = arrays[0].shape[0]
-    block = min(block, num_rows)
+    if num_rows <= block:
+        return function(*arrays)
     shape = jax.eval_shape(function, *(a[:block] for a in arrays))
     empty = jnp.zeros((num_rows, *shape.shape[1:]), shape.dtype)
 

@@ -10,6 +10,10 @@ import jax.numpy as jnp
 from idc_jax.ops import arrays
 from idc_jax.ops.neighbors import Neighbors, knn
 
+# Entries of neighbours' rows that are gathered at once: of a few, a pass for each neighbour saves
+# nothing and takes long to compile.
+_GATHERED_WHOLE = 2**20
+
 
 @partial(jax.jit, static_argnames=("hops",))
 def smooth(x: jax.Array, neighbors: Neighbors, *, hops: int) -> jax.Array:
@@ -61,19 +65,26 @@ def decorrelate_neighbors(
     Returns:
       float32 ``[n, d]``, rows of unit length.
     """
-    z = arrays.normalize(x - jnp.mean(x, axis=0))
+    z = _directions(x)
     n = z.shape[0]
-    queries = jax.random.permutation(key, n)[: min(num_queries, n)]
+    if n <= num_queries:
+        return _whitened(z, z, knn(z, num_neighbors).indices, shrinkage)
+    queries = z[jax.random.permutation(key, n)[:num_queries]]
     # One more than wanted: the nearest to a query is itself.
-    found = knn(z, num_neighbors + 1, queries=z[queries]).indices[:, 1:]
+    found = knn(z, num_neighbors + 1, queries=queries).indices[:, 1:]
     return _whitened(z, queries, found, shrinkage)
+
+
+@jax.jit
+def _directions(x: jax.Array) -> jax.Array:
+    return arrays.normalize(x - jnp.mean(x, axis=0))
 
 
 @jax.jit
 def _whitened(z: jax.Array, queries: jax.Array, found: jax.Array, shrinkage: float) -> jax.Array:
     d = z.shape[1]
-    differences = (z[queries][:, None] - z[found]).reshape(-1, d)
-    covariance = arrays.matmul(differences.T, differences) / differences.shape[0]
+    differences = (queries[:, None] - z[found]).reshape(-1, d)
+    covariance = arrays.matmul(differences.T, differences) / max(differences.shape[0], 1)
     sphere = jnp.maximum(jnp.trace(covariance) / d, 1e-12) * jnp.eye(d)
     values, vectors = jnp.linalg.eigh((1 - shrinkage) * covariance + shrinkage * sphere)
     scale = jax.lax.rsqrt(jnp.maximum(values, 1e-12 * values[-1]))
@@ -135,6 +146,8 @@ def propagate(
 
 def _gathered(rows: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
     """Each sample's weighted sum ``[n, d]`` of its neighbours' rows."""
+    if indices.size * rows.shape[1] <= _GATHERED_WHOLE:
+        return (weights[:, :, None] * rows[indices]).sum(1)
     total = jnp.zeros_like(rows)
     # One neighbour of everybody after the other: a fused pass, where a product would first gather.
     for near, weight in zip(indices.T, weights.T, strict=True):

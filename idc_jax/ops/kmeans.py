@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays, blocks
+from idc_jax.ops.inputs import count, floats, key, takes
 
 # Rows of one block of a Lloyd step: small enough for [block, c] distances to stay in cache.
 _BLOCK = 4096
@@ -19,7 +20,7 @@ _SAMPLE, _SAMPLE_PER_CLUSTER = 8192, 32
 # Up to so many clusters, sums are taken by a matrix product, beyond by scattering.
 _DENSE_SUMS = 128
 # A coordinate of centres that are not in use: farther than any point, and its square is finite.
-_OUT_OF_REACH = 1e15
+_OUT_OF_REACH = 1e12
 
 
 class KMeans(NamedTuple):
@@ -36,6 +37,14 @@ class KMeans(NamedTuple):
     inertia: jax.Array
 
 
+@takes(
+    key=key,
+    x=floats("n d"),
+    num_clusters=count(1),
+    restarts=count(1),
+    max_iterations=count(1),
+    batch_size=count(1),
+)
 def kmeans(
     key: jax.Array,
     x: jax.Array,

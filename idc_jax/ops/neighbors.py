@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays, blocks, ring, symmetric, topk
+from idc_jax.ops.inputs import count, floats, takes
 
 # Neighbours found beyond those wanted, so that rounding in the product cannot lose one.
 SPARE = 4
@@ -36,11 +37,13 @@ class Neighbors(NamedTuple):
     indices: jax.Array
 
 
+@functools.partial(jax.jit, static_argnames="count")
 def nearest(found: Neighbors, count: int) -> Neighbors:
     """The ``count`` nearest of those ``found``, ``[n, count]`` each."""
     return Neighbors(found.distances2[:, :count], found.indices[:, :count])
 
 
+@takes(x=floats("n d"), k=count(0), queries=floats("m d"))
 def knn(
     x: jax.Array,
     k: int,

@@ -8,9 +8,19 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, floats, ints, key, takes
 from idc_jax.ops.kmeans import KMeans, check_num_clusters, lloyd, plus_plus
 
 
+@takes(
+    key=key,
+    x=floats("n d"),
+    num_clusters=count(1),
+    labels=ints("n"),
+    restarts=count(1),
+    max_iterations=count(1),
+    used=count(1),
+)
 def semi_supervised_kmeans(
     key: jax.Array,
     x: jax.Array,

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, floats, key, takes
 from idc_jax.ops.kmeans import KMeans, assign, check_num_clusters, plus_plus
 
 
+@takes(key=key, x=floats("n d"), num_clusters=count(1), restarts=count(1), max_iterations=count(1))
 def spherical_kmeans(
     key: jax.Array,
     x: jax.Array,

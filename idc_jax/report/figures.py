@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from idc_jax.errors import representable
 from idc_jax.report.palette import Theme, colour, marker
 
 MAP_INCHES = 6.0
@@ -164,6 +165,7 @@ def _label(axes: Axes, points: np.ndarray, text: str, theme: Theme) -> None:
     middle = np.median(points, 0)
     x, y = points[np.argmin(((points - middle) ** 2).sum(1))]
     halo = [withStroke(linewidth=4, foreground=theme.paper)]
+    text = _literal(text)
     axes.text(
         x, y, text, color=theme.ink, fontsize=17, fontweight="bold", ha="center", va="center",
         path_effects=halo, zorder=3,
@@ -189,7 +191,12 @@ def _plain_axes(axes: Axes, theme: Theme) -> None:
 
 
 def _short(name: str, limit: int = 18) -> str:
-    return name if len(name) <= limit else name[: limit - 1] + "…"
+    return _literal(name if len(name) <= limit else name[: limit - 1] + "…")
+
+
+def _literal(text: str) -> str:
+    """``text`` as it is shown: between dollar signs, matplotlib would read a formula."""
+    return representable(text).replace("$", r"\$")
 
 
 def _png(figure: Figure) -> bytes:

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, representable
 from idc_jax.report.answers import Round, answers_by_sample
 
 RESULT_KEYS = (
     "config",
     "method",
+    "recipe",
+    "departures",
     "dataset",
     "num_samples",
     "num_clusters",
@@ -43,7 +45,8 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
 
     Args:
       path: where to write; its folder is made if it is missing.
-      content: text (written as UTF-8) or bytes.
+      content: text (written as UTF-8, with the replacement character for what that cannot hold)
+        or bytes.
 
     Returns:
       ``path``.
@@ -51,7 +54,7 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
     Raises:
       UserError: if the file cannot be written; the old one is then untouched.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = representable(content).encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

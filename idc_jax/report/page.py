@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from idc_jax.data.base import Dataset
+from idc_jax.data.telling import told
 from idc_jax.metrics import cluster_health, collapse_warning, contingency
 from idc_jax.report import summary
 from idc_jax.report.answers import Round, describe_annotator
@@ -107,6 +108,7 @@ def _context(view: View) -> dict[str, Any]:
         "clusters": cluster_cards(view),
         "open_clusters": OPEN_CLUSTERS,
         "curves": _figure(draw_curves, training_panels(view.log), "step"),
+        "left_out": told(view.dataset.skipped),
         "skipped": view.dataset.skipped[:SKIPPED_SHOWN],
         "seconds": summary.second_rows(view.result["seconds"]),
         "config": json.dumps(plain(view.result["config"]), indent=2),

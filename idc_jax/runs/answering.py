@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,8 +12,11 @@ from absl import logging
 
 from idc_jax import annotate
 from idc_jax.annotate.annotator import Annotator, FusionName
+from idc_jax.annotate.samples import Samples, open_store
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
+from idc_jax.data.telling import lines_of
+from idc_jax.errors import representable
 from idc_jax.runs.loop import Notify
 from idc_jax.runs.outlook import in_words
 from idc_jax.runs.workdir import Course, last_round
@@ -85,7 +88,8 @@ def answering(
             options.file,
             directory=workdir,
             names=dataset.names,
-            max_groups=num_clusters,
+            max_groups=max(num_clusters, len(dataset.class_names)),
+            class_names=dataset.class_names,
             votes=options.votes,
             fusion=options.fusion,
         )
@@ -95,15 +99,13 @@ def answering(
 
 
 def announce_data(dataset: Dataset) -> None:
-    """Print what was read, and name what could not be."""
+    """Print what was read and how, and name what was not."""
     labels = "no labels"
     if dataset.labels is not None:
         labels = f"{np.unique(dataset.labels[dataset.labels >= 0]).size} classes"
     print(f"data: {dataset.name}, {dataset.size} {dataset.kind}, {labels}", flush=True)
-    if dataset.skipped:
-        first, more = dataset.skipped[0], len(dataset.skipped) - 1
-        others = f", and {more} more (the report lists them)" if more else ""
-        print(f"left out: {first.path} ({first.reason}){others}", flush=True)
+    for line in lines_of(dataset):
+        print(line, flush=True)
 
 
 def announce_course(workdir: Path, course: Course) -> None:
@@ -113,11 +115,39 @@ def announce_course(workdir: Path, course: Course) -> None:
         print(f"{workdir}: {change.told()}; {how} after round {change.round}", flush=True)
 
 
+def announce_samples(before: Samples, now: Samples, where: np.ndarray, store: Store) -> None:
+    """Print which samples came and went, in one line.
+
+    Args:
+      before: those of before.
+      now: those of today.
+      where: int ``[m]``, where those of before are today, -1 for those that are gone.
+      store: holds what was said of them.
+    """
+    gone = np.flatnonzero(where < 0)
+    new = np.setdiff1d(np.arange(len(now.digests)), where)
+    parts = [_counted(gone, before.names, "gone"), _counted(new, now.names, "new")]
+    told = ", ".join(part for part in parts if part) or "their order alone has changed"
+    lost = store.num_answered() - sum(len(store.live(number)) for number in store.rounds())
+    if lost:
+        told += f"; {lost} answers are about some that are gone: they are kept and do not count"
+    print(f"samples: {told}", flush=True)
+
+
+def _counted(samples: np.ndarray, names: Sequence[str], what: str, most: int = 3) -> str:
+    if not len(samples):
+        return ""
+    named = [representable(names[n]) if names else f"number {n}" for n in samples[:most].tolist()]
+    more = ["..."] if len(samples) > most else []
+    return f"{len(samples)} {what} ({', '.join(named + more)})"
+
+
 def answer_names(dataset: Dataset, store: Store) -> tuple[str, ...]:
-    """What the ids of label answers are called: the groups that people named, else the classes."""
-    found = {group.id: group.name for group in store.groups()}
+    """What the ids of label answers are called: the groups that people named, and the classes."""
+    found = dict(enumerate(dataset.class_names))
+    found |= {group.id: group.name for group in store.groups()}
     if not found:
-        return tuple(dataset.class_names)
+        return ()
     return tuple(found.get(group, str(group)) for group in range(max(found) + 1))
 
 
@@ -157,7 +187,7 @@ def _page(
     from idc_jax.annotate.page import serve
 
     with (
-        Store(workdir / "answers.db") as store,
+        open_store(workdir) as store,
         serve(
             store,
             dataset,

@@ -12,14 +12,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from idc_jax.models.importing import NETWORK_SIDES, best_network
+from idc_jax.models.importing import best_network
+from idc_jax.runs.seen import image_side
 from idc_jax.train.pretrain_options import PretrainOptions
 
 AUTO = "auto"
 # The same of a number. Not 0: of epochs, that is a mistake to be told.
 _BY_THE_DATA = -1
-# The side at which a small network of one's own is shown a folder's images.
-_OWN_SIDE = 64
 # On features a pass is worth more, and there is less to learn.
 _EPOCHS_ON_FEATURES = 6
 
@@ -46,13 +45,13 @@ def resolve(config: ConfigDict, before: Mapping[str, Any]) -> ConfigDict:
         config.data.embed_with = "" if features else before.get("data.embed_with", best_network())
         if not features:
             _announce(config.data.embed_with)
-    if config.data.source == "folder" and not config.data.image_size:
-        config.data.image_size = image_side(config.data.embed_with)
     choices = _BY_KIND | dict.fromkeys(_spaces(config), _SPACES)
     for name, (open_, on_features, on_images) in choices.items():
         if _value(config, name) == open_:
             chosen = on_features if features or config.data.embed_with else on_images
             config.update_from_flattened_dict({name: before.get(name, chosen)})
+    if config.data.source == "folder" and not config.data.image_size:
+        config.data.image_size = image_side(config)
     return config
 
 
@@ -61,15 +60,6 @@ def settled(given: ConfigDict, resolved: ConfigDict) -> dict[str, Any]:
     names = ("data.embed_with", "data.image_size", *_BY_KIND, *_spaces(given))
     values = {name: _value(resolved, name) for name in names}
     return {name: value for name, value in values.items() if value != _value(given, name)}
-
-
-def image_side(network: str) -> int:
-    """Side in pixels at which a folder's images are stored for ``network``; 0 where unknown.
-
-    Args:
-      network: a published network by name or file, or "" for one of one's own.
-    """
-    return NETWORK_SIDES.get(network, 0) if network else _OWN_SIDE
 
 
 def _announce(network: str) -> None:

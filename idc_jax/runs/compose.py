@@ -5,6 +5,7 @@ Nothing below :mod:`idc_jax.runs` reads a config object.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from idc_jax.annotate.samples import Matcher, Samples, open_store
 from idc_jax.annotate.store import Store
+from idc_jax.data import expanded
 from idc_jax.data.base import Dataset
 from idc_jax.data.identity import digest_of, digests
 from idc_jax.errors import UserError
@@ -23,20 +26,22 @@ from idc_jax.runs.answering import (
     AnnotatorOptions,
     announce_course,
     announce_data,
+    announce_samples,
     answering,
 )
 from idc_jax.runs.auto import resolve, settled
-from idc_jax.runs.bringing import bring
+from idc_jax.runs.bringing import bring, brought_before
+from idc_jax.runs.configuration import departures
 from idc_jax.runs.lock import hold
 from idc_jax.runs.loop import Plan, run
 from idc_jax.runs.outcome import write_outcome
 from idc_jax.runs.parts import check_against_data, load_dataset, make_parts
 from idc_jax.runs.settings import check_settings
-from idc_jax.runs.sources import write_identity
 from idc_jax.runs.workdir import (
     MetricsLog,
     check_writable,
     claim,
+    keep_samples,
     plan_course,
     settled_before,
 )
@@ -46,7 +51,7 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     """Load, cluster, ask, learn, evaluate and report.
 
     Args:
-      config: see ``configs/base.py``.
+      config: see :mod:`idc_jax.runs.configuration`.
       workdir: where the run leaves everything, or left it off.
 
     Returns:
@@ -56,7 +61,7 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
       UserError: anything that the user can put right. What is wrong with the configuration, the
         data or the folder is found before anything is written.
     """
-    workdir = Path(workdir)
+    workdir = Path(workdir).expanduser()
     check_settings(config)
     check_writable(workdir)
     with hold(workdir):
@@ -68,6 +73,7 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
     given, config = config, resolve(config, settled_before(workdir))
     dataset = load_dataset(config)
     announce_data(dataset)
+    _announce_recipe(config)
     check_against_data(config, dataset)
     listeners: list[Log] = []
 
@@ -75,17 +81,19 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
         for listener in listeners:
             listener(values)
 
-    identity = digests(dataset.inputs)
-    course = plan_course(workdir, given.to_dict(), digest_of(identity))
+    samples = Samples(dataset.names, digests(dataset.inputs))
+    course = plan_course(workdir, given.to_dict(), samples)
     # Composing checks every option, so nothing is written before it.
     method = make_method(config, dataset, course.pretraining(workdir), tell)
     seconds = {"load": time.perf_counter() - started}  # with the embedding by a published network
-    claim(workdir, given.to_dict(), settled(given, config), digest_of(identity), course)
-    write_identity(workdir, dataset.names, identity)
-    with Store(workdir / "answers.db") as store:
+    before = keep_samples(workdir, samples)
+    claim(workdir, given.to_dict(), settled(given, config), digest_of(samples.digests), course)
+    with open_store(workdir) as store:
         announce_course(workdir, course)
+        if before is not None:
+            announce_samples(before, samples, Matcher(samples).follow(before), store)
         if config.answers:
-            _bring(store, config, dataset, identity)
+            _bring(store, config, dataset, samples.digests)
     log = MetricsLog(workdir / "metrics.jsonl")
     people = AnnotatorOptions(**config.annotator)
     with answering(people, dataset, config.num_clusters, config.seed, workdir) as answers:
@@ -108,11 +116,23 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
 
 def _bring(store: Store, config: ConfigDict, dataset: Dataset, identity: np.ndarray) -> None:
     """Take the answers that ``config.answers`` names into ``store``."""
-    if Path(config.answers).expanduser().resolve() == store.path.parent.resolve():
+    path = expanded(config.answers)
+    if path.resolve() == store.path.parent.resolve():
         raise UserError(f"answers is {config.answers!r}, this run's own folder: they are here")
+    if not os.path.exists(path) and (known := brought_before(store, config.answers)):
+        print(f"answers: {path} is gone; the {known} taken from it before are here", flush=True)
+        return
     limit = max(config.num_clusters, len(dataset.class_names))
     found = bring(store, dataset, identity, config.answers, max_groups=limit)
     print(found.told(config.answers), flush=True)
+
+
+def _announce_recipe(config: ConfigDict) -> None:
+    """Print which recipe a run follows, and where it does not."""
+    found = departures(config)
+    if config.recipe:
+        other = ", ".join(f"{full} {has} ({wanted})" for full, (wanted, has) in found.items())
+        print(f"recipe: {config.recipe}" + (f", but for {other}" if other else ""), flush=True)
 
 
 def make_method(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log) -> Method:

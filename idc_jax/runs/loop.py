@@ -7,6 +7,7 @@ in a checkpoint. Nothing that was answered is asked again.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +19,12 @@ import numpy as np
 from absl import logging
 
 from idc_jax.annotate.annotator import Annotator, collect, said_so_far
-from idc_jax.annotate.exchange import answer_records, write_jsonl
-from idc_jax.annotate.questions import Answers, Questions
+from idc_jax.annotate.questions import Answers, Questions, some
+from idc_jax.annotate.records import export_answers
+from idc_jax.annotate.samples import open_store
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
+from idc_jax.errors import UserError
 from idc_jax.methods.contract import Method, MethodSpec, Round
 from idc_jax.metrics import cluster_health, clustering_metrics, collapse_warning
 from idc_jax.report import count_questions
@@ -87,11 +90,19 @@ class _Run(NamedTuple):
 
 
 class _Progress(NamedTuple):
-    """What moves."""
+    """What moves.
+
+    Attributes:
+      initial: probabilities before any answer.
+      history: an entry for each round that was scored.
+      seconds: by phase.
+      learned: :func:`_gist` of each round that was learned.
+    """
 
     initial: np.ndarray
     history: list[dict[str, Any]]
     seconds: dict[str, float]
+    learned: list[str]
 
 
 def run(
@@ -126,7 +137,7 @@ def run(
       The outcome.
     """
     checkpoints = Checkpoints(course.folder(workdir) / "rounds")
-    with Store(workdir / "answers.db") as store:
+    with open_store(workdir) as store:
         store.go_on(len(course.changes))
         interaction = Interaction(
             spec,
@@ -139,10 +150,10 @@ def run(
         progress = _resume(this, checkpoints, seconds)
         if progress is None:
             progress = _begin(this, seconds)
-            _save(this, checkpoints, 0, progress)
+            _save(this, checkpoints, progress)
         annotator = make_annotator(progress.initial)
         progress, rounds = _play(this, checkpoints, annotator, progress)
-        write_jsonl(workdir / "answers.jsonl", answer_records(store))
+        export_answers(store, workdir / "answers.jsonl")
     checkpoints.close()
     final = interaction.probabilities
     return Outcome(
@@ -159,24 +170,26 @@ def _play(
     this: _Run, checkpoints: Checkpoints, annotator: Annotator, progress: _Progress
 ) -> tuple[_Progress, list[tuple[Questions, Answers]]]:
     """Go round after round to the end, from wherever the run is."""
-    rounds = _heard(this, annotator, progress)
+    if annotator.refresh is not None:
+        annotator.refresh(this.store)
+    rounds = _heard(this, annotator, max(this.course.start, progress.history[-1]["round"]))
     this.interaction.hear_again(rounds)
-    if progress.history[-1]["round"] < this.course.start:
-        progress = _learn_again(this, rounds, progress)
-        _save(this, checkpoints, this.course.start, progress)
-    pace = _pace(this, rounds)
-    while step := pace.step([questions.count for questions, _ in rounds]):
+    if (since := _unlearned(this, rounds, progress)) is not None:
+        progress = _learn_again(this, rounds, progress, since)
+        _save(this, checkpoints, progress)
+    pace = _pace(this, len(rounds))
+    while step := pace.step(_spent(this, len(rounds))):
         number = len(rounds) + 1
         if (name := this.store.stopped_by()) is not None:
             logging.warning("%s stopped the run after round %d", name, number - 1)
             break
-        round_ = _round_of(progress, number, step, pace.total, since=number)
+        round_ = _round_of(progress, number, step, pace.total)
         progress, said = _round(this, round_, annotator, progress)
         if said is None:
             logging.warning("nothing is left to ask; the run ends after %d rounds", number - 1)
             break
-        rounds.append(said)
-        _save(this, checkpoints, number, progress)
+        rounds = said
+        _save(this, checkpoints, progress)
     return progress, rounds
 
 
@@ -191,16 +204,50 @@ def question_total(rounds: list[tuple[Questions, Answers]]) -> dict[str, int]:
     return count_questions(rounds)
 
 
-def _heard(
-    this: _Run, annotator: Annotator, progress: _Progress
-) -> list[tuple[Questions, Answers]]:
-    """The rounds that are over, with what was answered; of earlier stages, also unfinished ones."""
+def _heard(this: _Run, annotator: Annotator, last: int) -> list[tuple[Questions, Answers]]:
+    """The rounds up to ``last``, with what was answered about samples that are here.
+
+    Of earlier stages, what nobody answered was never asked.
+    """
     rounds = []
-    for number in range(1, max(this.course.start, progress.history[-1]["round"]) + 1):
+    for number in range(1, last + 1):
         questions = this.store.questions(number)
         assert questions is not None, f"round {number} was learned but its questions are gone"
-        rounds.append((questions, said_so_far(this.store, questions, annotator)))
+        kept, answers = questions.here, said_so_far(this.store, questions, annotator)
+        if number <= this.course.start:
+            there = [row.position for row in this.store.live(number)]
+            kept = kept & np.isin(np.arange(questions.count), there)
+        rounds.append((some(questions, kept), some(answers, kept)))
     return rounds
+
+
+def _spent(this: _Run, rounds: int) -> list[int]:
+    """How much of the budget each of so many rounds has taken, whatever became of the samples."""
+    counts = []
+    for number in range(1, rounds + 1):
+        questions = this.store.questions(number)
+        assert questions is not None
+        over = number <= this.course.start
+        counts.append(this.store.num_answered(number) if over else questions.count)
+    return counts
+
+
+def _unlearned(
+    this: _Run, rounds: list[tuple[Questions, Answers]], progress: _Progress
+) -> int | None:
+    """The first round that says other than what was learned of it, None for none."""
+    if progress.history[-1]["round"] < this.course.start:
+        return 1
+    now = [_gist(said) for said in rounds]
+    pairs = enumerate(zip(progress.learned, now, strict=False), start=1)
+    return next((number for number, (before, after) in pairs if before != after), None)
+
+
+def _gist(said: tuple[Questions, Answers]) -> str:
+    """A word for what was answered in a round."""
+    _, answers = said
+    arrays = (answers.indices, answers.choice, np.round(answers.weight, 6))
+    return hashlib.blake2b(b"".join(a.tobytes() for a in arrays), digest_size=8).hexdigest()
 
 
 def _family(brought: Mapping[int, int], course: Course, round_: int) -> int:
@@ -210,31 +257,38 @@ def _family(brought: Mapping[int, int], course: Course, round_: int) -> int:
     return 0 if found == course.stage else found
 
 
-def _pace(this: _Run, rounds: list[tuple[Questions, Answers]]) -> Pace:
+def _pace(this: _Run, rounds: int) -> Pace:
     brought = {}
     for number in brought_rounds(this.store):
         questions = this.store.questions(number)
         assert questions is not None
         brought[number] = questions.count
-    counts = [questions.count for questions, _ in rounds]
-    raised = any("budget" in change.changed for change in this.course.changes)
+    # A new stage may have given up a round that nobody had finished.
+    raised = any(change.anew or "budget" in change.changed for change in this.course.changes)
+    counts = _spent(this, rounds)
     return make_pace(this.plan.budget, this.plan.rounds, brought, counts, raised=raised)
 
 
-def _round_of(progress: _Progress, number: int, step: Step, total: int, *, since: int) -> Round:
+def _round_of(progress: _Progress, number: int, step: Step, total: int) -> Round:
     asked = progress.history[-1]["questions"]
-    return Round(number, step.budget, asked, total, step.last, since)
+    return Round(number, step.budget, asked, total, step.last, number)
 
 
 def _learn_again(
-    this: _Run, rounds: list[tuple[Questions, Answers]], progress: _Progress
+    this: _Run, rounds: list[tuple[Questions, Answers]], progress: _Progress, since: int
 ) -> _Progress:
-    """Learn from everything that was said before the present stage, in one go."""
-    counts = [questions.count for questions, _ in rounds]
-    pace = _pace(this, rounds)
-    step = Step(sum(counts), pace.step(counts) is None)
-    round_ = _round_of(progress, len(rounds), step, pace.total, since=1)
-    return _learned(this, round_, progress)
+    """Learn in one go from everything that was said, of which that from ``since`` on is new.
+
+    It is what a new stage begins with, or what corrections come to.
+    """
+    number, counts = len(rounds), _spent(this, len(rounds))
+    pace = _pace(this, number)
+    new = sum(counts[since - 1 :])
+    last = pace.step(counts) is None
+    round_ = Round(number, new, sum(counts) - new, pace.total, last, since)
+    # The corrected round takes the place of what it was.
+    history = [entry for entry in progress.history if entry["round"] < max(number, 1)]
+    return _learned(this, round_, rounds, progress._replace(history=history))
 
 
 def _begin(this: _Run, seconds: dict[str, float]) -> _Progress:
@@ -245,36 +299,45 @@ def _begin(this: _Run, seconds: dict[str, float]) -> _Progress:
     kept = Checkpoints(_context_folder(this))
     kept.save(0, {"context": this.interaction.context, "initial": initial}, {})
     kept.close()
-    return _evaluated(this, 0, 0, {}, _Progress(initial, [], seconds))
+    return _evaluated(this, 0, 0, {}, _Progress(initial, [], seconds, []))
 
 
 def _round(
     this: _Run, round_: Round, annotator: Annotator, progress: _Progress
-) -> tuple[_Progress, tuple[Questions, Answers] | None]:
-    """A round, or its questions and answers None where nothing was left to ask."""
+) -> tuple[_Progress, list[tuple[Questions, Answers]] | None]:
+    """A round, and all rounds so far; None where nothing was left to ask."""
     seconds, number = progress.seconds, round_.number
     with _timed(seconds, "select"):
         questions = this.store.questions(number)
         if questions is None:
             questions = this.interaction.ask(round_)
-    said: tuple[Questions, Answers] | None = None
     if questions.count:
         this.notify("annotate", {"round": number, "questions": questions.count})
         with _timed(seconds, "annotate"):
-            said = questions, collect(this.store, questions, annotator)
-        this.interaction.hear(*said)
-    ends = said is None or this.store.stopped_by() is not None
-    round_ = round_._replace(budget=questions.count, last=round_.last or ends)
-    return _learned(this, round_, progress), said
+            collect(this.store, questions, annotator)
+    # Earlier rounds, too: somebody may have corrected them meanwhile.
+    rounds = _heard(this, annotator, number if questions.count else number - 1)
+    this.interaction.hear_again(rounds)
+    ends = not questions.count or this.store.stopped_by() is not None
+    round_ = round_._replace(
+        budget=questions.count,
+        last=round_.last or ends,
+        since=_unlearned(this, rounds, progress) or number,
+    )
+    progress = _learned(this, round_, rounds, progress)
+    return progress, rounds if questions.count else None
 
 
-def _learned(this: _Run, round_: Round, progress: _Progress) -> _Progress:
+def _learned(
+    this: _Run, round_: Round, rounds: list[tuple[Questions, Answers]], progress: _Progress
+) -> _Progress:
     """What was said is learned and scored; the same as before where there was nothing."""
     this.notify("learn", {"round": round_.number})
     with _timed(progress.seconds, "learn"):
         info = this.interaction.learn(round_)
     if info:
         this.log({"phase": "learn", "round": round_.number, **info})
+    progress = progress._replace(learned=[_gist(said) for said in rounds])
     if not round_.budget and not info:
         return progress
     return _evaluated(this, round_.number, round_.asked + round_.budget, info, progress)
@@ -311,7 +374,11 @@ def _resume(this: _Run, checkpoints: Checkpoints, seconds: dict[str, float]) -> 
     saved = checkpoints.latest()
     if saved is None:
         return None
-    kept = read_latest(_context_folder(this))
+    try:
+        kept = read_latest(_context_folder(this))
+    except UserError as error:
+        logging.warning("beginning again, with all answers: %s", error)
+        return None
     if kept is None:
         # A run of before the context was kept apart: it begins again, with the answers it has.
         return None
@@ -326,16 +393,20 @@ def _resume(this: _Run, checkpoints: Checkpoints, seconds: dict[str, float]) -> 
         initial=np.asarray(kept.tree["initial"]),
         history=saved.meta["history"],
         seconds={**saved.meta["seconds"], **spent},
+        # Checkpoints of before this was kept: what is said now is what was learned.
+        learned=saved.meta.get("learned", []),
     )
 
 
-def _save(this: _Run, checkpoints: Checkpoints, number: int, progress: _Progress) -> None:
+def _save(this: _Run, checkpoints: Checkpoints, progress: _Progress) -> None:
+    """Save as the round that was learned last."""
     meta = {
         "history": progress.history,
         "seconds": progress.seconds,
+        "learned": progress.learned,
         "log_lines": len(this.log.lines),
     }
-    checkpoints.save(number, {"state": this.interaction.state}, meta)
+    checkpoints.save(progress.history[-1]["round"], {"state": this.interaction.state}, meta)
 
 
 def _context_folder(this: _Run) -> Path:

@@ -11,10 +11,11 @@ import jax
 from ml_collections import ConfigDict
 
 from idc_jax import annotate
-from idc_jax.annotate.store import Store
+from idc_jax.annotate.samples import open_store
 from idc_jax.data.base import Dataset
 from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
 from idc_jax.runs.answering import answer_names
+from idc_jax.runs.configuration import departures
 from idc_jax.runs.loop import Outcome, question_total
 from idc_jax.runs.workdir import Course, MetricsLog
 from idc_jax.train.checkpoint import read_latest
@@ -33,8 +34,8 @@ def write_outcome(
 ) -> Path:
     """Write ``result.json``, ``assignments.csv`` and ``report.html``."""
     result = make_result(config, dataset, outcome, stages(workdir, course))
-    with Store(workdir / "answers.db") as store:
-        result["disagreement"] = annotate.disagreement(store, [a for _, a in outcome.rounds])
+    with open_store(workdir) as store:
+        result["disagreement"] = annotate.disagreement(store, config.annotator.fusion)
         names = answer_names(dataset, store)
     # What an export goes by: the ids of answers have names, and relative paths a beginning.
     result |= {"answer_names": names, "started_in": str(Path.cwd())}
@@ -91,6 +92,9 @@ def make_result(
     return {
         "config": config.to_dict(),
         "method": config.method,
+        "recipe": config.recipe or None,
+        # What the recipe says, and what was taken instead.
+        "departures": departures(config),
         "dataset": dataset.name,
         "num_samples": dataset.size,
         "num_clusters": config.num_clusters,

@@ -19,21 +19,25 @@ from idc_jax.errors import UserError
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Log, Parts
 from idc_jax.models.base import Model
-from idc_jax.models.importing import Imported, open_network
+from idc_jax.models.importing import AUTO, NORMALISATIONS, Imported, open_network
+from idc_jax.runs.seen import shown_to
 from idc_jax.train.embedded import embedded
 from idc_jax.train.parallel import everywhere, make_mesh
 from idc_jax.train.pretrain import PretrainOptions
+from idc_jax.train.seen import views_for
 from idc_jax.train.start import Start, make_begin, published_weights
 
 
 def load_dataset(config: ConfigDict) -> Dataset:
-    """Load what ``config.data`` names."""
-    wanted = config.data
+    """Load what ``config.data`` names, files as a published network is shown them."""
+    wanted, shown = config.data, shown_to(config)
     dataset = data.load(
         wanted.source,
         path=wanted.path or None,
         name=wanted.name or None,
         image_size=wanted.image_size or None,
+        rule="middle" if shown is None else shown.rule,
+        kernel="bicubic" if shown is None else shown.kernel,
         splits=tuple(wanted.splits),
         label_key=wanted.label_key or None,
         features_key=wanted.features_key,
@@ -104,8 +108,8 @@ def make_parts(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log
     if config.data.embed_with:
         dataset = embed(config, dataset)
         check_fits(config, dataset)
-    views, seen = make_views(config, dataset)
-    imported = open_published(config, seen)
+    imported = open_published(config, dataset)
+    views, seen = make_views(config, dataset, imported)
     model = make_network(config, seen) if imported is None else imported.model
     samples = place_samples(config, dataset)
     begin = make_begin(
@@ -136,12 +140,11 @@ def embed(config: ConfigDict, dataset: Dataset) -> Dataset:
     path = published_weights(config.data.embed_with)
     if path is None:
         raise UserError(f"data.embed_with is {config.data.embed_with!r}: no such file")
-    cache = Path(config.data.cache).expanduser() if config.data.cache else data.default_cache_dir()
+    cache = data.expanded(config.data.cache) if config.data.cache else data.default_cache_dir()
     return embedded(
-        path,
+        _open(config, path, dataset, num_clusters=1),
         dataset,
         lambda: place_samples(config, dataset),
-        size=config.views.size or None,
         cache_dir=cache,
         progress=config.progress,
     )
@@ -153,22 +156,35 @@ def place_samples(config: ConfigDict, dataset: Dataset) -> Samples:
     return place(dataset.inputs, int(config.data.device_gigabytes * 1e9), everywhere(mesh))
 
 
-def open_published(config: ConfigDict, seen: tuple[int, ...]) -> Imported | None:
-    """Open the published checkpoint that ``config.init`` names, if it names one."""
+def open_published(config: ConfigDict, dataset: Dataset) -> Imported | None:
+    """Open the published checkpoint that ``config.init`` names, if it names one, and say so."""
     path = published_weights(config.init)
     if path is None:
         return None
+    shape = dataset.inputs.shape[1:]
+    if dataset.kind != "images":
+        raise UserError(f"init is {config.init!r}, a network for images, but the data are features")
+    imported = _open(config, path, dataset, num_clusters=config.num_clusters)
+    print(f"network: {imported.told(max(shape[:2]), files=bool(dataset.names))}", flush=True)
+    return imported
+
+
+def _open(config: ConfigDict, path: Path, dataset: Dataset, *, num_clusters: int) -> Imported:
     return open_network(
         path,
-        num_clusters=config.num_clusters,
-        input_shape=seen,
+        num_clusters=num_clusters,
+        input_shape=dataset.inputs.shape[1:],
         head=config.model.head,
-        attention=registry.get(config.method).attends,
+        size=config.views.size,
+        data_set=dataset.name,
+        normalisation=config.views.normalisation,
         dtype=jnp.dtype(config.model.dtype),
     )
 
 
-def make_views(config: ConfigDict, dataset: Dataset) -> tuple[Views, tuple[int, ...]]:
+def make_views(
+    config: ConfigDict, dataset: Dataset, imported: Imported | None = None
+) -> tuple[Views, tuple[int, ...]]:
     """Build the views of ``dataset``'s samples, and say what shape the network sees."""
     shape = dataset.inputs.shape[1:]
     wanted = config.views
@@ -181,13 +197,17 @@ def make_views(config: ConfigDict, dataset: Dataset) -> tuple[Views, tuple[int, 
             scale=0.0,
         )
         return views, shape
-    size = wanted.size or max(shape[:2])
     crops = WeakOptions(
         crop_scale=(wanted.crop, 1.0), mirror=wanted.mirror, jitter=tuple(wanted.jitter)
     )
     strong = StrongOptions(mirror=wanted.mirror, operations=wanted.operations, cutout=wanted.cutout)
     weak = WarpOptions() if wanted.weak == "warp" else crops
-    views = data.image_views(shape, size, weak=weak, strong=strong)
+    if imported is None:
+        size = wanted.size or max(shape[:2])
+        views = data.image_views(shape, size, weak=weak, strong=strong)
+    else:
+        size = imported.shown.size
+        views = views_for(shape, imported.shown, weak=weak, strong=strong)
     if wanted.strong == "weak":
         views = views._replace(strong=views.weak)
     return views, (size, size, shape[2])
@@ -195,6 +215,13 @@ def make_views(config: ConfigDict, dataset: Dataset) -> tuple[Views, tuple[int, 
 
 def make_network(config: ConfigDict, seen: tuple[int, ...]) -> Model:
     """Build the configured network for samples of shape ``seen``."""
+    name = config.views.normalisation
+    mean, std = NORMALISATIONS["none" if name == AUTO else name]
+    if mean and seen[-1:] != (len(mean),):
+        raise UserError(
+            f"views.normalisation is {name!r}, of {len(mean)} channels, but the network sees "
+            f"{list(seen)}: {AUTO} or none would do"
+        )
     return models.build(
         config.model.name,
         num_clusters=config.num_clusters,
@@ -203,5 +230,7 @@ def make_network(config: ConfigDict, seen: tuple[int, ...]) -> Model:
         width=config.model.width or None,
         embedding_dim=config.model.embedding_dim or None,
         head=config.model.head,
+        mean=mean,
+        std=std,
         dtype=jnp.dtype(config.model.dtype),
     )

@@ -10,6 +10,10 @@ from idc_jax.data.target_maps import TARGET_MAPS
 from idc_jax.errors import UserError, check_at_least, check_one_of
 from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN, MethodSpec
+from idc_jax.models.importing import check_normalisation
+
+# Of a device; more is a slip.
+_MOST_GIGABYTES = 1_000_000
 
 
 def check_settings(config: Any) -> None:
@@ -25,6 +29,8 @@ def check_settings(config: Any) -> None:
     check_one_of("annotator.oracle", config.annotator.oracle, ("aligned", "exemplar"))
     check_one_of("views.weak", config.views.weak, ("crop", "warp"))
     check_one_of("views.strong", config.views.strong, ("randaugment", "weak"))
+    check_normalisation(config.views.normalisation)
+    check_at_least("views.size", config.views.size, 0)
     check_one_of("annotator.fusion", config.annotator.fusion, ("majority", "dawid_skene"))
     _check_selector(config.selector, spec)
     check_one_of("model.dtype", config.model.dtype, ("float32", "bfloat16"))
@@ -37,6 +43,11 @@ def check_settings(config: Any) -> None:
     check_at_least("seed", config.seed, 0)
     if config.rounds > config.budget:
         raise UserError(f"rounds is {config.rounds}, more than the budget of {config.budget}")
+    if not 0 <= config.data.device_gigabytes <= _MOST_GIGABYTES:
+        raise UserError(
+            f"data.device_gigabytes is {config.data.device_gigabytes}; a number from 0 to "
+            f"{_MOST_GIGABYTES:,} would do"
+        )
     for name in ("error_rate", "skip_rate"):
         rate = config.annotator[name]
         if not 0 <= rate <= 1:

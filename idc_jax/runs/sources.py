@@ -2,37 +2,72 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 
+from idc_jax.annotate.label_studio import Task, read_tasks
+from idc_jax.annotate.naming import MAX_GROUP, tidy, whole
 from idc_jax.annotate.questions import Questions
-from idc_jax.annotate.store import Row, Store
+from idc_jax.annotate.samples import NOW, Matcher, Samples, samples_by_round
+from idc_jax.annotate.store import Row, Store, renumbered
+from idc_jax.annotate.textfile import read_table
+from idc_jax.data.registry import expanded
 from idc_jax.errors import UserError
 from idc_jax.report import write_atomically
 
 # What a table may call its columns; the first that is there counts.
 _SAMPLE = ("path", "sample", "file_name", "filename", "image", "index")
-_GROUP = ("group", "label", "class")
-# What a run says about its samples.
-IDENTITY = "samples.npz"
+_GROUP = ("group", "label", "class", "choice")
+
+# What a sample is called, or its number, and its group's name or class id, None for none.
+Labelled = tuple[str | int, str | int | None]
 
 
 class Labels(NamedTuple):
     """Samples and their groups.
 
     Attributes:
-      rows: what a sample is called, or its number, and its group's name or class id.
+      rows: a sample each; a later row about the same counts.
       annotator: who said so.
+      complete: whether a sample without a row has no group.
     """
 
-    rows: tuple[tuple[str | int, str | int], ...]
+    rows: tuple[Labelled, ...]
     annotator: str
+    complete: bool = False
+
+
+class Asked(NamedTuple):
+    """A round of another run.
+
+    Attributes:
+      questions: in its own numbers.
+      rows: the answers that count.
+      dead: answers that were reversed or replaced.
+      samples: what its numbers stand for.
+    """
+
+    questions: Questions
+    rows: tuple[Row, ...]
+    dead: tuple[Row, ...]
+    samples: Samples
+
+    def here(self, matcher: Matcher, missing: dict[str, None]) -> Questions:
+        """The questions with the samples' numbers here, -1 for those that are not.
+
+        What was said something of and is not here is entered into ``missing``.
+        """
+        found, names = renumbered(self.questions, matcher.follow(self.samples)), self.samples.names
+        for row in self.rows:
+            asked = self.questions.indices[row.position].reshape(-1)
+            away = asked[found.indices[row.position].reshape(-1) < 0].tolist()
+            missing |= dict.fromkeys(names[s] if s < len(names) else str(s) for s in away)
+        return found
 
 
 class Source(NamedTuple):
@@ -40,212 +75,151 @@ class Source(NamedTuple):
 
     Attributes:
       labels: what is no run's.
-      rounds: of another run: questions, and the answers that count.
+      rounds: of another run.
       group_names: of another run's groups, by id.
-      names: what another run's samples are called, or empty.
-      identity: the digests of another run's samples, ``[n]``, or empty where nobody kept them.
     """
 
     labels: Labels
-    rounds: tuple[tuple[Questions, tuple[Row, ...]], ...]
-    group_names: Mapping[int, str]
-    names: tuple[str, ...]
-    identity: np.ndarray
+    rounds: tuple[Asked, ...] = ()
+    group_names: Mapping[int, str] = {}
 
     def named(self, group: int) -> str | int:
         """The name of a group, or its id without one."""
         return self.group_names.get(group, group)
-
-    def here(self, questions: Questions, matcher: Matcher, missing: dict[str, None]) -> Questions:
-        """``questions`` with the samples' numbers here, -1 for those that are not.
-
-        What is asked about and not here is entered into ``missing``.
-        """
-
-        def number(sample: int) -> int:
-            if sample < 0:
-                return -1
-            found = self._find(sample, matcher)
-            return -1 if found is None else found
-
-        def moved(samples: np.ndarray) -> np.ndarray:
-            found = [number(sample) for sample in samples.reshape(-1).tolist()]
-            return np.asarray(found, np.int32).reshape(samples.shape)
-
-        indices = moved(questions.indices)
-        away = questions.indices[indices < 0].tolist()
-        missing |= dict.fromkeys(self.names[s] if self.names else str(s) for s in away)
-        exemplars, members = moved(questions.exemplars), moved(questions.members)
-        return questions._replace(indices=indices, exemplars=exemplars, members=members)
-
-    def _find(self, sample: int, matcher: Matcher) -> int | None:
-        if len(self.identity):
-            found = matcher.same(int(self.identity[sample]))
-            if found is not None:
-                return found
-        return matcher.find(self.names[sample] if self.names else sample)
-
-
-class Matcher:
-    """Finds samples of the data by what they are called or what they are."""
-
-    def __init__(self, names: Sequence[str], identity: np.ndarray) -> None:
-        """Look among samples with these ``names``, or none, and digests ``identity`` ``[n]``."""
-        self._first = next(iter(names), None)
-        self._names = _by_tails(names)
-        self._identity = identity
-        values, first, counts = np.unique(identity, return_index=True, return_counts=True)
-        # Of samples that are all alike, nobody can say which was meant.
-        single = counts == 1
-        self._same = dict(zip(values[single].tolist(), first[single].tolist(), strict=True))
-
-    def find(self, where: str | int) -> int | None:
-        """The number of the sample that is called ``where``; None where there is none.
-
-        A path may begin with other folders than the data's names, as long as its end tells.
-        """
-        if isinstance(where, str) and self._names:
-            return next((self._names[tail] for tail in _tails(where) if tail in self._names), None)
-        number = int(where) if str(where).strip().isdecimal() else -1
-        return number if 0 <= number < len(self._identity) else None
-
-    def same(self, digest: int) -> int | None:
-        """The number of the one sample of this content."""
-        return self._same.get(digest)
-
-    def digest(self, sample: int) -> int:
-        """The digest of a sample."""
-        return int(self._identity[sample])
-
-    def told(self) -> str:
-        """What samples are called here."""
-        if self._first is None:
-            return f"numbers from 0 to {len(self._identity) - 1}"
-        return f"names such as {self._first!r}"
-
-
-def _tails(path: str) -> list[str]:
-    """A path, and what is left of it without its first folders, longest first."""
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    return ["/".join(parts[start:]) for start in range(len(parts))]
-
-
-def _by_tails(names: Sequence[str]) -> dict[str, int | None]:
-    """Which sample a name or its end means; None where it may mean several."""
-    found: dict[str, int | None] = {}
-    for index, name in enumerate(names):
-        for tail in _tails(name)[1:]:
-            found[tail] = None if tail in found else index
-    return found | {name: index for index, name in enumerate(names)}
 
 
 def read_source(path: str | Path) -> Source:
     """Read answers.
 
     Args:
-      path: the folder of a run; a table ``.csv`` with a column ``path`` (or ``index``) and one
-        ``group``, empty for samples without one; an ``.npz`` with ``labels``, -1 for unknown; or
-        the ``.json`` that Label Studio exports.
+      path: the folder of a run; a table ``.csv`` or ``.tsv`` with a column ``path`` (or ``index``)
+        and one ``group``, empty for samples without one; an ``.npz`` with ``labels``, -1 for
+        unknown; or the ``.json`` that Label Studio exports.
 
     Raises:
       UserError: it is none of these, or cannot be read.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     if path.is_dir() or path.name in ("answers.db", "answers.jsonl"):
         return _read_run(path if path.is_dir() else path.parent)
-    readers = {".csv": _read_table, ".npz": _read_arrays, ".json": _read_label_studio}
-    if path.suffix not in readers:
+    readers = {
+        ".csv": _read_table,
+        ".tsv": _read_table,
+        ".npz": _read_arrays,
+        ".json": _read_label_studio,
+    }
+    if path.suffix.lower() not in readers:
         known = ", ".join(readers)
         raise UserError(f"answers is {str(path)!r}; a run's folder or a {known} file would do")
-    try:
-        rows = readers[path.suffix](path)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    return Source(Labels(tuple(rows), path.name), (), {}, (), np.zeros(0, np.uint64))
+    return Source(readers[path.suffix.lower()](path))
 
 
 def _read_run(folder: Path) -> Source:
     path = folder / "answers.db"
     if not path.is_file():
         raise UserError(f"answers is {str(folder)!r}, which holds no answers.db of a run")
-    names, identity = read_identity(folder)
+    samples = samples_by_round(folder)
     with Store(path) as store:
+        rows = store.rows()
         rounds = []
         for number in store.rounds():
             questions = store.questions(number)
             assert questions is not None
-            rounds.append((questions, store.live(number)))
+            live = store.live(number)
+            alive = {row.client_id for row in live}
+            given = [row for row in rows if row.round == number and row.undoes is None]
+            dead = tuple(row for row in given if row.client_id not in alive)
+            rounds.append(Asked(questions, live, dead, samples(number)))
         groups = {group.id: group.name for group in store.groups()}
-    return Source(Labels((), ""), tuple(rounds), groups, names, identity)
+    return Source(Labels((), ""), tuple(rounds), groups)
 
 
-def read_identity(folder: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names, or none, and digests ``[n]``, or none, of the samples of a run."""
-    path = folder / IDENTITY
-    if not path.exists():
-        return (), np.zeros(0, np.uint64)
-    with np.load(path) as saved:
-        return tuple(saved["names"].tolist()), saved["digests"]
+def write_samples(folder: Path, samples: Samples) -> None:
+    """Write what the numbers of samples stand for from now on."""
+    content = io.BytesIO()
+    np.savez(content, names=np.asarray(samples.names, str), digests=samples.digests)
+    write_atomically(folder / NOW, content.getvalue())
 
 
-def write_identity(folder: Path, names: Sequence[str], identity: np.ndarray) -> None:
-    """Write what :func:`read_identity` reads, unless it is there."""
-    path = folder / IDENTITY
-    if not path.exists():
-        content = io.BytesIO()
-        np.savez(content, names=np.asarray(names, str), digests=identity)
-        write_atomically(path, content.getvalue())
-
-
-def _read_table(path: Path) -> list[tuple[str | int, str | int]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            rows = list(csv.DictReader(file))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is no table: {error}") from error
+def _read_table(path: Path) -> Labels:
+    rows = read_table(path)
     columns = list(rows[0]) if rows else []
     sample = next((name for name in _SAMPLE if name in columns), None)
     group = next((name for name in _GROUP if name in columns), None)
     if sample is None or group is None:
-        found = ", ".join(map(str, columns)) or "no rows"
+        found = ", ".join(columns) or "no rows"
         raise UserError(f"{path} has {found}; the columns 'path' (or 'index') and 'group' would do")
-    named = [(row[sample] or "", (row[group] or "").strip()) for row in rows]
-    # Numbers are class ids, unless some groups have names.
-    ids = all(name.isdecimal() for _, name in named if name)
-    return [(where, int(name) if ids else name) for where, name in named if name]
+    if "answered_by" in columns:
+        raise UserError(
+            f"{path} has a group for every sample, answered or not; the run's own folder would do, "
+            "or the table without 'answered_by', to take every row for an answer"
+        )
+    named = [(row[sample], tidy(row[group])) for row in rows]
+    return Labels(_as_groups(named, path), path.name)
 
 
-def _read_arrays(path: Path) -> list[tuple[str | int, str | int]]:
+def _as_groups(named: Sequence[tuple[str | int, str]], path: Path) -> tuple[Labelled, ...]:
+    """Numbers are class ids, unless some groups have names."""
+    ids = [whole(name) for _, name in named if name]
+    if any(number is None for number in ids):
+        return tuple((where, name or None) for where, name in named)
+    return tuple((where, _class_id(name, path) if name else None) for where, name in named)
+
+
+def _class_id(written: object, path: Path) -> int | None:
+    """The id that is written, None for -1 and for a number that is none."""
+    if isinstance(written, float) and written != written:
+        return None
+    number = whole(written)
+    if number is None or not -1 <= number <= MAX_GROUP:
+        raise UserError(
+            f"{path} has the class id {written!r:.80}; 0 to {MAX_GROUP}, or -1 for unknown, would "
+            "do"
+        )
+    return number if number >= 0 else None
+
+
+def _read_arrays(path: Path) -> Labels:
     try:
         with np.load(path) as saved:
             arrays = {name: saved[name] for name in ("labels", "ids") if name in saved}
-    except ValueError as error:
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    # A damaged file is told by zip, zlib or NumPy, each in its own way.
+    except Exception as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     labels = arrays.get("labels")
-    if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iuU":
+    if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iuUf":
         raise UserError(f"{path} holds no 'labels'; whole numbers [n], -1 for unknown, would do")
-    ids = arrays.get("ids", np.arange(len(labels))).tolist()
-    known = [bool(label) if isinstance(label, str) else label >= 0 for label in labels.tolist()]
-    pairs = zip(ids, labels.tolist(), known, strict=True)
-    return [(where, label) for where, label, there in pairs if there]
+    ids = arrays.get("ids", np.arange(len(labels)))
+    if ids.shape != labels.shape or ids.dtype.kind not in "iuU":
+        raise UserError(
+            f"{path} holds 'ids' {ids.dtype} {list(ids.shape)}; a number or a name for each of "
+            f"{len(labels)} labels would do"
+        )
+    said = [
+        (tidy(label) or None) if isinstance(label, str) else _class_id(label, path)
+        for label in labels.tolist()
+    ]
+    return Labels(tuple(zip(ids.tolist(), said, strict=True)), path.name)
 
 
-def _read_label_studio(path: Path) -> list[tuple[str | int, str | int]]:
+def _read_label_studio(path: Path) -> Labels:
     try:
-        tasks = json.loads(path.read_text())
-        return [row for task in tasks for row in _annotated(task)]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(f"{path} is not as Label Studio exports it ({error!r})") from error
+        rows = [row for task in read_tasks(path) for row in _annotated(task)]
+    except UserError as error:
+        raise UserError(f"{error}; not as Label Studio exports it") from error
+    return Labels(_as_groups(rows, path), path.name, complete=True)
 
 
-def _annotated(task: dict[str, Any]) -> list[tuple[str | int, str | int]]:
+def _annotated(task: Task) -> list[tuple[str | int, str]]:
     """What the last annotation of a task says that was not cancelled."""
-    data = task["data"]
-    where = data.get("path", data.get("image"))
+    name = next((name for name in _SAMPLE if name in task.data), None)
+    where = task.data[name] if name else None
+    if not isinstance(where, str | int) or isinstance(where, bool):
+        raise UserError(f"{task.where}: data have no 'path' and no 'image'")
+    said = [one.said for one in task.annotations if one.said is not None]
+    text = tidy(str(said[-1])) if said else ""
     # What its server calls a local file.
-    where = str(where).rpartition("?d=")[2]
-    for annotation in reversed(task["annotations"]):
-        if not annotation.get("was_cancelled") and annotation["result"]:
-            value = annotation["result"][0]["value"]
-            return [(where, (value.get("choices") or value["text"])[0])]
-    return []
+    url = isinstance(where, str) and "?d=" in where
+    return [(unquote(str(where).rpartition("?d=")[2]) if url else where, text)]

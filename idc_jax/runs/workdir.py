@@ -8,10 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from idc_jax.annotate.samples import NOW, Matcher, Samples, former, read_samples
 from idc_jax.annotate.store import Store
+from idc_jax.data.identity import digest_of
 from idc_jax.errors import UserError
 from idc_jax.report import write_atomically
 from idc_jax.report.files import plain
+from idc_jax.runs.sources import write_samples
 
 # Where config.json keeps what the run has decided itself, which samples it is about, and what was
 # changed on the way.
@@ -33,7 +38,7 @@ FREE_KEYS = (
 # What is asked, and of whom: changed, the learning goes on from where it is.
 _PLAN = ("budget", "rounds", "selector", "annotator", "answers")
 # What a network's first variables come from.
-_NETWORK = ("seed", "num_clusters", "init", "data", "model", "views", "pretrain")
+_NETWORK = ("seed", "num_clusters", "init", "data", _SAMPLES, "model", "views", "pretrain")
 
 
 class Change(NamedTuple):
@@ -106,12 +111,25 @@ def check_writable(path: Path) -> None:
       UserError: naming the folder in the way.
     """
     existing = path
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    try:
+        # Unlike asking whether it exists, this says what is impossible about a name.
+        while not _is_there(existing) and existing != existing.parent:
+            existing = existing.parent
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"workdir {path} cannot be made: {reason}") from error
     if not existing.is_dir():
         raise UserError(f"workdir {path} cannot be made: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(f"workdir {path} cannot be written to: no permission for {existing}")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
@@ -126,7 +144,7 @@ def fingerprint(config: Mapping[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def plan_course(path: Path, config: Mapping[str, Any], samples: str) -> Course:
+def plan_course(path: Path, config: Mapping[str, Any], samples: Samples) -> Course:
     """What the folder ``path`` has been through once a run of ``config`` goes on there.
 
     Nothing is written.
@@ -134,10 +152,10 @@ def plan_course(path: Path, config: Mapping[str, Any], samples: str) -> Course:
     Args:
       path: the folder.
       config: as it was given.
-      samples: :func:`~idc_jax.data.identity.digest_of` the samples.
+      samples: of the data.
 
     Raises:
-      UserError: its answers are about other samples, or its ``config.json`` cannot be read.
+      UserError: its answers are about none of these samples, or its files cannot be read.
     """
     saved_at = path / "config.json"
     if not saved_at.exists():
@@ -146,7 +164,11 @@ def plan_course(path: Path, config: Mapping[str, Any], samples: str) -> Course:
     course = Course(tuple(Change(**change) for change in saved.get(_CHANGES, ())))
     changed = _changed(saved, plain(config))
     data = {name: values for name, values in changed.items() if name.startswith("data.")}
-    if samples != saved.get(_SAMPLES, samples) or (data and _SAMPLES not in saved):
+    before = read_samples(path / NOW)
+    digest = digest_of(samples.digests)
+    other = digest != saved.get(_SAMPLES, digest)
+    lost = other and not (len(before.digests) and (Matcher(samples).follow(before) >= 0).any())
+    if lost or (data and _SAMPLES not in saved):
         told = f" ({_in_words(data)})" if data else ""
         raise UserError(
             f"the answers in {path} are about other samples{told}; a run of another --workdir "
@@ -154,6 +176,8 @@ def plan_course(path: Path, config: Mapping[str, Any], samples: str) -> Course:
         )
     # The same samples elsewhere are the same.
     changed = {name: values for name, values in changed.items() if name != "data.path"}
+    if other:
+        changed[_SAMPLES] = [len(before.digests), len(samples.digests)]
     if not changed:
         return course
     anew = [name for name in changed if name.split(".")[0] not in _PLAN]
@@ -171,6 +195,27 @@ def last_round(path: Path) -> int:
         return max(answers.rounds(), default=0)
 
 
+def keep_samples(path: Path, samples: Samples) -> Samples | None:
+    """Keep what the numbers of samples stand for from now on, and for earlier rounds what they did.
+
+    Args:
+      path: the folder.
+      samples: of the data.
+
+    Returns:
+      Those of before, where they are not the same.
+    """
+    before, last = read_samples(path / NOW), last_round(path)
+    same = np.array_equal(before.digests, samples.digests)
+    if same and before.names == samples.names:
+        return None
+    over = former(path, last)
+    if last and len(before.digests) and not same and not over.exists():
+        write_atomically(over, (path / NOW).read_bytes())
+    write_samples(path, samples)
+    return before if last and len(before.digests) and not same else None
+
+
 def claim(
     path: Path, config: Mapping[str, Any], settled: Mapping[str, Any], samples: str, course: Course
 ) -> None:
@@ -180,7 +225,7 @@ def claim(
       path: the folder.
       config: as it was given.
       settled: what this run has made of that which ``config`` leaves open.
-      samples: as for :func:`plan_course`.
+      samples: :func:`~idc_jax.data.identity.digest_of` the samples.
       course: of :func:`plan_course`.
 
     Raises:

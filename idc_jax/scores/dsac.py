@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
+from idc_jax.ops.inputs import count, floats, ints, takes
 from idc_jax.ops.neighbors import Neighbors, knn
 
 _SUM_FLOOR = 1e-12
 
 
+@takes(distances2=floats("n"))
 def self_paced_weights(
     distances2: jax.Array, percentile: float = 95.0
 ) -> tuple[jax.Array, jax.Array]:
@@ -35,6 +37,7 @@ def self_paced_weights(
     return jnp.where(age > 0, falling, (distances2 <= 0).astype(jnp.float32)), age
 
 
+@takes(x=floats("n d"), k=count(0), rows=ints("m"))
 def compactness(
     x: jax.Array,
     k: int = 6,

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, floats, ints, takes
 from idc_jax.ops.neighbors import Neighbors, knn
 
 # Where the formulas meet log 0: duplicates, antipodes, rounding.
@@ -17,6 +18,7 @@ _FLOOR = 1e-6
 _SUM_FLOOR = 1e-12
 
 
+@takes(z=floats("n d"), centers=floats("c d"))
 @jax.jit
 def hardness(z: jax.Array, centers: jax.Array) -> jax.Array:
     """How close a sample is to a second cluster: ``h = log(1 − s₁ + s₂)``.
@@ -40,6 +42,7 @@ def hardness(z: jax.Array, centers: jax.Array) -> jax.Array:
     return jnp.log(jnp.clip(1.0 - gap, _FLOOR))
 
 
+@takes(z=floats("n d"), k=count(0))
 def representativeness(
     z: jax.Array,
     k: int = 20,
@@ -79,11 +82,13 @@ def _negative_log_sum(distances2: jax.Array, scale: float) -> jax.Array:
     return -jnp.log(jnp.maximum(jnp.sum(distances2, axis=1) * scale, _SUM_FLOOR))
 
 
+@takes(cosines=floats("..."))
 def log_dissimilarity(cosines: jax.Array) -> jax.Array:
     """``log(1 − cosine)``, with its argument kept within ``[1e-6, 2]``."""
     return jnp.log(jnp.clip(1.0 - cosines, _FLOOR, 2.0))
 
 
+@takes(z=floats("n d"), selected=ints("m"))
 def diversity(z: jax.Array, selected: jax.Array) -> jax.Array:
     """How unlike the selected samples a sample is: ``d = min_{j ∈ S} log(1 − z·zⱼ)``.
 

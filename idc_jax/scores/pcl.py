@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import flags, floats, takes
 
 # The similarity at which a pair is taken to be least certain.
 _UNCERTAIN = 0.2
 _CLAMP = 1e-3
 
 
+@takes(z=floats("n d"), known=floats("n n"), other=floats("n d"), valid=flags("n"))
 def pair_scores(
     z: jax.Array,
     known: jax.Array,

@@ -9,10 +9,19 @@ import jax.numpy as jnp
 
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, flags, floats, key, takes
 from idc_jax.selectors import greedy, masks
 from idc_jax.selectors.base import Selection
 
 
+@takes(
+    key=key,
+    embeddings=floats("n d"),
+    probabilities=floats("n c"),
+    budget=count(0),
+    labelled=flags("n"),
+    allowed=flags("n"),
+)
 def badge(
     key: jax.Array,
     embeddings: jax.Array,

@@ -100,7 +100,8 @@ def greedy(
     patience = n // (4 * size)
 
     def refresh(state: _State) -> _State:
-        gains = jnp.minimum(all_gains(x, targets, state.cover, kernel), state.bound)
+        gains = _known(all_gains(x, targets, state.cover, kernel))
+        gains = jnp.minimum(gains, state.bound)
         return state._replace(bound=gains, fresh=jnp.ones_like(state.fresh), idle=jnp.int32(0))
 
     def round_(state: _State) -> _State:
@@ -111,6 +112,11 @@ def greedy(
         return after._replace(idle=jnp.where(after.made > state.made, 0, state.idle + 1))
 
     return jax.lax.while_loop(lambda s: s.made < wanted, round_, start).selection
+
+
+def _known(gains: jax.Array) -> jax.Array:
+    """``gains`` as finite numbers, whatever came: each round then picks somebody, and ends."""
+    return jnp.nan_to_num(gains, nan=0.0, posinf=jnp.finfo(jnp.float32).max)
 
 
 def _pool_size(n: int, num_targets: int) -> int:
@@ -204,7 +210,7 @@ def _pick_while_safe(weights: jax.Array, pool: _Pool, state: _State, wanted: jax
         over = jnp.maximum(pool.rows[places] - state.cover[None], 0.0)
         chosen = pool.members[places]
         # Never above the old bound, whatever rounding did; what cannot be picked stays so.
-        gains = jnp.minimum(arrays.matmul(over, weights), state.bound[chosen])
+        gains = jnp.minimum(_known(arrays.matmul(over, weights)), state.bound[chosen])
         return state._replace(
             bound=state.bound.at[chosen].set(gains), fresh=state.fresh.at[chosen].set(True)
         )

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from idc_jax import scores
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, flags, floats, ints, takes
 from idc_jax.ops.neighbors import Neighbors
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
@@ -21,6 +22,16 @@ from idc_jax.selectors.base import Selection
 Kinds = Literal["both", "representative", "difficult"]
 
 
+@takes(
+    embeddings=floats("n d"),
+    centers=floats("c d"),
+    assignments=ints("n"),
+    budget=count(0),
+    labelled=flags("n"),
+    allowed=flags("n"),
+    shortlist=count(1),
+    num_neighbors=count(0),
+)
 def dsac(
     embeddings: jax.Array,
     centers: jax.Array,

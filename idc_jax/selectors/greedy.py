@@ -29,6 +29,8 @@ _FIELD = 16384
 _PENDING = 64
 # Samples brought up to date at a time.
 _BLOCK = 4096
+# Stands for infinity; twice as much is still a number.
+_FAR = 1e37
 
 # (rows [a, d], rows [b, d]) -> dissimilarities [a, b], larger is farther.
 Dissimilarity = Callable[[jax.Array, jax.Array], jax.Array]
@@ -68,6 +70,8 @@ def farthest(
       first: what stands for the minimum while S is empty.
     """
     n = x.shape[0]
+    # Nothing but finite numbers, whatever came: each round then picks somebody, and ends.
+    base, dissimilarity = _bounded(base, -_FAR), _bounded_of(dissimilarity)
     samples = _Samples(x, base, jnp.arange(n))
     wanted = jnp.minimum(budget, jnp.sum(candidates))
     distance = to_labelled(x, labelled, dissimilarity)
@@ -91,6 +95,15 @@ def farthest(
         return jax.lax.while_loop(lambda s: s.made < wanted, alone, start).selection
     seen = jnp.broadcast_to(start.made, (n,))
     return jax.lax.while_loop(lambda s: s[0].made < wanted, by_fields, (start, seen))[0].selection
+
+
+def _bounded(values: jax.Array, nan: float) -> jax.Array:
+    """``values`` with large numbers for infinities, and ``nan`` for what is no number."""
+    return jnp.nan_to_num(values, nan=nan, posinf=_FAR, neginf=-_FAR)
+
+
+def _bounded_of(dissimilarity: Dissimilarity) -> Dissimilarity:
+    return lambda a, b: _bounded(dissimilarity(a, b), _FAR)
 
 
 def _values(samples: _Samples, state: _State) -> jax.Array:
@@ -121,6 +134,7 @@ def _field_round(
     not seen all picks are upper bounds.
     """
     members, outside = _best(_values(samples, state), _FIELD)
+    stale = jnp.min(seen[members]) < state.made
     field = _Samples(*(a[members] for a in samples))
     distance = _to_picks(
         field.x,
@@ -148,7 +162,29 @@ def _field_round(
         inner.selection,
         inner.made,
     )
-    return after, seen.at[members].set(inner.made)
+    # Where more samples than a field holds are worth the same, no field decides: all do.
+    return jax.lax.cond(
+        stale | (inner.made > state.made),
+        lambda: (after, seen.at[members].set(inner.made)),
+        lambda: _round_of_all(samples, state, seen, wanted, dissimilarity),
+    )
+
+
+def _round_of_all(
+    samples: _Samples,
+    state: _State,
+    seen: jax.Array,
+    wanted: jax.Array,
+    dissimilarity: Dissimilarity,
+) -> tuple[_State, jax.Array]:
+    """Bring all samples up to date and make a pick at least."""
+    picks = state.selection.indices
+    distance = _to_picks(
+        samples.x, state.distance, samples.x, picks, jnp.min(seen), state.made, dissimilarity
+    )
+    state = state._replace(distance=distance)
+    after = _pool_round(samples, _values(samples, state), state, wanted, dissimilarity)
+    return after, jnp.full_like(seen, after.made)
 
 
 def _to_picks(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, flags, floats, ints, takes
 from idc_jax.selectors import coverage, kernels, masks
 from idc_jax.selectors.base import Selection
 from idc_jax.selectors.uncertainty import margin_values
@@ -19,6 +20,13 @@ TARGETS = 8192
 _ANY_ID = 2**31 - 1
 
 
+@takes(
+    embeddings=floats("n d"),
+    budget=count(0),
+    labelled=flags("n"),
+    allowed=flags("n"),
+    num_targets=count(1),
+)
 def facility_location(
     embeddings: jax.Array,
     budget: int,
@@ -50,6 +58,13 @@ def facility_location(
     return _cover("cosine", z, ones, 1.0, budget, labelled, allowed, num_targets)
 
 
+@takes(
+    embeddings=floats("n d"),
+    budget=count(0),
+    labelled=flags("n"),
+    allowed=flags("n"),
+    num_targets=count(1),
+)
 def max_herding(
     embeddings: jax.Array,
     budget: int,
@@ -83,6 +98,14 @@ def max_herding(
     return _cover("gaussian", z, ones, bandwidth, budget, labelled, allowed, num_targets)
 
 
+@takes(
+    embeddings=floats("n d"),
+    probabilities=floats("n c"),
+    budget=count(0),
+    labelled=flags("n"),
+    allowed=flags("n"),
+    num_targets=count(1),
+)
 def u_herding(
     embeddings: jax.Array,
     probabilities: jax.Array,
@@ -126,6 +149,14 @@ def u_herding(
     return _cover("gaussian", z, weights, sigma, budget, labelled, allowed, num_targets)
 
 
+@takes(
+    embeddings=floats("n d"),
+    budget=count(0),
+    assignments=ints("n"),
+    labelled=flags("n"),
+    allowed=flags("n"),
+    num_targets=count(1),
+)
 def probcover(
     embeddings: jax.Array,
     budget: int,

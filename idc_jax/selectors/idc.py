@@ -12,11 +12,20 @@ import jax.numpy as jnp
 
 from idc_jax import scores
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.ops.neighbors import Neighbors
 from idc_jax.selectors import greedy, masks
 from idc_jax.selectors.base import Selection
 
 
+@takes(
+    embeddings=floats("n d"),
+    centers=floats("c d"),
+    budget=count(0),
+    labelled=flags("n"),
+    allowed=flags("n"),
+    num_neighbors=count(0),
+)
 def idc(
     embeddings: jax.Array,
     centers: jax.Array,
@@ -69,6 +78,9 @@ def idc(
     )
 
 
+@takes(
+    z=floats("n d"), base=floats("n"), budget=count(0), labelled=flags("n"), candidates=flags("n")
+)
 @functools.partial(jax.jit, static_argnames=("budget", "use_diversity"))
 def idc_from_scores(
     z: jax.Array,

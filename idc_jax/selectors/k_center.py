@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.selectors import greedy, masks
 from idc_jax.selectors.base import Selection
 
 
+@takes(embeddings=floats("n d"), budget=count(0), labelled=flags("n"), allowed=flags("n"))
 def k_center(
     embeddings: jax.Array,
     budget: int,

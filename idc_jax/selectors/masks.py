@@ -12,13 +12,7 @@ from idc_jax.selectors.base import Selection
 
 
 def check_budget(budget: int, num_points: int) -> int:
-    """Return ``min(budget, num_points)``, with a warning where that is less than asked for.
-
-    Raises:
-      UserError: ``budget`` is negative.
-    """
-    if budget < 0:
-        raise UserError(f"budget is {budget}; 0 or more would do")
+    """Return ``min(budget, num_points)``, with a warning where that is less than asked for."""
     if budget > num_points:
         warnings.warn(f"budget {budget} exceeds {num_points} samples; all are picked", stacklevel=3)
     return min(budget, num_points)
@@ -30,14 +24,16 @@ def masks(
     """``(labelled, candidates)``, bool ``[n]`` each; candidates are allowed and not labelled.
 
     Raises:
-      UserError: a mask that is not ``[n]``.
+      UserError: a mask that is not bool ``[n]``.
     """
     for name, mask in (("labelled", labelled), ("allowed", allowed)):
-        if mask is not None and jnp.shape(mask) != (num_points,):
-            raise UserError(f"{name} has shape {jnp.shape(mask)}; bool [{num_points}] would do")
+        if mask is not None and (mask.shape != (num_points,) or mask.dtype != bool):
+            raise UserError(
+                f"{name} is {mask.dtype} {list(mask.shape)}; bool [{num_points}] would do"
+            )
     none = jnp.zeros((num_points,), bool)
-    labelled = none if labelled is None else jnp.asarray(labelled, bool)
-    allowed = ~none if allowed is None else jnp.asarray(allowed, bool)
+    labelled = none if labelled is None else labelled
+    allowed = ~none if allowed is None else allowed
     return labelled, allowed & ~labelled
 
 

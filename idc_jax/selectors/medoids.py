@@ -7,10 +7,20 @@ import jax.numpy as jnp
 
 from idc_jax import ops
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, flags, floats, key, takes
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
 
+@takes(
+    key=key,
+    embeddings=floats("n d"),
+    budget=count(0),
+    labelled=flags("n"),
+    allowed=flags("n"),
+    restarts=count(1),
+    max_iterations=count(1),
+)
 def medoids(
     key: jax.Array,
     embeddings: jax.Array,

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
+from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.selectors.base import Selection
 from idc_jax.selectors.idc import idc_from_scores
 
 
+@takes(z=floats("n d"), base=floats("n"), budget=count(0), num_parts=count(1), allowed=flags("n"))
 def idc_partitioned(
     z: jax.Array,
     base: jax.Array,

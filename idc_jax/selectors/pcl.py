@@ -13,12 +13,22 @@ import jax.numpy as jnp
 from idc_jax import scores
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.selectors.base import Selection
 
 # Blocks scored at a time: bounds memory at a few [blocks, s, s] arrays.
 _BLOCKS = 64
 
 
+@takes(
+    embeddings=floats("b s d"),
+    known=floats("b s s"),
+    budget=count(0),
+    other=floats("b s d"),
+    valid=flags("b s"),
+    asked=flags("b s s"),
+    per_block=count(0),
+)
 def pcl(
     embeddings: jax.Array,
     known: jax.Array,
@@ -43,7 +53,7 @@ def pcl(
       known: int ``[b, s, s]``: 1 must-link, -1 cannot-link, 0 unknown.
       budget: pairs wanted.
       remaining_fraction: share of the whole run's budget that is left, 1 to 0; the lower, the
-        more disagreement counts.
+        more disagreement counts. One for all, or ``[b]``, one of each block.
       other: embeddings ``[b, s, d]`` in the second view; the first by default.
       valid: bool ``[b, s]``, false for padding and for samples not to be asked about.
       asked: bool ``[b, s, s]``, symmetric: pairs not to be asked about again, whatever is known.
@@ -66,8 +76,8 @@ def pcl(
     wanted = math.ceil(budget / num_blocks) if per_block is None else per_block
     each = min(wanted, size * size)
     weights = (float(use_uncertain), float(use_hard))
-    blocks = (embeddings, other, known, valid, asked)
-    return _pcl(blocks, remaining_fraction, weights, each, budget)
+    left = jnp.broadcast_to(jnp.asarray(remaining_fraction, jnp.float32), (num_blocks,))
+    return _pcl((embeddings, other, known, valid, asked, left), weights, each, budget)
 
 
 def _check(embeddings: jax.Array, known: jax.Array, budget: int) -> tuple[int, int]:
@@ -84,7 +94,6 @@ def _check(embeddings: jax.Array, known: jax.Array, budget: int) -> tuple[int, i
 @functools.partial(jax.jit, static_argnames=("weights", "each", "budget"))
 def _pcl(
     blocks: tuple[jax.Array, ...],
-    remaining_fraction: jax.Array,
     weights: tuple[float, float],
     each: int,
     budget: int,
@@ -92,8 +101,8 @@ def _pcl(
     num_blocks, size = blocks[0].shape[:2]
 
     def best(block: tuple) -> tuple:
-        z, z_other, known, valid, asked = block
-        up, hp = scores.pair_scores(z, known, remaining_fraction, other=z_other, valid=valid)
+        z, z_other, known, valid, asked, left = block
+        up, hp = scores.pair_scores(z, known, left, other=z_other, valid=valid)
         open_ = jnp.triu((known == 0) & ~asked, 1) & valid[:, None] & valid[None]
         score = jnp.where(open_, weights[0] * up + weights[1] * hp, -jnp.inf)
         return jax.lax.top_k(score.reshape(-1), each)

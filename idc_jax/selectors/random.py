@@ -7,10 +7,12 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from idc_jax.ops.inputs import count, flags, key, takes
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
 
+@takes(key=key, num_points=count(1), budget=count(0), labelled=flags("n"), allowed=flags("n"))
 def random(
     key: jax.Array,
     num_points: int,

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
+from idc_jax.ops import inputs as wants
 from idc_jax.selectors import masks
 from idc_jax.selectors.badge import badge
 from idc_jax.selectors.base import Selection, Selector, SelectorInputs
@@ -23,6 +24,17 @@ from idc_jax.selectors.random import random
 from idc_jax.selectors.typiclust import typiclust
 from idc_jax.selectors.uncertainty import entropy, margin
 
+_WANTED = {
+    "key": wants.key,
+    "embeddings": wants.floats("n d"),
+    "probabilities": wants.floats("n k"),
+    "centers": wants.floats("c d"),
+    "assignments": wants.ints("n"),
+    "labelled": wants.flags("n"),
+    "allowed": wants.flags("n"),
+    "known": wants.floats("b s s"),
+    "budget": wants.count(0),
+}
 # Samples of one block of pairs where nothing says how large the blocks are.
 _PAIR_BLOCK = 128
 
@@ -149,6 +161,9 @@ def get(name: str, **options: Any) -> Selector:
     selector = _SELECTORS[name]
 
     def select(key: jax.Array, inputs: SelectorInputs, budget: int) -> Selection:
+        given = wants.check(_WANTED, {**inputs._asdict(), "key": key, "budget": budget})
+        key, budget = given.pop("key"), given.pop("budget")
+        inputs = inputs._replace(**given)
         missing = [field for field in selector.needs if getattr(inputs, field) is None]
         if missing:
             raise UserError(f"selector {name!r} needs {', '.join(missing)} as well")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from idc_jax import ops
 from idc_jax.ops import arrays, grouped
+from idc_jax.ops.inputs import count, flags, floats, key, takes
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
@@ -16,6 +17,17 @@ from idc_jax.selectors.base import Selection
 _SMALL = 5
 
 
+@takes(
+    key=key,
+    embeddings=floats("n d"),
+    budget=count(0),
+    labelled=flags("n"),
+    allowed=flags("n"),
+    num_neighbors=count(1),
+    num_clusters=count(1),
+    max_clusters=count(1),
+    max_iterations=count(1),
+)
 def typiclust(
     key: jax.Array,
     embeddings: jax.Array,

@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops import arrays
+from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
 
+@takes(probabilities=floats("n c"), budget=count(0), labelled=flags("n"), allowed=flags("n"))
 def margin(
     probabilities: jax.Array,
     budget: int,
@@ -38,6 +40,7 @@ def margin(
     return _ranked(margin_values, probabilities, budget, labelled, allowed)
 
 
+@takes(probabilities=floats("n c"), budget=count(0), labelled=flags("n"), allowed=flags("n"))
 def entropy(
     probabilities: jax.Array,
     budget: int,

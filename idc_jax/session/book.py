@@ -15,14 +15,13 @@ from idc_jax.annotate.questions import (
     Questions,
     label_questions,
     pair_questions,
+    some,
 )
 from idc_jax.annotate.store import Row, Store
 from idc_jax.errors import UserError
 from idc_jax.report.answers import answers_by_sample
 from idc_jax.session.words import Said, read_answer
 
-# Groups that may be named.
-_MOST_GROUPS = 1 << 20
 _NOBODY_OFFERED = np.zeros(0, np.int32)
 
 
@@ -43,13 +42,13 @@ class Book:
         # Read once: an answer may be about any question so far.
         asked = self._asked()
         said = [self._said(asked, key, value) for key, value in answers.items()]
-        # Only now that all can be understood are groups named.
-        said = [one._replace(choice=self._named(one)) for one in said]
-        rows = [_row(one, annotator) for one in said if one.round]
-        for kind in ("label", "pair"):
-            loose = [one for one in said if one.round == 0 and one.kind == kind]
-            rows += self._volunteered(loose, kind, annotator)
-        self.store.add(rows)
+        with self.store.whole():
+            said = self._named(said)
+            rows = [_row(one, annotator) for one in said if one.round]
+            for kind in ("label", "pair"):
+                loose = [one for one in said if one.round == 0 and one.kind == kind]
+                rows += self._volunteered(loose, kind, annotator)
+            self.store.add(rows)
 
     def withdraw(self, samples: Sequence[Any], annotator: str) -> None:
         """Reverse what ``annotator`` said; see :meth:`idc_jax.session.Session.withdraw`."""
@@ -74,7 +73,7 @@ class Book:
             there = sorted({row.position for row in self.store.live(number)})
             answers = said_so_far(self.store, questions, anybody)
             if there:
-                found.append((_some(questions, there), _some(answers, there)))
+                found.append((some(questions, there), some(answers, there)))
         return found
 
     def told(self, *, groups: Mapping[int, str]) -> tuple[list[str], list[str]]:
@@ -142,15 +141,24 @@ class Book:
         choice = read_answer(kind, key, value, _NOBODY_OFFERED)
         return Said(kind, 0, 0, samples, choice)
 
-    def _named(self, said: Said) -> int:
-        """The choice; a group by its id, named now where it is new."""
-        if isinstance(said.choice, int):
-            return said.choice
-        known = {group.name: group.id for group in self.store.groups()}
-        if said.choice in known:
-            return known[said.choice]
-        key, sample = uuid.uuid4().hex, said.samples[0]
-        return self.store.name_group(key, said.choice, sample, limit=_MOST_GROUPS).id
+    def _named(self, said: Sequence[Said]) -> list[Said]:
+        """``said`` with groups by their ids, named now where they are new."""
+        labels = [one for one in said if one.kind == "label"]
+        numbers = {one.choice for one in labels if isinstance(one.choice, int) and one.choice >= 0}
+        known = {group.id: group.name for group in self.store.groups() if group.id in numbers}
+        for number, name in known.items():
+            raise UserError(
+                f"{number} is the number of the group {name!r}; its name or another would do"
+            )
+        found = []
+        for one in said:
+            if isinstance(one.choice, str):
+                group = self.store.name_group(
+                    uuid.uuid4().hex, one.choice, one.samples[0], taken=numbers
+                )
+                one = one._replace(choice=group.id)
+            found.append(one)
+        return found
 
     def _volunteered(self, said: list[Said], kind: str, annotator: str) -> list[Row]:
         """Answers that nobody asked for, as a round of their own."""
@@ -183,9 +191,3 @@ class Book:
 def _row(said: Said, annotator: str) -> Row:
     assert isinstance(said.choice, int)
     return Row(uuid.uuid4().hex, said.round, said.position, annotator, said.choice)
-
-
-def _some(rows: Any, kept: Sequence[int]) -> Any:
-    """The ``kept`` of questions or of answers."""
-    names = {"indices", "candidates", "values", "roles", "choice", "weight"} & set(rows._fields)
-    return rows._replace(**{name: getattr(rows, name)[list(kept)] for name in names})

@@ -13,13 +13,20 @@ from idc_jax import models
 from idc_jax.data import feature_views
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Method, MethodSpec, Options, Parts
-from idc_jax.train.log import silent
+from idc_jax.train.log import Log
 from idc_jax.train.pretrain import PretrainOptions
 from idc_jax.train.start import Start, make_begin
 
 # The network of the methods that train one, as in configs/features.py.
 _WIDTH, _EMBEDDING, _EPOCHS = 256, 128, 6
 _NOISE, _DROPOUT = 0.6, 0.4
+# Answers for which there is room at first: twice as many compile the learning again.
+_ROOM = 256
+
+
+def room(answers: int) -> int:
+    """The answers to prepare for where there are so many now."""
+    return max(_ROOM, 1 << (answers - 1).bit_length())
 
 
 def compose(
@@ -29,6 +36,7 @@ def compose(
     given: Mapping[str, Any],
     folder: Path,
     *,
+    log: Log,
     progress: bool,
 ) -> Method:
     """Compose the method ``spec`` on ``features`` ``[n, d]``.
@@ -39,6 +47,7 @@ def compose(
       num_clusters: c.
       given: options by their full names, as ``"graph_committee.hops"``.
       folder: where a pre-training keeps its checkpoints.
+      log: hears of the training's losses.
       progress: show bars.
 
     Raises:
@@ -63,8 +72,8 @@ def compose(
     # Pairs turn what a network knows already; the others learn from labels at once.
     init = "pretrain" if spec.chooses == "pairs" else "random"
     start = Start(init, PretrainOptions(epochs=_EPOCHS, batch_size=min(256, len(features) // 2)))
-    begin = make_begin(start, model, views, data, folder, log=silent, progress=progress)
-    parts = Parts(model, views, data, num_clusters, begin, progress=progress)
+    begin = make_begin(start, model, views, data, folder, log=log, progress=progress)
+    parts = Parts(model, views, data, num_clusters, begin, log=log, progress=progress)
     return spec.build(parts, options_of(spec, given))
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import tempfile
-import uuid
+import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from idc_jax.annotate.questions import (
 )
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
+from idc_jax.data.identity import digests
 from idc_jax.errors import UserError, check_at_least
 from idc_jax.export import FinishedRun, Options, Table, make_table
 from idc_jax.export import export as export_run
@@ -27,17 +27,18 @@ from idc_jax.methods import registry
 from idc_jax.methods.contract import Round
 from idc_jax.report import write_atomically
 from idc_jax.runs.interaction import Interaction
+from idc_jax.runs.lock import share
 from idc_jax.runs.outlook import outlook
 from idc_jax.session.book import Book
-from idc_jax.session.composing import compose
+from idc_jax.session.composing import compose, room
 from idc_jax.session.parts import Batch, Group, Settings
-from idc_jax.session.samples import as_dataset, as_features
+from idc_jax.session.samples import as_features, as_samples
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
+from idc_jax.train.log import Log, silent
+from idc_jax.train.parallel import all_devices
 
 # Whoever answers, unless a name is given.
 _ME = "me"
-# Answers for which there is room at first: twice as many compile the learning again.
-_ROOM = 256
 
 
 class Session:
@@ -47,6 +48,11 @@ class Session:
     :meth:`save`. What was learned is brought up to date when it is asked for.
     """
 
+    # Hears of the training's losses: the page as long as it is served, a widget while it waits.
+    _hear_losses: Log = staticmethod(silent)
+    # Lets go of the folder that the session was saved in.
+    _leave: weakref.finalize | None = None
+
     def __init__(
         self,
         data: Any,
@@ -54,6 +60,7 @@ class Session:
         *,
         method: str | None = None,
         ids: Sequence[Hashable] | None = None,
+        label_column: str | None = None,
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
         progress: bool = False,
@@ -62,10 +69,15 @@ class Session:
 
         Args:
           data: embeddings ``[n, d]``, images ``[n, h, w]`` or ``[n, h, w, c]`` (uint8), a pandas
-            DataFrame of numbers, the path of a file of features or of a folder of images.
+            DataFrame of numbers, a ``datasets.Dataset`` of Hugging Face's with a column of images
+            or of vectors, the path of a file of features or of a folder of images. With images
+            and vectors both, the images are shown and the vectors compared.
           num_clusters: groups wanted.
           method: a name of :func:`idc_jax.methods.registry.names`; the usual one if not given.
-          ids: what the samples are called; else a DataFrame's index, a folder's paths, or numbers.
+          ids: what the samples are called; else a DataFrame's index, a column ``id`` or such, a
+            folder's paths, or numbers.
+          label_column: of a DataFrame or a Dataset, the column whose labels count as answers; else
+            none do.
           seed: fixes everything.
           options: of the method, by their full names, as ``{"graph_committee.hops": 2}``.
           progress: show bars.
@@ -73,16 +85,22 @@ class Session:
         Raises:
           UserError: what cannot be clustered, and what would do.
         """
-        dataset, names = as_dataset(data, ids)
+        all_devices()
+        dataset, names, features, labels = as_samples(data, ids, label_column)
         check_at_least("num_clusters", num_clusters, 2)
         self._settings = Settings(
             int(num_clusters), method or registry.usual(), int(seed), dict(options or {})
         )
-        self._open(dataset, names, as_features(dataset, progress=progress), progress)
-        self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
+        if features is None:
+            features = as_features(dataset, progress=progress)
+        self._open(dataset, names, features, progress)
         store = Store(Path(self._temporary.name) / "answers.db")
         self._book = Book(store, dataset.size, names)
         self._interaction.begin()
+        called = range(dataset.size) if names is None else names
+        known = {one: name for one, name in zip(called, labels, strict=False) if name is not None}
+        if known:
+            self.answer(known, annotator=label_column or _ME)
 
     def _open(
         self,
@@ -93,18 +111,21 @@ class Session:
     ) -> None:
         settings, spec = self._settings, registry.get(self._settings.method)
         self._dataset, self._ids, self._features = dataset, ids, features
-        folder = Path(tempfile.gettempdir()) / f"idc_jax-{uuid.uuid4()}"
+        # Gone with the session, and with it what a pre-training keeps there.
+        self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
         method = compose(
             spec,
             features,
             settings.num_clusters,
             settings.options,
-            folder,
+            Path(self._temporary.name) / "pretrain",
+            log=lambda values: self._hear_losses(values),
             progress=progress,
         )
         self._interaction = Interaction(spec, method, dataset.size, settings.seed)
         self._learned = 0
         self._expected: dict[str, float] | None = None
+        self._widgets: dict[tuple[int, str], Any] = {}
 
     # -- asking and answering ------------------------------------------------------------------
 
@@ -118,7 +139,7 @@ class Session:
         self._catch_up()
         number = max(self._book.store.rounds(), default=0) + 1
         asked = sum(questions.count for questions, _ in self._book.rounds())
-        round_ = Round(number, count, asked, self._room(asked + count), False, number)
+        round_ = Round(number, count, asked, room(asked + count), False, number)
         questions = self._interaction.ask(round_)
         if questions.count:
             questions = self._book.store.freeze(questions)
@@ -216,14 +237,17 @@ class Session:
         Raises:
           UserError: anything that can be put right; then ``out`` is as it was.
         """
-        folder, images = self._book.store.path.parent, self._dataset.names
+        folder = self._book.store.path.parent
+        images = self._dataset.names if self._dataset.kind == "images" else ()
         parent = Path(os.path.commonpath(images)) if images else None
         source = "folder" if images else self._dataset.kind
         run = FinishedRun(
             folder, self._table(), {"data": {"source": source}}, self._settings.method, parent
         )
         chosen = Options(**options)
-        told = export_run(run, to, Path(out), chosen, load_images=lambda: self._dataset.inputs)
+        told = export_run(
+            run, to, Path(out).expanduser(), chosen, load_images=lambda: self._dataset.inputs
+        )
         if told:
             print(told, flush=True)
 
@@ -252,17 +276,17 @@ class Session:
         """Keep everything in ``folder``, where the session goes on from now on.
 
         Raises:
-          UserError: the folder holds something else, or cannot be written.
+          UserError: the folder holds something else, cannot be written, or is in use.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         own = self._book.store.path.parent.resolve() == folder.resolve()
-        if not own and folder.exists() and any(folder.iterdir()):
+        if not own and folder.exists() and any(path.name != "lock" for path in folder.iterdir()):
             raise UserError(f"{folder} holds something already; save under another name")
         self._catch_up()
+        if not own:
+            self._keep_to(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             if not own:
-                self._move_answers(folder)
                 ids = json.dumps(self._ids) if self._ids else ""
                 files = np.asarray(self._dataset.names, str)
                 np.savez(
@@ -271,7 +295,11 @@ class Session:
                     features=self._features,
                     ids=np.asarray(ids),
                     files=files,
+                    # By which a run that takes these answers finds the samples.
+                    names=np.asarray([str(one) for one in self._ids or ()], str),
+                    digests=digests(self._dataset.inputs),
                 )
+                self._book.store.move(folder / "answers.db")
         except (OSError, TypeError) as error:
             raise UserError(f"cannot save to {folder}: {error}") from error
         with closing(Checkpoints(folder / "checkpoints")) as kept:
@@ -287,9 +315,10 @@ class Session:
         """Go on with what :meth:`save` kept; answers given since then are learned.
 
         Raises:
-          UserError: the folder holds no session.
+          UserError: the folder holds no session, or another process is in it.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
+        all_devices()
         try:
             settings = Settings(**json.loads((folder / "session.json").read_text()))
             with np.load(folder / "samples.npz") as saved:
@@ -298,11 +327,12 @@ class Session:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} holds no session that can be read ({error})") from error
         session = cls.__new__(cls)
+        session._keep_to(folder)
         session._settings = settings
         called = (
             tuple(tuple(i) if isinstance(i, list) else i for i in json.loads(ids)) if ids else None
         )
-        dataset = as_dataset(inputs, None)[0]._replace(names=files)
+        dataset = as_samples(inputs).dataset._replace(names=files, notes=())
         session._open(dataset, called, features, progress)
         session._book = Book(Store(folder / "answers.db"), dataset.size, called)
         saved_state = read_latest(folder / "checkpoints")
@@ -328,26 +358,79 @@ class Session:
 
         self._book.store.go_on(len(self._book.store.rounds()) + 1)
         limit = self._settings.num_clusters
-        with serve(self._book.store, self._dataset, num_clusters=limit, port=port) as page:
+        with serve(self._book.store, self._shown(), num_clusters=limit, port=port) as page:
             print(f"Questions are asked at {page.url}", flush=True)
+            self._hear_losses = page.progress
             while rounds is None or rounds > 0:
                 questions = self._next_for(page.annotator, per_round)
                 if questions is None or self._book.store.stopped_by() is not None:
                     break
                 rounds = None if rounds is None else rounds - 1
+            self._hear_losses = silent
             page.finish()
+
+    def widget(self, *, per_round: int = 10, annotator: str = _ME) -> Any:
+        """Ask in a notebook: Jupyter, VS Code, Colab, marimo.
+
+        Args:
+          per_round: questions between two learnings.
+          annotator: who answers.
+
+        Returns:
+          An ``anywidget.AnyWidget``, to be the last line of a cell; the same one every time.
+
+        Raises:
+          UserError: ``per_round`` below 1, a name that is none, or anywidget is not installed.
+        """
+        check_at_least("per_round", per_round, 1)
+        try:
+            from idc_jax.session.widget.notebook import Loop, Widget
+        except ImportError as error:
+            needed = f"widget() needs {error.name}: pip install 'idc_jax[widget]'"
+            raise UserError(needed) from error
+        found = self._widgets.get((per_round, annotator))
+        # One that was closed can't be shown again.
+        if found is None or found.comm is None:
+            found = Widget(
+                Loop(lambda hear: self._next_telling(per_round, hear), self._standing),
+                self._book.store,
+                self._shown(),
+                max_groups=self._settings.num_clusters,
+                annotator=annotator,
+            )
+            self._widgets[per_round, annotator] = found
+        found.resume()
+        return found
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _next_for(self, annotator: Annotator, count: int) -> Questions | None:
-        batch = self.ask(count)
-        if not len(batch):
+    def _next(self, count: int) -> Questions | None:
+        """The next round; None where nothing is left to ask."""
+        if not len(self.ask(count)):
             return None
-        questions = self._book.store.questions(max(self._book.store.rounds()))
-        assert questions is not None
-        collect(self._book.store, questions, annotator)
-        self._catch_up()
+        return self._book.store.questions(max(self._book.store.rounds()))
+
+    def _next_telling(self, count: int, hear: Log) -> Questions | None:
+        self._hear_losses = hear
+        try:
+            return self._next(count)
+        finally:
+            self._hear_losses = silent
+
+    def _next_for(self, annotator: Annotator, count: int) -> Questions | None:
+        questions = self._next(count)
+        if questions is not None:
+            collect(self._book.store, questions, annotator)
+            self._catch_up()
         return questions
+
+    def _standing(self) -> dict[str, Any]:
+        return {"groups": [group._asdict() for group in self.groups_], "outlook": self._expected}
+
+    def _shown(self) -> Dataset:
+        """The samples as people see them: by their ids, where nothing else names them."""
+        names = self._dataset.names or tuple(map(str, self._ids or ()))
+        return self._dataset._replace(names=names)
 
     def _catch_up(self) -> None:
         """Learn what was said since the last time."""
@@ -367,24 +450,17 @@ class Session:
         counts = {questions.round: questions.count for questions, _ in rounds}
         told = sum(count for number, count in counts.items() if number >= since)
         asked, last = sum(counts.values()), max(counts, default=since)
-        total = self._room(asked)
+        total = room(asked)
         round_ = Round(max(last, since), told, asked - told, total, False, since)
-        self._expected = outlook(self._interaction.learn(round_)) or self._expected
+        try:
+            self._expected = outlook(self._interaction.learn(round_)) or self._expected
+        except KeyboardInterrupt:
+            self._learned = len(rows) - len(new)  # when somebody asks again
+            raise
 
-    def _room(self, asked: int) -> int:
-        return max(_ROOM, 1 << (asked - 1).bit_length())
-
-    def _move_answers(self, folder: Path) -> None:
-        """Go on with a copy of the store in ``folder``."""
-        with (
-            closing(sqlite3.connect(self._book.store.path)) as there,
-            closing(sqlite3.connect(folder / "answers.db")) as here,
-        ):
-            there.backup(here)
-        self._book.store.close()
-        self._book = Book(Store(folder / "answers.db"), self._dataset.size, self._ids)
-
-
-def _hashable(name: Any) -> Hashable:
-    """An id as it was before JSON made a list of it."""
-    return tuple(map(_hashable, name)) if isinstance(name, list) else name
+    def _keep_to(self, folder: Path) -> None:
+        """Keep other processes out of ``folder`` as long as this session is there."""
+        leave = share(folder)
+        if self._leave is not None:
+            self._leave()
+        self._leave = weakref.finalize(self, leave)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from idc_jax.annotate.naming import MAX_GROUP, folded, tidy, whole
 from idc_jax.annotate.questions import DIFFERENT, NONE_OF_THESE, SAME, SKIP, QuestionKind
 from idc_jax.errors import UserError
 
@@ -42,23 +43,28 @@ def read_answer(kind: QuestionKind, key: Any, value: Any, offered: np.ndarray) -
     Raises:
       UserError: no answer to such a question.
     """
-    if value is None:
+    value = value.item() if isinstance(value, np.generic) else value
+    word = folded(value) if isinstance(value, str) else None
+    if value is None or word == "skip":
         return SKIP
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    number = None if word is not None else whole(value)
     if kind == "pair":
-        if isinstance(value, str | bool) and value in _PAIRS:
-            return _PAIRS[value]
+        said = value if isinstance(value, bool) else word
+        if said in _PAIRS:
+            return _PAIRS[said]
         raise UserError(f"{key!r}: {value!r} is no answer; 'same', 'different' or None would do")
     if kind == "cluster":
-        if value == "none":
+        if word == "none":
             return NONE_OF_THESE
         clusters = [cluster for cluster in offered.tolist() if cluster >= 0]
-        if whole and value in clusters:
-            return int(value)
+        if number is not None and number in clusters:
+            return number
         told = ", ".join(map(str, clusters))
         raise UserError(f"{key!r}: {value!r} was not offered; {told}, 'none' or None would do")
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    if whole and value >= 0:
-        return int(value)
-    raise UserError(f"{key!r}: {value!r} is no group; a name, a class id or None would do")
+    if isinstance(value, str) and tidy(value):
+        return tidy(value)
+    if number is not None and 0 <= number <= MAX_GROUP:
+        return number
+    raise UserError(
+        f"{key!r}: {value!r} is no group; a name, a class id up to {MAX_GROUP} or None would do"
+    )

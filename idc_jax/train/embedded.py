@@ -11,7 +11,6 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from idc_jax.data import image_views
 from idc_jax.data.base import Dataset
 from idc_jax.data.cache import Entry, cached, file_stamps
 from idc_jax.data.finite import bad_rows
@@ -20,11 +19,12 @@ from idc_jax.data.residency import Samples
 from idc_jax.data.views import View, Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.models.base import Model, Variables
-from idc_jax.models.importing import Imported, open_network
+from idc_jax.models.importing import Imported, checkpoint_files
 from idc_jax.train.loop import run_network
+from idc_jax.train.seen import views_for
 
 # Raised when what is computed changes.
-_VERSION = 2
+_VERSION = 3
 # Images in one pass through the network.
 _BATCH = 64
 # Images whose embeddings are kept as one file: what a stopped run need not do again.
@@ -32,21 +32,19 @@ _PART = 16 * _BATCH
 
 
 def embedded(
-    path: Path,
+    imported: Imported,
     dataset: Dataset,
     place: Callable[[], Samples],
     *,
-    size: int | None,
     cache_dir: Path,
     progress: bool = True,
 ) -> Dataset:
-    """Embed all images by the frozen network in ``path``, or find that done earlier.
+    """Embed all images by a frozen network, or find that done earlier.
 
     Args:
-      path: a checkpoint of :func:`idc_jax.models.importing.open_network`.
+      imported: the network; it is shown the images as its authors showed it theirs.
       dataset: of images.
       place: gives its images, on the device or streamed; called where there is work to do.
-      size: side of what the network sees, in pixels; None for the images' own.
       cache_dir: where embeddings are kept, part by part: stopped, the next call goes on.
       progress: show a bar.
 
@@ -54,15 +52,13 @@ def embedded(
       ``dataset`` with features ``[n, d]``, not normalised.
 
     Raises:
-      UserError: a file that cannot be used, images with another number of channels, or
-        embeddings that are not finite.
+      UserError: weights that do not fit, or embeddings that are not finite.
     """
-    shape = dataset.inputs.shape[1:]
-    size = size or max(shape[:2])
-    imported = open_network(path, num_clusters=1, input_shape=(size, size, shape[2]))
-    print(f"features: frozen {imported.layout.source} ({path.name}) at {size} px", flush=True)
-    views = image_views(shape, size)
-    key = {"version": _VERSION, "weights": file_stamps([path]), "size": size}
+    shape, files = dataset.inputs.shape[1:], checkpoint_files(imported.path)
+    told = imported.told(max(shape[:2]), files=bool(dataset.names))
+    print(f"features: frozen {told}", flush=True)
+    views = views_for(shape, imported.shown)
+    key = {"version": _VERSION, "weights": file_stamps([*files]), "shown": imported.shown}
     # Uploaded and filled in once, and only where something is left to embed.
     samples = cache(place)
     variables = cache(partial(_fill, imported, views, samples))
@@ -76,9 +72,10 @@ def embedded(
             bar.update(wanted.stop - bar.n)
     features = np.concatenate(parts)
     if len(bad := bad_rows(features)):
+        first = dataset.names[bad[0]] if dataset.names else f"number {bad[0]}"
         raise UserError(
-            f"{path} makes no finite features of {len(bad)} of {len(features)} images, the first "
-            f"being {dataset.names[bad[0]] if dataset.names else f'number {bad[0]}'}"
+            f"{imported.path} makes no finite features of {len(bad)} of {len(features)} images, "
+            f"the first being {first}"
         )
     return dataset._replace(kind="features", inputs=features)
 

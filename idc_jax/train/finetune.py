@@ -45,6 +45,8 @@ class Supervision(NamedTuple):
       labels: int32 ``[n]``, the cluster of a sample, or -1 for none.
       rejected: bool ``[n, c]``, clusters that a sample is known not to be of.
       asked: bool ``[n]``, kept out of L_reg where ``exclude_queried`` is set.
+      skipped: bool ``[n]``, of which people could not say: they take their places in the batches,
+        as the published loader has them, so that an epoch's steps follow from the questions.
       targets: float32 ``[n, c]``, soft pseudo-labels for ``pseudo_labels="graph"``, a row's sum
         being its weight; ``[0, c]`` otherwise.
     """
@@ -52,6 +54,7 @@ class Supervision(NamedTuple):
     labels: jax.Array
     rejected: jax.Array
     asked: jax.Array
+    skipped: jax.Array
     targets: jax.Array
 
 
@@ -94,7 +97,8 @@ def finetune(
 ) -> tuple[Variables, jax.Array, dict[str, float]]:
     """Fine-tune ``variables`` on what is known.
 
-    L_pos learns from samples with a label, L_neg from others with rejected clusters: the pool.
+    L_pos learns from samples with a label, L_neg from others with rejected clusters; with those
+    that were skipped they are the pool.
 
     Args:
       key: fixes batches, views and sampled negatives.
@@ -122,8 +126,9 @@ def finetune(
     steps, batch = schedule(pool.size, options)
     program = Program(model, views, _Setup(options, width), _optimizer, mesh_of(data))
     plan_key, run_key = jax.random.split(key)
+    restart = options.restart_unlabelled
     told = _Told(
-        *_plan(plan_key, pool, data.shape[0], steps, batch, width),
+        *_plan(plan_key, pool, data.shape[0], steps, batch, width, restart=restart),
         step=np.arange(steps, dtype=np.uint32),
         regularise=np.arange(steps) >= options.regularise_from * steps,
     )
@@ -153,13 +158,21 @@ def _optimizer(setup: _Setup) -> optax.GradientTransformation:
 
 
 def _pool(supervision: Supervision) -> np.ndarray:
-    """The samples of which something is known, on the host."""
+    """The samples that something is known of, and those skipped; none if nothing is known."""
     labels, rejected = np.asarray(supervision.labels), np.asarray(supervision.rejected)
-    return np.flatnonzero((labels >= 0) | rejected.any(axis=1))
+    known = (labels >= 0) | rejected.any(axis=1)
+    return np.flatnonzero(known | (np.asarray(supervision.skipped) & known.any()))
 
 
 def _plan(
-    key: jax.Array, pool: np.ndarray, num_samples: int, steps: int, batch: int, width: int
+    key: jax.Array,
+    pool: np.ndarray,
+    num_samples: int,
+    steps: int,
+    batch: int,
+    width: int,
+    *,
+    restart: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Who is in which step, ``[steps, width + u]``, and whether that is more than padding.
 
@@ -168,7 +181,8 @@ def _plan(
     generator = host_generator(key)
     labelled = pool[repeated_epochs(generator, len(pool), batch, steps)]
     some = min(_UNLABELLED_RATIO * batch, num_samples)
-    unlabelled = repeated_epochs(generator, num_samples, some, steps)
+    longest = len(pool) // batch if restart else None
+    unlabelled = repeated_epochs(generator, num_samples, some, steps, longest=longest)
     parts = (labelled, width), (unlabelled, min(_UNLABELLED_RATIO * width, num_samples))
     samples = [np.pad(a, ((0, 0), (0, to - a.shape[1]))) for a, to in parts]
     real = [np.broadcast_to(np.arange(to) < a.shape[1], (steps, to)) for a, to in parts]
@@ -176,11 +190,15 @@ def _plan(
 
 
 class _Subsets(NamedTuple):
-    """Which of a step's rows each loss is about, bool ``[b + u]`` each."""
+    """Which of a step's rows each loss is about, bool ``[b + u]`` each.
 
+    In the order in which the published code shows them to the network, which is that in which
+    BatchNorm's averages move.
+    """
+
+    free: jax.Array
     named: jax.Array
     refused: jax.Array
-    free: jax.Array
 
 
 def _step(
@@ -194,7 +212,9 @@ def _step(
     labelled = told.real & (jnp.arange(len(told.samples)) < setup.labelled)
     learnt = told.real & ~labelled & (pseudo >= 0)
     learnt &= ~(setup.options.exclude_queried & known.asked[told.samples])
-    subsets = _Subsets(labelled & (labels >= 0), labelled & (labels < 0), learnt)
+    # Of those skipped nothing is known.
+    refused = labelled & (labels < 0) & known.rejected[told.samples].any(axis=1)
+    subsets = _Subsets(learnt, labelled & (labels >= 0), refused)
     # Keys of their own for the labelled rows, so that room for more of them changes no draw.
     counts = setup.labelled, len(raw) - setup.labelled
     drawn = [jax.random.split(key, count) for key, count in zip(view_keys, counts, strict=True)]

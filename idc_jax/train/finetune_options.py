@@ -29,6 +29,8 @@ class FinetuneOptions(NamedTuple):
       quota: share of a batch that one step may add to the store.
       exclude_queried: keep answered samples out of L_reg, so that no pseudo-label contradicts
         an answer.
+      restart_unlabelled: begin a new pass over all samples, in a new order, with each epoch of the
+        answers, as the published code does; False comes to each sample before any comes again.
       regularise_from: share of the steps before L_reg sets in (0.5 for ProPos in the paper).
     """
 
@@ -46,6 +48,7 @@ class FinetuneOptions(NamedTuple):
     threshold: float = 0.99
     quota: float = 0.2
     exclude_queried: bool = True
+    restart_unlabelled: bool = False
     regularise_from: float = 0.0
 
 

@@ -11,8 +11,12 @@ from jax.sharding import Mesh
 
 from idc_jax.data.residency import Samples, chunks
 from idc_jax.data.views import View, view_batch
+from idc_jax.models import attention
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.parallel import gather, mesh_of, replicate, split
+
+# Samples that are evaluated at a time.
+_BLOCK = 512
 
 
 @partial(jax.jit, static_argnames=("num_samples", "batch_size"))
@@ -39,27 +43,33 @@ def host_generator(key: jax.Array) -> np.random.Generator:
 
 
 def repeated_epochs(
-    generator: np.random.Generator, count: int, batch: int, steps: int
+    generator: np.random.Generator,
+    count: int,
+    batch: int,
+    steps: int,
+    *,
+    longest: int | None = None,
 ) -> np.ndarray:
-    """Whole shuffled epochs, one after the other, cut off after ``steps``.
+    """Shuffled epochs of whole batches, one after the other, cut off after ``steps``.
 
     Args:
       generator: shuffles.
       count: how many there are.
       batch: of a step, at most ``count``.
       steps: how many.
+      longest: an epoch begins anew after so many steps; None for when all have been in one.
 
     Returns:
       int ``[steps, batch]``, places from 0 to ``count − 1``.
     """
-    per_epoch = max(count // batch, 1)
+    per_epoch = max(min(count // batch, longest or count), 1)
     epochs = -(-steps // per_epoch)
     orders = [generator.permutation(count)[: per_epoch * batch] for _ in range(epochs)]
     return np.concatenate(orders).reshape(-1, batch)[:steps]
 
 
 def run_network(
-    model: Model, variables: Variables, view: View, data: Samples, *, block: int = 512
+    model: Model, variables: Variables, view: View, data: Samples, *, block: int | None = None
 ) -> Outputs:
     """The evaluated network's outputs for all samples, in order.
 
@@ -68,12 +78,15 @@ def run_network(
       variables: its variables.
       view: a deterministic view; its key is a constant.
       data: raw samples ``[n, ...]``.
-      block: samples at a time.
+      block: samples at a time; None for 512, and for those that a network that attends was
+        trained on, in the order of the data.
 
     Returns:
       :class:`Outputs` of ``[n, ...]`` arrays.
     """
     total = data.shape[0]
+    if block is None:
+        block = _BLOCK if model.module.attention is None else attention.BLOCK
     block = min(block, total)
     blocks = np.append(np.arange(total), np.full(-total % block, -1)).reshape(-1, block)
     # A deterministic view ignores its key; any will do.

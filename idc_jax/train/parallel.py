@@ -9,6 +9,8 @@ batch is split over it.
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TypeVar
 
 import jax
@@ -24,13 +26,30 @@ BATCH = "batch"
 Tree = TypeVar("Tree")
 
 
+def all_devices() -> list[jax.Device]:
+    """The devices of all processes.
+
+    Raises:
+      UserError: there is none of the kind that the environment asks for.
+    """
+    try:
+        return jax.devices()
+    except Exception as error:  # JAX raises one thing for a kind unknown and another for none.
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        reason = re.split(r"\n| \(set JAX_PLATFORMS", str(error))[0]
+        raise UserError(
+            f"JAX has no device to work on (JAX_PLATFORMS is {asked!r}"
+            f"{'; ' + reason if reason else ''}); JAX_PLATFORMS=cpu would do"
+        ) from error
+
+
 def make_mesh(count: int = 0) -> Mesh | None:
     """The mesh of the first ``count`` devices of all processes, 0 for all; None for a single one.
 
     Raises:
       UserError: more devices than there are.
     """
-    devices = jax.devices()
+    devices = all_devices()
     if not 0 <= count <= len(devices):
         raise UserError(f"devices is {count}; there are {len(devices)}, and 0 takes them all")
     chosen = devices[: count or len(devices)]

@@ -9,12 +9,19 @@ from typing import NamedTuple
 
 import jax
 
+from idc_jax.data.registry import expanded
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.models.base import Model, Variables
-from idc_jax.models.importing import Imported, ImportReport, locate
-from idc_jax.models.importing.known import KNOWN
+from idc_jax.models.importing import (
+    KNOWN,
+    Imported,
+    ImportReport,
+    holds_checkpoint,
+    in_cache,
+    locate,
+)
 from idc_jax.train import pretrain
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 from idc_jax.train.log import Log
@@ -44,15 +51,20 @@ class Start(NamedTuple):
 
 
 def published_weights(init: str) -> Path | None:
-    """The file of somebody else's weights that ``init`` names, by path or by name.
+    """The file or folder of somebody else's weights that ``init`` names, by path or by name.
+
+    A name is one of ``KNOWN``, which are fetched if need be, or a repository ``owner/name`` that
+    is in the hub's cache.
 
     Raises:
       UserError: weights that are known by name, but not here.
     """
     if init in KNOWN:
         return locate(init)
-    path = Path(init).expanduser()
-    return path if path.is_file() else None
+    path = expanded(init)
+    if path.is_file() or (path.is_dir() and holds_checkpoint(path)):
+        return path
+    return None if path.exists() else in_cache(init)
 
 
 def make_begin(
@@ -90,10 +102,11 @@ def make_begin(
         fill = start.imported.fill
         return lambda key: _filled(fill, fresh(key))
     if start.init != "pretrain":
-        path = Path(start.init).expanduser()
+        path = expanded(start.init)
         if not path.exists():
             raise UserError(
-                f"init is {start.init!r}: no such file or folder; 'pretrain' and 'random' would do"
+                f"init is {start.init!r}: no such file or folder, nor in the hub's cache; "
+                f"'pretrain', 'random' or one of {', '.join(KNOWN)} would do"
             )
         return lambda key: _loaded(path, fresh(key))
     pretrain.check_options(start.pretraining, data.shape[0])

@@ -13,14 +13,10 @@ from idc_jax.annotate import (
     label_questions,
     pair_questions,
 )
-from idc_jax.annotate.exchange import (
-    answer_records,
-    import_answers,
-    import_label_studio,
-    label_studio_tasks,
-    write_jsonl,
-)
+from idc_jax.annotate.exchange import import_answers, import_label_studio
 from idc_jax.annotate.file import AnswersPendingError, from_file
+from idc_jax.annotate.label_studio import tasks_of
+from idc_jax.annotate.records import answer_records, write_jsonl
 from idc_jax.errors import UserError
 
 NAMES = tuple(f"images/{i}.png" for i in range(10))
@@ -87,7 +83,7 @@ def test_a_file_round_trip(tmp_path, store, cluster_questions):
         ('{"round": 1, "position": 0, "answer": "cat"}', "'cat' is no answer"),
         ('{"round": 1, "position": 7, "answer": 1}', "round 1 has no question 7"),
         ('{"round": 2, "position": 0, "answer": 1}', "round 2 has no question 0"),
-        ('{"round": "1", "position": 0, "answer": 1}', "'round' must be a whole number"),
+        ('{"round": "one", "position": 0, "answer": 1}', "'round' must be a whole number"),
         ('{"round": 1, "position": 0, "answer": 1, "seconds": "x"}', "'seconds' must be a number"),
         ('{"round": 1, "position": 0, "answer": 1, "seconds": NaN}', "'seconds' must be a number"),
     ],
@@ -109,7 +105,7 @@ def test_wrong_lines_name_themselves_and_change_nothing(
 def test_a_missing_or_binary_file(tmp_path, store):
     with pytest.raises(UserError, match="No such file"):
         import_answers(store, tmp_path / "nowhere")
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "binary").write_bytes(b"\x89PNG\r\n")
     with pytest.raises(UserError, match="not a text file"):
         import_answers(store, tmp_path / "binary")
 
@@ -146,7 +142,7 @@ def annotated(task, choice, **fields):
 def test_label_studio_there_and_back(tmp_path, store):
     questions = pair_questions(1, np.asarray([[1, 2], [3, 4]]), np.zeros(2))
     store.freeze(questions)
-    tasks = label_studio_tasks(questions, NAMES)
+    tasks = tasks_of(questions, NAMES)
     assert tasks[0]["data"]["image"] == "images/1.png"
     assert tasks[0]["data"]["other_image"] == "images/2.png"
     assert [option["value"] for option in tasks[0]["data"]["options"]] == [
@@ -160,16 +156,17 @@ def test_label_studio_there_and_back(tmp_path, store):
         annotated(tasks[1], "same", was_cancelled=True),
     ]
     path.write_text(json.dumps(done))
-    assert import_label_studio(store, path) == 1
+    assert import_label_studio(store, path) == 2
     assert import_label_studio(store, path) == 0
-    (row,) = store.live(1)
+    row, skipped = store.live(1)
     assert (row.position, row.choice, row.annotator) == (0, DIFFERENT, "label-studio-3")
     assert row.seconds == 2.5
+    assert (skipped.position, skipped.choice) == (1, SKIP)
 
 
 def test_label_studio_answers_cluster_questions(tmp_path, store, cluster_questions):
     questions = cluster_questions([7, 8])
-    tasks = label_studio_tasks(questions, NAMES)
+    tasks = tasks_of(questions, NAMES)
     assert tasks[0]["data"]["candidates"] == "0 = images/0.png; 1 = images/1.png; 2 = images/2.png"
     path = tmp_path / "export.json"
     path.write_text(json.dumps([annotated(tasks[0], "2"), annotated(tasks[1], "none")]))

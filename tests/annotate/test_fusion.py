@@ -7,7 +7,6 @@ from idc_jax.annotate import (
     Annotator,
     Row,
     agreement,
-    answered,
     collect,
     disagreement,
     fuse,
@@ -72,13 +71,12 @@ def test_agreement_by_hand():
 
 
 def test_disagreement_is_told(store, cluster_questions):
-    asked = store.freeze(cluster_questions([5, 6]))
-    choice = np.asarray([1, 0])
-    fused = answered(asked, choice)
+    store.freeze(cluster_questions([5, 6]))
+    store.add([Row("x", 1, 0, "b", NONE_OF_THESE)])
+    assert disagreement(store, "majority") is None
     store.add(votes((0, "a", 1)))
-    assert disagreement(store, [fused]) is None
-    store.add([Row("x", 1, 0, "b", NONE_OF_THESE), Row("y", 1, 1, "a", 0), Row("z", 1, 1, "b", 0)])
-    assert disagreement(store, [fused]) == {
+    store.add([Row("y", 1, 1, "a", 0), Row("z", 1, 1, "b", 0)])
+    assert disagreement(store, "majority") == {
         "questions": 2,
         "disputed": 1,
         "people": {"a": {"answers": 2, "agreed": 1.0}, "b": {"answers": 2, "agreed": 0.5}},

@@ -55,7 +55,7 @@ def test_features_with_names_are_shown_by_name_and_neighbours():
     inputs = np.asarray([[0.0], [0.1], [5.0], [0.3], [5.1]], np.float32)
     names = ["apple", "pear", "https://example.org/car", "plum", "bus"]
     pictures = pictured(inputs, names, kind="features")
-    assert pictures.describe(0) == {
+    assert pictures.describe(0, alone=True) == {
         "index": 0,
         "name": "apple",
         "picture": False,
@@ -63,7 +63,17 @@ def test_features_with_names_are_shown_by_name_and_neighbours():
         "link": None,
         "near": ["pear", "plum", "https://example.org/car"],
     }
+    # One of many is shown small, where they would not be read.
+    assert pictures.describe(0)["near"] == []
     assert pictures.describe(2)["link"] == "https://example.org/car"
+
+
+def test_files_are_rendered_no_larger_than_asked_for(tmp_path):
+    Image.new("RGB", (900, 300)).save(tmp_path / "wide.png")
+    names = (str(tmp_path / "wide.png"),)
+    data = Dataset("d", "features", np.zeros((1, 2)), None, (), names, np.ones(1, bool), ())
+    assert opened(Pictures(data).render(0, True)).size == (900, 300)
+    assert opened(Pictures(data, largest=300).render(0, True)).size == (300, 100)
 
 
 def test_galleries_by_hand():

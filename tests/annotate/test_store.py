@@ -137,6 +137,22 @@ def test_a_run_that_goes_on_is_stopped_no_longer(store):
     assert store.stopped_by() == "Bob"
 
 
+def test_a_store_moves_with_all_that_was_said(store, cluster_questions, tmp_path):
+    store.freeze(cluster_questions([3, 1, 2]))
+    store.add([answer(0)])
+    store.name_group("key", "cat", 3, limit=5)
+    left = store.path
+    with pytest.raises(StoreError, match="cannot copy the store of answers to"):
+        store.move(tmp_path / "nowhere" / "answers.db")
+    store.move(tmp_path / "moved.db")
+    store.add([answer(1)])
+    with Store(store.path) as there, Store(left) as here:
+        assert [row.position for row in there.rows()] == [0, 1]
+        assert [row.position for row in here.rows()] == [0]
+        assert [group.name for group in there.groups()] == ["cat"]
+        assert there.questions(1).count == 3
+
+
 def test_not_a_store(tmp_path):
     path = tmp_path / "answers.db"
     path.write_text("no database at all, but long enough to be looked at" * 20)

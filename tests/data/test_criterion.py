@@ -52,11 +52,11 @@ def test_what_cannot_be_read_is_told_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no file"):
         read_criterion(str(tmp_path))
     (tmp_path / "text.npy").write_text("red, blue")
-    with pytest.raises(UserError, match=r"plain numeric arrays|cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         read_criterion(str(tmp_path / "text.npy"))
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(UserError, match="cannot be read"):
         read_criterion(str(tmp_path / "broken.npz"))
     np.savez(tmp_path / "objects.npz", embeddings=np.array([{}, {}], object))
-    with pytest.raises(UserError, match="plain numeric arrays"):
+    with pytest.raises(UserError, match="cannot be read"):
         read_criterion(str(tmp_path / "objects.npz"))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from idc_jax.data import CLASS_LISTS, load
+from idc_jax.data import CLASS_LISTS, Skipped, load
 from idc_jax.errors import UserError
 
 RED = (200, 30, 30)
@@ -30,7 +30,8 @@ def test_classes_are_the_subfolders_by_name(tmp_path):
     assert data.class_names == ("a", "b")
     assert [name.rsplit("/", 1)[1] for name in data.names] == ["1.jpg", "2.png", "3.webp"]
     assert data.train.all()
-    assert data.skipped == ()
+    left = [str(tmp_path / "in" / name) for name in ("b/notes.txt", "empty/no")]
+    assert data.skipped == tuple(Skipped(path, "no image file") for path in left)
 
 
 def test_a_flat_folder_has_no_labels(tmp_path):

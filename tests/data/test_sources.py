@@ -63,12 +63,15 @@ def test_features_without_labels(tmp_path):
         ({"features": np.array([[1.0], [np.nan], [np.inf]])}, r"2 of 3 rows \(1, 2\)"),
         ({"features": np.full((9, 1), np.nan)}, r"\(0, 1, 2, 3, 4, \.\.\.\)"),
         ({"features": np.ones((4, 2)), "labels": np.ones(3, int)}, r"labels \[3\] do not fit 4"),
-        ({"features": np.ones((4, 2)), "labels": np.ones(4)}, "integers or strings, got float64"),
+        (
+            {"features": np.ones((4, 2)), "labels": np.ones(4) / 2},
+            "integers or strings, got float64",
+        ),
         ({"features": np.ones(4)}, r"got float64 \[4\]"),
         ({"features": np.ones((0, 4))}, r"got float64 \[0, 4\]"),
         ({"features": np.array([["a"]])}, "must be numbers"),
-        ({"features": np.array([[None]])}, "plain numeric arrays"),
-        ({"x": np.ones((4, 2))}, "no array 'features'; it holds x"),
+        ({"features": np.array([[None]])}, "holds Python objects"),
+        ({"x": np.ones((4, 2, 2))}, "no array 'features'; it holds x"),
     ],
 )
 def test_bad_features(tmp_path, arrays, message):
@@ -83,7 +86,7 @@ def test_missing_and_damaged_feature_files(tmp_path):
     with pytest.raises(UserError, match=r"none\.npz does not exist"):
         load("features", path=tmp_path / "none.npz")
     path = save_npz(tmp_path / "f.npz", features=np.ones((4, 2)))
-    with pytest.raises(UserError, match="no labels 'fine'; it holds features"):
+    with pytest.raises(UserError, match="no labels 'fine'; it holds features alone"):
         load("features", path=path, label_key="fine")
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(UserError, match="cannot be read"):

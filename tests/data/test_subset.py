@@ -77,9 +77,9 @@ def decoded(monkeypatch):
     """The files that were decoded."""
     seen = []
 
-    def count(path, size):
+    def count(path, *fit):
         seen.append("/".join(path.parts[-2:]))
-        return decode_file(path, size)
+        return decode_file(path, *fit)
 
     monkeypatch.setattr(folder, "decode_file", count)
     return seen

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from configs import base
 from idc_jax.annotate import Store, answered, label_questions
 from idc_jax.annotate.store import Row
 from idc_jax.report import RESULT_KEYS, write_assignments, write_atomically, write_result
+from idc_jax.runs import configuration
 
 # What a person may well call groups.
 NAMES = ("cats/dogs", "Ünïcode 猫", "unsure")
@@ -56,7 +56,7 @@ def finish(
       data: options of ``config.data``; those of features if there are none.
     """
     folder.mkdir(parents=True)
-    config = base.get_config().to_dict()
+    config = configuration.get_config().to_dict()
     config["data"] |= data or {"source": "features", "path": "features.npz"}
     questions = label_questions(1, np.array([2, 1, 0]), np.ones(3))
     with Store(folder / "answers.db") as store:

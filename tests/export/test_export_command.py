@@ -1,10 +1,12 @@
 """The command: what it says, and its exit code."""
 
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from finished import finish, finish_images
+from finished import finish, finish_images, make_images
 
 from configs import digits
 from idc_jax.command import main
@@ -76,3 +78,16 @@ def test_help_needs_next_to_nothing():
     assert done.returncode == 0, done.stderr
     assert "--unsure" in done.stdout
     assert done.stdout.endswith("False\n")
+
+
+def test_files_are_found_that_a_table_cannot_name(tmp_path):
+    paths = make_images(tmp_path / "photos")
+    odd = paths[0].with_name(os.fsdecode(b"caf\xe9.png"))
+    paths[0].rename(odd)
+    names = [str(path) for path in (odd, *paths[1:])]
+    data = {"source": "folder", "path": str(tmp_path / "photos")}
+    run = finish(tmp_path / "run", names=names, data=data)
+    np.savez(run / "samples.npz", names=np.asarray(names), digests=np.zeros(6, np.uint64))
+    assert "caf\ufffd.png" in (run / "assignments.csv").read_text(encoding="utf-8")
+    assert main(["export", str(run), "--to=folders", f"--out={tmp_path / 'out'}"]) == 0
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 6

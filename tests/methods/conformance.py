@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from playing import Game
 
-from configs import base
 from idc_jax.annotate.questions import DIFFERENT, SAME, Questions
 from idc_jax.data.base import Dataset
 from idc_jax.methods.contract import MethodSpec
+from idc_jax.runs import configuration
 from idc_jax.runs.compose import make_method
 from idc_jax.runs.parts import check_against_data
 
@@ -54,8 +54,8 @@ def begin(
 ) -> Game:
     """A run of ``spec``'s method, small enough for seconds."""
     data = dataset("features") if data is None else data
-    config = base.get_config(spec.name)
-    base.for_small_network(config)
+    config = configuration.get_config(spec.name)
+    configuration.for_small_network(config)
     config.num_clusters, config.budget, config.rounds = CLUSTERS, total, 4
     config.progress = False
     config.init = "random"

@@ -39,8 +39,8 @@ def clusters(round_, indices, candidates, choice):
     return questions, answered(questions, np.asarray(choice))
 
 
-def heard(*rounds, slots=FREE, probabilities=EVEN, place=by_number, unnamed=True):
-    return hear(gather(N, rounds), slots, probabilities, place=place, unnamed=unnamed)
+def heard(*rounds, slots=FREE, probabilities=EVEN, place=by_number):
+    return hear(gather(N, rounds), slots, probabilities, place=place)
 
 
 def test_labels_by_number_and_beyond_the_outputs():
@@ -69,7 +69,7 @@ def test_labels_by_what_was_predicted():
 
 def test_links_carry_names_over_and_rule_them_out():
     said = labels(1, [0], [1]), pairs(2, [[0, 1], [1, 2], [3, 4]], [SAME, DIFFERENT, SAME])
-    found = heard(*said, unnamed=False)
+    found = heard(*said)
     assert found.choice.tolist() == [1, 1, UNASKED, UNASKED, UNASKED, UNASKED]
     assert np.argwhere(found.rejected).tolist() == [[2, 1]]
     assert found.linked[3] == found.linked[4]

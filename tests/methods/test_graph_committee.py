@@ -98,6 +98,16 @@ def test_the_first_round_asks_one_of_each_cluster_and_fills_up(inputs):
     assert len(ask(candidates=everyone, budget=0).indices) == 0
 
 
+def test_of_few_columns_the_distance_from_the_mean_counts_too():
+    """A ring around a ring: every direction holds samples of both."""
+    angle = np.linspace(0, 2 * np.pi, N, endpoint=False)
+    inner = np.arange(N) % 2 == 0
+    x = np.where(inner, 1.0, 2.0)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    game = Game(build(jnp.asarray(x, jnp.float32), clusters=2), N, N)
+    labelled(game, [0, 1, 60, 61], [1, 0, 1, 0])
+    np.testing.assert_array_equal(game.probabilities.argmax(1), inner)
+
+
 def test_a_round_of_skips_changes_nothing_and_is_not_repeated(game):
     before = game.probabilities
     assert labelled(game, range(N - 4), [SKIP] * (N - 4)) == {}

@@ -77,7 +77,7 @@ def test_training_moves_the_averages_by_a_tenth():
     hidden = np.asarray(x @ kernel)
     stats = moved["batch_stats"]["backbone"]["bn_0"]
     np.testing.assert_allclose(stats["mean"], 0.1 * hidden.mean(0), rtol=1e-4)
-    np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * hidden.var(0), rtol=1e-4)
+    np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * hidden.var(0, ddof=1), rtol=1e-4)
     assert jax.tree.structure(moved) == jax.tree.structure(variables)
     evaluated, _ = run(model, variables, x, False)
     assert not np.allclose(outputs.embedding, evaluated.embedding)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from idc_jax import ops
+from idc_jax.ops import graph
 from idc_jax.ops.graph import edge_weights, propagate, smooth
 
 
@@ -39,6 +42,18 @@ def dense_weights(neighbors: ops.Neighbors) -> np.ndarray:
     return root[:, None] * symmetric * root
 
 
+@pytest.fixture(params=[1 << 20, 0], ids=["at once", "in turn"])
+def _gathered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neighbours' rows are gathered at once, as of few, and in turn, as of many."""
+    monkeypatch.setattr(graph, "_GATHERED_WHOLE", request.param)
+    for program in (smooth, propagate):
+        program.clear_cache()
+    yield
+    for program in (smooth, propagate):
+        program.clear_cache()
+
+
+@pytest.mark.usefixtures("_gathered")
 @pytest.mark.parametrize("hops", [0, 1, 3])
 def test_smoothing_is_repeated_averaging(points: jax.Array, hops: int) -> None:
     neighbors = ops.knn(points, 3)
@@ -46,6 +61,7 @@ def test_smoothing_is_repeated_averaging(points: jax.Array, hops: int) -> None:
     np.testing.assert_allclose(smooth(points, neighbors, hops=hops), expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("_gathered")
 def test_spreading_solves_its_fixed_point(points: jax.Array) -> None:
     neighbors = ops.knn(points, 4)
     seeds = np.zeros((30, 2), np.float32)

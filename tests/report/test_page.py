@@ -163,7 +163,9 @@ def test_pairs_show_both_samples(tmp_path):
 def test_skipped_files_are_named_and_escaped(tmp_path):
     skipped = [Skipped("a<b>.png", "truncated"), Skipped("c.png", "not an image")]
     page = render(tmp_path, runs.make_run(skipped=skipped))
-    assert "2 files skipped" in page
+    assert (
+        "2 left out:</b> 1 .png: a&lt;b&gt;.png (truncated); 1 .png: c.png (not an image)" in page
+    )
     assert "a&lt;b&gt;.png" in page
     assert "truncated" in page
 

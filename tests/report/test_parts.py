@@ -131,3 +131,14 @@ def test_annotator_in_words(annotator, words):
 
 def _decode(uri):
     return Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+
+
+@pytest.mark.filterwarnings("ignore:.*missing from font")
+@pytest.mark.parametrize(
+    "name", ["$\\frac$", "$$", "a$b$c", "caf\ud8e9", "two\nlines", "<b>&", "\\", "猫"]
+)
+def test_names_of_classes_are_no_formulas(name):
+    drawn = figures.draw_confusion(np.eye(2, dtype=int), [name, "b"], ["0", "1"], palette.LIGHT)
+    assert b"<svg" in drawn
+    points, nothing = np.eye(2), np.zeros((0, 2))
+    figures.draw_map(points, np.zeros(2, int), {0: name}, nothing, palette.LIGHT)

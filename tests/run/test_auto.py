@@ -44,14 +44,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(config: ConfigDict, folder: Path, tmp_path: Path) -> ConfigDict:
     config.data.path = str(folder)
     # -1 and 0 are what is tested; the size is a matter of time.
-    config.data.image_size = 16
+    config.data.image_size = config.views.size = 16
     width = config.model.width
     shrink(config, tmp_path)
     config.model.width = width
     return config
 
 
-@pytest.mark.parametrize("name", [*METHODS, "idc_published", "dsac_published"])
+@pytest.mark.parametrize("name", [*METHODS, "idc_paper", "dsac_paper"])
 def test_the_config_is_the_same_on_every_machine(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -66,9 +66,9 @@ def test_the_config_is_the_same_on_every_machine(
 @pytest.mark.parametrize(
     ("here", "network", "side"),
     [
-        (("efficientnet_lite0",), "efficientnet_lite0", 128),
-        (("efficientnet_lite0", "dinov2_small"), "dinov2_small", 224),
-        (("dinov2_small", "dinov2_base"), "dinov2_base", 224),
+        (("efficientnet_lite0",), "efficientnet_lite0", 256),
+        (("efficientnet_lite0", "dinov2_small"), "dinov2_small", 256),
+        (("dinov2_small", "dinov2_base"), "dinov2_base", 256),
         ((), "", 64),
     ],
 )
@@ -110,10 +110,10 @@ def test_what_is_said_wins(embed_with: str, method: str) -> None:
     assert set(auto.settled(given, config)) >= {"model.name", "data.image_size"}
 
 
-def test_a_network_in_a_file_needs_a_size(folder: Path, tmp_path: Path) -> None:
+def test_a_network_that_is_not_there_is_told(folder: Path, tmp_path: Path) -> None:
     config = image_folder.get_config()
     config.data.path, config.data.embed_with = str(folder), str(tmp_path / "w.pth")
-    with pytest.raises(UserError, match="needs an image size"):
+    with pytest.raises(UserError, match=r"data\.embed_with is .*w\.pth.: no such file"):
         run_experiment(config, tmp_path / "run")
 
 

@@ -139,7 +139,7 @@ def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("--config=configs/digits.py", "--sweep=bugdet=1", "--workdir=DIR"), "mean budget?"),
         (("--config=configs/nowhere.py",), "nowhere.py"),
         (("--config=configs/digits.py:nonsense",), "error: method is 'nonsense'; one of dsac, "),
-        (("--config=configs/digits.py:pcl_paper", "--config.budget=5"), "idc_published, "),
+        (("--config=configs/digits.py:pcl_papers", "--config.budget=5"), "idc_paper, "),
         ((), "--config"),
     ],
     ids=str,
@@ -168,7 +168,7 @@ def test_help_and_options() -> None:
 def test_help_lists_what_may_stand_behind_the_colon() -> None:
     shown = launch("--help").stdout
     assert all(f":{spec.name} " in shown and spec.summary in shown for spec in registry.specs())
-    assert ":dsac_published, :idc_published, :pcl_published" in shown
+    assert ":dsac_paper, :idc_paper, :idc_code, :pcl_paper, :pcl_code" in shown
 
 
 def test_help_lists_who_may_choose_the_samples() -> None:

@@ -14,6 +14,7 @@ from small import shrink
 
 from configs import features
 from idc_jax.annotate.questions import SAME, answered, label_questions, pair_questions
+from idc_jax.annotate.samples import Matcher, Samples
 from idc_jax.annotate.store import Row, Store
 from idc_jax.data.base import Dataset
 from idc_jax.data.identity import digest_of, digests
@@ -21,7 +22,7 @@ from idc_jax.errors import UserError
 from idc_jax.methods import registry
 from idc_jax.runs.bringing import bring, brought_rounds
 from idc_jax.runs.compose import run_experiment
-from idc_jax.runs.sources import Matcher, write_identity
+from idc_jax.runs.sources import write_samples
 
 
 def dataset(inputs: np.ndarray, names: tuple[str, ...] = (), classes: tuple[str, ...] = ()):  # type: ignore[no-untyped-def]
@@ -95,7 +96,7 @@ def test_numbers_are_class_ids_and_names_those_of_the_data(store: Store, tmp_pat
     rows = [{"index": "1", "label": "dog"}]
     put(store, table(tmp_path / "names.csv", rows), dataset(X, classes=("cat", "dog")))
     assert taken(store)[(1,)] == 1
-    assert store.groups() == ()
+    assert [(group.id, group.name) for group in store.groups()] == [(1, "dog")]
 
 
 def test_arrays_with_unknown_labels(store: Store, tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_an_export_of_label_studio(store: Store, tmp_path: Path) -> None:
 def test_another_run_whose_samples_lie_elsewhere(store: Store, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    write_identity(run, (), digests(X))
+    write_samples(run, Samples((), digests(X)))
     with Store(run / "answers.db") as other:
         asked = label_questions(1, np.array([0, 3, 5]), np.zeros(3))
         other.freeze(asked)
@@ -146,7 +147,7 @@ def test_another_run_whose_samples_lie_elsewhere(store: Store, tmp_path: Path) -
 
 def test_the_end_of_a_path_tells_as_long_as_it_means_one_sample() -> None:
     names = ("photos/a/1.png", "photos/b/1.png", "photos/b/2.png")
-    matcher = Matcher(names, digests(X[:3]))
+    matcher = Matcher(Samples(names, digests(X[:3])))
     given = ["b/1.png", "2.png", "/old/photos/a/1.png", "x/b/2.png", "b\\2.png"]
     assert [matcher.find(where) for where in given] == [1, 2, 0, 2, 2]
     assert [matcher.find(where) for where in ("1.png", "c/3.png", "photos")] == [None, None, None]
@@ -154,8 +155,8 @@ def test_the_end_of_a_path_tells_as_long_as_it_means_one_sample() -> None:
 
 def test_samples_alike_are_told_by_their_names() -> None:
     same = np.zeros((2, 3), np.float32)
-    matcher = Matcher(("a", "b"), digests(same))
-    assert matcher.same(int(digests(same)[0])) is None
+    matcher = Matcher(Samples(("a", "b"), digests(same)))
+    assert matcher.follow(Samples(("b", "a"), digests(same))).tolist() == [1, 0]
     assert matcher.find("b") == 1
     assert digest_of(digests(same)) != digest_of(digests(same[:1]))
 
@@ -169,7 +170,7 @@ def test_samples_alike_are_told_by_their_names() -> None:
         ("far.csv", "path,group\nz.png,cat\n", "no answer in .* names such as 'a/1.png' would do"),
         ("bad.json", '[{"data": {}}]', "not as Label Studio exports it"),
         ("bad.npz", "nothing", "cannot be read"),
-        ("what.txt", "x", "a run's folder or a .csv, .npz, .json file would do"),
+        ("what.txt", "x", "a run's folder or a .csv, .tsv, .npz, .json file would do"),
     ],
 )
 def test_what_holds_no_answers_is_told_in_a_line(

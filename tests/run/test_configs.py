@@ -125,11 +125,11 @@ def test_a_run_s_folder_is_called_after_its_config_and_method() -> None:
         "digits.py:dsac": "digits_dsac",
         "features.py": "features_graph_committee",
         "features.py:idc": "features_idc",
-        "features.py:idc_published": "features_idc_published",
+        "features.py:idc_paper": "features_idc_paper",
     }
     # Flags are global: a process of its own for them.
     script = (
-        "import sys, launch\n"
+        "import sys\nfrom idc_jax import launch\n"
         "for name in sys.argv[1:]:\n"
         "    launch.flags.FLAGS.unparse_flags()\n"
         "    launch._parse(['launch.py', f'--config=configs/{name}'])\n"

@@ -105,9 +105,9 @@ def test_another_method_uses_the_answers_of_an_unfinished_round(
         store.add(done.live(1)[:3])
     run_experiment(other(tiny, tmp_path, "graph_committee", budget=10, rounds=2), workdir)
     found = result(workdir)
-    assert [entry["questions"] for entry in found["rounds"]] == [0, 6, 10]
-    assert found["questions"]["skip"] == 3
-    assert not set(rounds(workdir)[0][1]) & set(rounds(workdir)[1][1])
+    # The three that nobody answered took nothing of the budget, and may come again.
+    assert [entry["questions"] for entry in found["rounds"]] == [0, 3, 10]
+    assert found["questions"] == {"asked": 10, "cluster": 3, "label": 7, "none": 0, "skip": 0}
 
 
 def test_killed_in_a_new_stage_it_goes_on(
@@ -142,8 +142,8 @@ def test_other_samples_are_refused_and_nothing_is_touched(
     before = {path: path.read_bytes() for path in workdir.glob("*.json*")}
     moved = tmp_path / "moved.npz"
     shutil.copy(tiny.data.path, moved)
-    np.savez(tmp_path / "more.npz", features=np.r_[blobs[0], blobs[0][:1] + 1], labels=[0] * 161)
-    tiny.data.path = str(tmp_path / "more.npz")
+    np.savez(tmp_path / "other.npz", features=blobs[0] + 1, labels=blobs[1])
+    tiny.data.path = str(tmp_path / "other.npz")
     with pytest.raises(UserError, match=r"other samples .* --config.answers=") as refused:
         run_experiment(tiny, workdir)
     assert "remove" not in str(refused.value)

@@ -18,7 +18,7 @@ FILES = sorted(
     for path in (ROOT / "idc_jax").rglob("*.py")
     if path.relative_to(ROOT / "idc_jax").parts[0] not in AT_HOME
 )
-FILES += [ROOT / "launch.py", *sorted((ROOT / "configs").glob("*.py"))]
+FILES += sorted((ROOT / "configs").glob("*.py"))
 
 
 def named(source: str) -> list[str]:

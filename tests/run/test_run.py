@@ -271,7 +271,7 @@ def test_what_was_read_is_said_and_what_was_not(capsys: pytest.CaptureFixture[st
     announce_data(images._replace(skipped=skipped, labels=np.arange(3), class_names=tuple("xyz")))
     first, second = capsys.readouterr().out.splitlines()
     assert first == "data: mine, 3 images, 3 classes"
-    assert second == "left out: a.png (cut off), and 1 more (the report lists them)"
+    assert second == "left out: 2 .png, as a.png (cut off)"
 
 
 def test_groups_that_people_named_are_told_by_name(tmp_path: Path) -> None:
@@ -284,5 +284,5 @@ def test_groups_that_people_named_are_told_by_name(tmp_path: Path) -> None:
         assert answer_names(labelled, store) == ("p", "q", "r")
         store.name_group("a", "lions", 0, limit=5)
         store.name_group("b", "cups", 1, limit=5)
-        # Also where there are labels: their ids are not the groups'.
-        assert answer_names(labelled, store) == ("lions", "cups")
+        # A name that somebody gave stands before that of the class of its number.
+        assert answer_names(labelled, store) == ("lions", "cups", "r")

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from small import shrink
 
-from configs import base, digits, features
+from configs import digits, features
 from idc_jax import ops
 from idc_jax.annotate.questions import label_questions
 from idc_jax.annotate.store import Store
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Method, MethodSpec, Options, Parts
+from idc_jax.runs import configuration
 from idc_jax.runs.compose import run_experiment
 from idc_jax.runs.settings import check_settings
 from idc_jax.sweeps import sweep
@@ -75,7 +76,7 @@ def toy_spec(**changes: Any) -> MethodSpec:
         "state": ToyState,
         "options": {"toy_game": ToyOptions},
         "defaults": {"rounds": 7, "toy_game.games": 5, "model.head": "plain"},
-        "published": {"toy_game.loud": True},
+        "recipes": {"paper": {"toy_game.loud": True}},
         **changes,
     }
     return MethodSpec(**{name: fields[name] for name in MethodSpec._fields if name in fields})
@@ -91,27 +92,27 @@ def toy() -> Iterator[MethodSpec]:
 
 @pytest.fixture
 def toy_of_pairs() -> Iterator[MethodSpec]:
-    spec = toy_spec(asks=("pair",), chooses="pairs", published=None)
+    spec = toy_spec(asks=("pair",), chooses="pairs", recipes={})
     registry.register(spec)
     yield spec
     registry.forget(spec.name)
 
 
 def test_a_config_has_its_options_and_starts_from_its_defaults(toy: MethodSpec) -> None:
-    config = base.get_config("toy")
+    config = configuration.get_config("toy")
     assert config.method == "toy"
     assert config.toy_game.to_dict() == {"games": 5, "loud": False}
     assert (config.rounds, config.model.head) == (7, "plain")
-    assert base.get_config("toy_published").toy_game.loud
+    assert configuration.get_config("toy_paper").toy_game.loud
     # In another method's config they are there, and as the class has them.
-    assert base.get_config().toy_game.to_dict() == ToyOptions()._asdict()
-    assert {"toy", "toy_published"} <= set(base.names())
+    assert configuration.get_config().toy_game.to_dict() == ToyOptions()._asdict()
+    assert {"toy", "toy_paper"} <= set(configuration.names())
 
 
 def test_data_sets_treat_it_by_what_it_asks(toy_of_pairs: MethodSpec) -> None:
     assert digits.get_config("toy").budget == digits.get_config("pcl").budget
     assert features.get_config("toy").init == features.get_config("pcl").init
-    assert "toy_published" not in base.names()
+    assert "toy_paper" not in configuration.names()
 
 
 def test_the_settings_accept_it(toy: MethodSpec) -> None:
@@ -135,28 +136,28 @@ def test_a_method_of_pairs_chooses_them_itself(toy_of_pairs: MethodSpec) -> None
 
 
 def test_its_options_are_swept_and_others_refused(toy: MethodSpec) -> None:
-    config = base.get_config("toy")
+    config = configuration.get_config("toy")
     assert parse_axes(["toy_game.games=1,2"], config) == (Axis("toy_game.games", (1, 2)),)
     with pytest.raises(UserError, match="only dsac reads it, and this is toy"):
         parse_axes(["dsac_training.epochs=1,2"], config)
     with pytest.raises(UserError, match="only toy reads it, and this is idc"):
-        parse_axes(["toy_game.games=1,2"], base.get_config("idc"))
+        parse_axes(["toy_game.games=1,2"], configuration.get_config("idc"))
 
 
 def test_a_group_of_two_methods_is_read_by_both() -> None:
-    spec = toy_spec(options=registry.get("idc").options, defaults={}, published=None)
+    spec = toy_spec(options=registry.get("idc").options, defaults={}, recipes={})
     registry.register(spec)
     try:
-        assert parse_axes(["finetune.epochs=1,2"], base.get_config("idc"))
-        assert parse_axes(["finetune.epochs=1,2"], base.get_config("toy"))
+        assert parse_axes(["finetune.epochs=1,2"], configuration.get_config("idc"))
+        assert parse_axes(["finetune.epochs=1,2"], configuration.get_config("toy"))
         with pytest.raises(UserError, match="only idc and toy read it, and this is dsac"):
-            parse_axes(["finetune.epochs=1,2"], base.get_config("dsac"))
+            parse_axes(["finetune.epochs=1,2"], configuration.get_config("dsac"))
     finally:
         registry.forget(spec.name)
 
 
 def test_its_options_keep_no_two_points_from_sharing_a_pretraining(toy: MethodSpec) -> None:
-    one, other = base.get_config("toy"), base.get_config("toy")
+    one, other = configuration.get_config("toy"), configuration.get_config("toy")
     other.toy_game.games = 99
     assert sweep._network_key(one, with_seed=True) == sweep._network_key(other, with_seed=True)
 
@@ -202,12 +203,12 @@ def test_numbers_that_mean_nothing_end_the_run_and_keep_the_answers(
 
 
 def test_it_is_forgotten(toy: MethodSpec) -> None:
-    config = base.get_config("toy")
+    config = configuration.get_config("toy")
     registry.forget("toy")
     try:
-        assert "toy_game" not in base.get_config()
+        assert "toy_game" not in configuration.get_config()
         with pytest.raises(UserError, match="method is 'toy'"):
-            base.get_config("toy")
+            configuration.get_config("toy")
         with pytest.raises(UserError, match="method is 'toy'"):
             check_settings(config)
     finally:

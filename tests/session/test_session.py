@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,12 @@ import numpy as np
 import pytest
 
 from idc_jax import Session
+from idc_jax.annotate import Store
+from idc_jax.data.base import Dataset
+from idc_jax.data.identity import digests
 from idc_jax.errors import UserError
 from idc_jax.metrics import clustering_metrics
+from idc_jax.runs.bringing import bring
 
 N, C = 90, 3
 LABELS = np.repeat(np.arange(C), N // C)
@@ -190,7 +195,7 @@ def test_images_are_clustered_as_they_are_where_no_network_sees_them() -> None:
         (lambda x: Session("nowhere.npz", 2), "nowhere.npz"),
         (lambda x: Session(x, 1), "num_clusters is 1"),
         (lambda x: Session(x, N + 1), f"{N + 1} clusters of {N} samples"),
-        (lambda x: Session(np.where(x > 3, np.nan, x), 2), "rows are not finite"),
+        (lambda x: Session(np.where(x > 3, np.nan, x), 2), "data: NaN or infinite features"),
         (lambda x: Session(x, 2, method="none"), "none"),
         (lambda x: Session(x, 2, ids=["a"]), f"there are 1 ids for {N} samples"),
         (lambda x: Session(x, 2, ids=["a"] * N), "ids must differ, but 'a' stands for two"),
@@ -210,7 +215,7 @@ def test_what_cannot_be_clustered_is_told_in_a_line(blobs: np.ndarray, make, mes
         ({N: "cat"}, f"no sample {N}; 0 to {N - 1} would do"),
         ({-1: "cat"}, "no sample -1"),
         ({"x": "cat"}, "no sample 'x'"),
-        ({0: ""}, "0: '' is no group; a name, a class id or None would do"),
+        ({0: ""}, "0: '' is no group; a name, a class id up to 1048575 or None"),
         ({0: 1.5}, "1.5 is no group"),
         ({(0, 1): "maybe"}, "'maybe' is no answer; 'same', 'different' or None would do"),
         ({(0, 0): "same"}, "no pair of two samples"),
@@ -233,3 +238,36 @@ def test_the_parts_stay_light() -> None:
         "sys.exit(bool(heavy & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_two_processes_cannot_be_in_one_folder(answered: Session, tmp_path: Path) -> None:
+    saved = answered.save(tmp_path / "kept")
+    script = f"from idc_jax import Session; Session.load({str(saved)!r})"
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert f"{saved} is in use by process {os.getpid()} on " in refused.value.stderr
+
+
+def test_groups_are_told_apart_as_people_do(blobs: np.ndarray) -> None:
+    session = begin(blobs)
+    session.answer({1: "cat", 40: " Cat", 70: "CAT", 2: 0, 3: "skip"})
+    counts = {group.name: group.answered for group in session.groups_ if group.answered}
+    assert counts == {"cat": 3, "0": 1}
+    with pytest.raises(UserError, match="1 is the number of the group 'cat'"):
+        session.answer({5: 1})
+
+
+def test_a_run_takes_a_sessions_answers(blobs: np.ndarray, tmp_path: Path) -> None:
+    session = begin(blobs)
+    session.answer({1: "cat", 40: "dog", 70: "ship"})
+    kept = session.save(tmp_path / "kept")
+    there = Dataset("x", "features", blobs[::-1], None, (), (), np.ones(N, bool), ())
+    with Store(tmp_path / "answers.db") as store:
+        found = bring(store, there, digests(there.inputs), str(kept), max_groups=C)
+        assert (found.taken, found.missing) == (3, ())
+        names = {group.id: group.name for group in store.groups()}
+        for number in store.rounds():
+            questions = store.questions(number)
+            assert questions is not None
+            for row in store.live(number):
+                assert names[row.choice] == NAMES[LABELS[::-1][questions.indices[row.position]]]

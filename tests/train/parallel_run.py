@@ -74,7 +74,7 @@ def train(samples):
     labels = jnp.full(COUNT, -1).at[2:8].set(jnp.arange(2, 8) % CLUSTERS)
     rejected = jnp.zeros((COUNT, CLUSTERS), bool).at[:2, 0].set(True)
     asked = jnp.arange(COUNT) < 8
-    known = Supervision(labels, rejected, asked, jnp.zeros((0, CLUSTERS)))
+    known = Supervision(labels, rejected, asked, ~(asked | True), jnp.zeros((0, CLUSTERS)))
     store = jnp.full(COUNT, -1, jnp.int32)
     tuned, _, info = finetune(
         jax.random.key(2),

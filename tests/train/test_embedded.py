@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from configs import image_folder
 from idc_jax import data
 from idc_jax.errors import UserError
-from idc_jax.models.importing import available
+from idc_jax.models.importing import Imported, Shown, available
 from idc_jax.runs import parts
 from idc_jax.runs.auto import resolve
 from idc_jax.runs.parts import check_against_data, embed, load_dataset
@@ -56,12 +56,13 @@ def test_frozen_features_tell_two_classes_apart(folder, tmp_path, monkeypatch, c
     config = resolve(image_folder.get_config(), {"data.embed_with": "efficientnet_lite0"})
     config.data.path, config.data.cache, config.num_clusters = str(folder), str(tmp_path), 2
     # A third of the default: oranges and seas stay what they are.
-    config.data.image_size = 48
+    config.data.image_size = config.views.size = 48
     images = load_dataset(config)
     found = embed(config, images)
     assert found.inputs.shape == (2 * EACH, 1280)
     assert (found.kind, found.names) == ("features", images.names)
-    assert "frozen EfficientNet-Lite0" in capsys.readouterr().out
+    assert "frozen EfficientNet-Lite0 backbone (efficient" in (told := capsys.readouterr().out)
+    assert "at 48 px, the middle of 55 (by the shorter side from 48 px, bicubic)" in told
     unit = found.inputs / np.linalg.norm(found.inputs, axis=1, keepdims=True)
     groups = KMeans(2, n_init=5, random_state=0).fit_predict(unit)
     agreement = np.mean(groups == images.labels)
@@ -87,6 +88,9 @@ class Odd(NamedTuple):
     """A network that makes no number of the third image."""
 
     source: str = "odd"
+    network: str = "odd"
+    others: tuple[str, ...] = ()
+    shown: Shown = Shown(8, 8, "stretch", "bilinear", "none")
 
     def fill(self, fresh):
         return fresh, None
@@ -97,12 +101,10 @@ def test_embeddings_that_are_no_numbers_are_refused(tmp_path, monkeypatch):
     made = data.Dataset("x", "images", images, None, (), tuple("abcde"), np.ones(5, bool), ())
     (tmp_path / "weights").touch()
     model = SimpleNamespace(init=lambda key, x: {})
-    network = SimpleNamespace(layout=Odd(), model=model, fill=Odd().fill)
+    shown = Shown(8, 8, "stretch", "bilinear", "none")
+    network = Imported(tmp_path / "weights", Odd(), shown, model, Odd().fill, True)
     bad = np.ones((5, 2), np.float32)
     bad[2] = np.nan
-    monkeypatch.setattr(embedded, "open_network", lambda *args, **options: network)
     monkeypatch.setattr(embedded, "run_network", lambda *args: SimpleNamespace(embedding=bad))
     with pytest.raises(UserError, match="no finite features of 1 of 5 images, the first being c"):
-        embedded.embedded(
-            tmp_path / "weights", made, lambda: jnp.asarray(images), size=8, cache_dir=tmp_path
-        )
+        embedded.embedded(network, made, lambda: jnp.asarray(images), cache_dir=tmp_path)

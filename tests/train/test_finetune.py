@@ -39,7 +39,8 @@ def known(labels: list[int], rejected: dict[int, list[int]]) -> ft.Supervision:
         out[sample, clusters] = True
     every = np.array(labels + [-1] * (N - len(labels)))
     asked = (every >= 0) | out.any(1)
-    return ft.Supervision(*map(jnp.asarray, (every, out, asked)), jnp.zeros((0, C)))
+    parts = (every, out, asked, np.zeros(N, bool))
+    return ft.Supervision(*map(jnp.asarray, parts), jnp.zeros((0, C)))
 
 
 def run(
@@ -162,7 +163,7 @@ def test_the_plan_repeats_whole_epochs() -> None:
     assert ft.schedule(3, options) == (3, 3)
     assert ft.schedule(3, options._replace(min_steps=50)) == (50, 3)
     answered = np.asarray([2, 3, 5, 7, 11, 13, 17, 19])
-    plan, real = ft._plan(jax.random.key(0), answered, 40, 6, 4, 5)
+    plan, real = ft._plan(jax.random.key(0), answered, 40, 6, 4, 5, restart=False)
     # Room for five labelled and 25 others in a step.
     assert plan.shape == real.shape == (6, 5 + 25)
     assert real[0].tolist() == [True] * 4 + [False] + [True] * 20 + [False] * 5

@@ -1,6 +1,23 @@
 """A local web page on which people answer the questions of a run."""
 
-from idc_jax.annotate.page.pictures import galleries
-from idc_jax.annotate.page.server import Page, serve
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Page", "galleries", "serve"]
+from idc_jax.annotate.page.pictures import galleries
+
+if TYPE_CHECKING:
+    from idc_jax.annotate.page.server import Page, serve
+
+# The page's scripts and styles, some of which notebooks share.
+STATIC = Path(__file__).parent / "static"
+
+__all__ = ["STATIC", "Page", "galleries", "serve"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded where somebody asks for it: a notebook shows questions without a web server.
+    if name in ("Page", "serve"):
+        from idc_jax.annotate.page import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,12 +16,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from idc_jax.annotate.page import STATIC
 from idc_jax.annotate.page.guard import MAX_BODY_BYTES
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.session import Session
 from idc_jax.annotate.page.wire import Post, RefusedError, check_annotator, parse
 
-_HERE = Path(__file__).parent
+_TEMPLATES = Path(__file__).parent / "templates"
 _MOST_QUESTIONS, _MOST_HELD = 50, 500
 _MOST_WRITTEN_AT_ONCE = 200
 _log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
             Route("/api/recent", recent),
             Route("/api/{kind}", post, methods=["POST"]),
             Route("/pictures/{run}/{size}/{index:int}", picture),
-            Mount("/static", StaticFiles(directory=_HERE / "static")),
+            Mount("/static", StaticFiles(directory=STATIC)),
         ],
         exception_handlers={
             RefusedError: _refused,
@@ -178,7 +179,5 @@ async def _unexpected(_: Request, error: Exception) -> Response:
 
 
 def _template(name: str):
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"), autoescape=select_autoescape()
-    )
+    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape())
     return environment.get_template(name)

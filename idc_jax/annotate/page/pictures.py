@@ -31,8 +31,9 @@ class Rendered(NamedTuple):
 class Pictures:
     """Renders the samples of a data set, by index alone."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
+    def __init__(self, dataset: Dataset, *, largest: int = _LARGE) -> None:
+        """Render the samples of ``dataset``, at most ``largest`` pixels along the longer side."""
+        self._dataset, self._largest = dataset, largest
         self.render = lru_cache(_CACHED_PICTURES)(self._render)
         self._neighbors = lru_cache(_CACHED_PICTURES)(self._nearest_names)
 
@@ -41,14 +42,18 @@ class Pictures:
         """How many samples there are."""
         return self._dataset.size
 
-    def describe(self, index: int) -> dict[str, Any]:
-        """What the page needs to show sample ``index``.
+    def describe(self, index: int, *, alone: bool = False) -> dict[str, Any]:
+        """What is needed to show sample ``index``.
+
+        Args:
+          index: which.
+          alone: it is what a question is about, not one of many: its neighbours are named.
 
         Returns:
           ``index``, ``name``; ``picture``: whether there is one; ``side``: the pixels along its
           longer side, which are shown as squares, or None for a file; ``link``: a web address
           that the name is, or None; ``near``: names of the nearest neighbours of a sample that
-          has only a name.
+          has only a name and stands ``alone``.
         """
         file = self._file(index)
         named = bool(self._dataset.names) and self._dataset.kind == "features" and file is None
@@ -58,13 +63,13 @@ class Pictures:
             "picture": not named,
             "side": None if file else self._side(),
             "link": self._link(index),
-            "near": self._neighbors(index) if named else [],
+            "near": self._neighbors(index) if named and alone else [],
         }
 
     def _render(self, index: int, large: bool) -> Rendered:
         out = io.BytesIO()
         file = self._file(index)
-        photo = _read(file, _LARGE if large else _TILE) if file else None
+        photo = _read(file, self._largest if large else _TILE) if file else None
         if photo is None:
             self._pixels(index).save(out, "PNG", compress_level=1)
             return Rendered(out.getvalue(), "image/png")

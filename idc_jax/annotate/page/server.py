@@ -104,6 +104,7 @@ def serve(
         max_groups=num_clusters,
         votes=votes,
         grace_seconds=grace_seconds,
+        class_names=dataset.class_names,
     )
     run = store.remember("run", secrets.token_hex(8))
     app = build_app(session, pictures, run=run, title=title)

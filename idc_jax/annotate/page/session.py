@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal
 
-from idc_jax.annotate.exchange import decode_choice, encode_choice
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.wire import (
     AnswerPost,
@@ -22,6 +21,7 @@ from idc_jax.annotate.page.wire import (
     UndoPost,
 )
 from idc_jax.annotate.questions import Questions
+from idc_jax.annotate.records import decode_choice, encode_choice
 from idc_jax.annotate.stopping import left_out
 from idc_jax.annotate.store import Group, Row, Store, StoreError
 from idc_jax.errors import UserError
@@ -48,12 +48,14 @@ class Session:
         max_groups: int,
         votes: int,
         grace_seconds: float,
+        class_names: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._pictures = pictures
         self._title = title
         self._max_groups = max_groups
+        self._class_names = class_names
         self._votes = votes
         self._grace_seconds = grace_seconds
         self._clock = clock
@@ -79,14 +81,24 @@ class Session:
         """
         with self._changed:
             self._check_open()
+            self.open(questions)
+            while (left := self._seconds_left()) > 0:
+                self._changed.wait(min(left, 0.5))
+                self._check_open()
+            self.close()
+
+    def open(self, questions: Questions) -> None:
+        """Open a round for answers."""
+        with self._changed:
             self._questions = questions
             self._phase = "asking"
             self._finish_now = False
             self._leases.clear()
             self._count_votes()
-            while (left := self._seconds_left()) > 0:
-                self._changed.wait(min(left, 0.5))
-                self._check_open()
+
+    def close(self) -> None:
+        """Take no more answers: they are learned now."""
+        with self._changed:
             self._phase = "learning"
             self._progress, self._losses = {}, []
             if self._stopped_by:
@@ -121,6 +133,11 @@ class Session:
         """Everything but the questions."""
         with self._changed:
             given = sum(min(len(voters), self._votes) for voters in self._voters)
+            groups = self._store.groups()
+            idle = 0
+            if len(groups) >= self._max_groups:
+                # Groups that nobody means any more are shown, and take nobody's place.
+                idle = len({group.id for group in groups} - self._store.used_groups())
             return {
                 "phase": self._phase,
                 "title": self._title,
@@ -133,8 +150,8 @@ class Session:
                 "needed": self._votes * len(self._voters),
                 "complete": self._complete_since is not None,
                 "closes_in": self._closes_in(),
-                "groups": [self._describe_group(group) for group in self._store.groups()],
-                "max_groups": self._max_groups,
+                "groups": [self._describe_group(group) for group in groups],
+                "max_groups": self._max_groups + idle,
                 "progress": self._progress,
                 "losses": self._losses,
                 "results": len(self._results),
@@ -173,6 +190,12 @@ class Session:
                 self._leases.setdefault(position, {})[annotator] = now + _LEASE_SECONDS
             questions = [self._describe(position) for position in found]
             return {"questions": questions, "taken": sorted(taken)}
+
+    def questions(self) -> list[dict[str, Any]]:
+        """All questions of the round."""
+        with self._changed:
+            count = self._questions.count if self._questions else 0
+            return [self._describe(position) for position in range(count)]
 
     def recent(self, annotator: str) -> list[dict[str, Any]]:
         """This person's latest answers of the open round, oldest first, to go back to."""
@@ -260,9 +283,11 @@ class Session:
     def _choice(self, questions: Questions, post: AnswerPost) -> int:
         if post.group is None:
             try:
-                return decode_choice(questions, post.position, post.answer)
+                choice = decode_choice(questions, post.position, post.answer)
             except UserError as error:
                 raise RefusedError(422, str(error)) from error
+            assert isinstance(choice, int)
+            return choice
         if questions.kind != "label":
             raise RefusedError(422, "only a label question is answered by a group")
         key, name = post.group
@@ -271,7 +296,9 @@ class Session:
             return known.id
         sample = int(questions.indices[post.position])
         try:
-            return self._store.name_group(key, name, sample, limit=self._max_groups).id
+            return self._store.name_group(
+                key, name, sample, limit=self._max_groups, class_names=self._class_names
+            ).id
         except StoreError:
             raise
         except UserError as error:
@@ -291,7 +318,7 @@ class Session:
     def _rename(self, post: RenamePost) -> dict[str, Any]:
         if all(group.key != post.key for group in self._store.groups()):
             raise RefusedError(422, "there is no such group")
-        self._store.name_group(post.key, post.name, -1, limit=self._max_groups)
+        self._store.name_group(post.key, post.name, -1)
         return {"ok": True}
 
     def _check_open(self) -> None:
@@ -359,7 +386,9 @@ class Session:
             "round": questions.round,
             "position": position,
             "kind": questions.kind,
-            "samples": [describe(int(i)) for i in questions.indices[position].reshape(-1)],
+            "samples": [
+                describe(int(i), alone=True) for i in questions.indices[position].reshape(-1)
+            ],
             "candidates": [
                 {
                     "cluster": cluster,

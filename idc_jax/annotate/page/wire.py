@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 _MAX_ID, _MAX_NAME = 80, 60
@@ -70,15 +70,25 @@ def parse(kind: str, body: bytes) -> Post:
       RefusedError: status 404 for another kind, 400 for what is not JSON, 422 for a field that is
         missing, unknown or wrong.
     """
-    if kind not in _PARSERS:
-        raise RefusedError(404, "there is nothing to post here")
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise RefusedError(400, "the body is not JSON") from error
-    if not isinstance(fields, dict):
+    return read_post(kind, fields)
+
+
+def read_post(kind: str, fields: Any) -> Post:
+    """Read the ``fields`` of a post of a ``kind``.
+
+    Raises:
+      RefusedError: status 404 for another kind, 422 for what is no object, or for a field that is
+        missing, unknown or wrong.
+    """
+    if kind not in _PARSERS:
+        raise RefusedError(404, "there is nothing to post here")
+    if not isinstance(fields, Mapping):
         raise RefusedError(422, "the body must be an object")
-    reader = _Reader(fields)
+    reader = _Reader(dict(fields))
     post = _PARSERS[kind](reader)
     reader.end()
     return post

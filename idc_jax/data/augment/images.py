@@ -9,6 +9,7 @@ from idc_jax.data.augment.resample import resize
 from idc_jax.data.augment.strong import StrongOptions, strong_view
 from idc_jax.data.augment.warped import WarpOptions, warped_view
 from idc_jax.data.augment.weak import WeakOptions, weak_view
+from idc_jax.data.fit import Fit, fitted
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError
 
@@ -26,6 +27,7 @@ def image_views(
     weak: WeakOptions | WarpOptions | None = None,
     strong: StrongOptions | None = None,
     normalization: Normalization | None = None,
+    val: Fit | None = None,
 ) -> Views:
     """Build the views of a raw image, each ``(key, uint8 [h, w, c]) -> float32 [size, size, c]``.
 
@@ -37,6 +39,8 @@ def image_views(
       weak: options of the contrastive view, crops or warps; None for the crops' defaults.
       strong: options of the strong view; None for the defaults.
       normalization: mean and standard deviation for each channel, or None for values in [0, 1].
+      val: how the view without augmentation is made, rounded to grey levels as a file's would be;
+        None for a bicubic resizing of the whole image, not rounded.
 
     Raises:
       UserError: a shape that no image has.
@@ -60,7 +64,8 @@ def image_views(
 
     def val_image(key: jax.Array, raw: jax.Array) -> jax.Array:
         del key
-        return normalize(resize(to_float(raw), size), normalization)
+        seen = resize(to_float(raw), size) if val is None else fitted(raw, val) / 255.0
+        return normalize(seen, normalization)
 
     return Views(weak=weak_image, strong=strong_image, val=val_image)
 

@@ -5,13 +5,12 @@ as a matrix, crop, resize and mirror are one ``W_y @ image @ W_x^T``, which need
 fast on every backend, also with a box that differs from sample to sample.
 """
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-Kernel = Literal["bilinear", "bicubic"]
+from idc_jax.data.kernels import KERNELS, Kernel
 
 
 class Box(NamedTuple):
@@ -41,7 +40,7 @@ def crop_resize(
       image: float ``[h, w, c]`` in [0, 1].
       box: what to cut out.
       size: side of the result in pixels.
-      kernel: ``"bilinear"`` or ``"bicubic"`` (a = -0.5), widened when shrinking.
+      kernel: one of :data:`idc_jax.data.kernels.KERNELS`, widened when shrinking.
       mirror: bool scalar.
 
     Returns:
@@ -72,7 +71,7 @@ def axis_weights(
 
     Only pixels within ``start .. start + length`` take part, as if the crop were cut out first.
     """
-    weigh, support = _KERNELS[kernel]
+    weigh, support = KERNELS[kernel]
     ratio = length / out_size
     # A kernel narrower than a pixel would alias: Pillow widens it when shrinking.
     stretch = jnp.maximum(ratio, 1.0)
@@ -82,21 +81,3 @@ def axis_weights(
     inside = (pixels > start) & (pixels < start + length)
     weights = jnp.where(inside & (jnp.abs(offsets) < support), weigh(offsets), 0.0)
     return weights / jnp.sum(weights, axis=1, keepdims=True)
-
-
-def _bilinear(x: jax.Array) -> jax.Array:
-    return jnp.maximum(1.0 - jnp.abs(x), 0.0)
-
-
-def _bicubic(x: jax.Array) -> jax.Array:
-    """Return Keys' cubic convolution kernel with a = -0.5."""
-    x = jnp.abs(x)
-    near = (1.5 * x - 2.5) * x * x + 1.0
-    far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
-    return jnp.where(x < 1.0, near, jnp.where(x < 2.0, far, 0.0))
-
-
-_KERNELS: dict[Kernel, tuple[Callable[[jax.Array], jax.Array], float]] = {
-    "bilinear": (_bilinear, 1.0),
-    "bicubic": (_bicubic, 2.0),
-}

@@ -1,6 +1,6 @@
 """The data sources, by name."""
 
-from idc_jax.data.sources.base import Request, Source
+from idc_jax.data.sources.base import USUAL_SPLITS, Request, Source
 from idc_jax.data.sources.digits import load_digits
 from idc_jax.data.sources.features import load_features
 from idc_jax.data.sources.folder import load_folder
@@ -16,4 +16,4 @@ SOURCES: dict[str, Source] = {
     "features": load_features,
 }
 
-__all__ = ["CLASS_LISTS", "SOURCES", "Request", "Source"]
+__all__ = ["CLASS_LISTS", "SOURCES", "USUAL_SPLITS", "Request", "Source"]

@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from idc_jax.data.base import Dataset
+from idc_jax.data.fit import Rule
+from idc_jax.data.kernels import Kernel
 from idc_jax.data.subset import Limit
 from idc_jax.errors import UserError
+
+# What is joined where nobody says what.
+USUAL_SPLITS = ("train", "test")
 
 
 class Request(NamedTuple):
@@ -18,12 +23,14 @@ class Request(NamedTuple):
       path: the folder or file to read, or None where the source needs none.
       name: which data set, for a source that knows many by name.
       image_size: images are resized to a square of this many pixels; None keeps their own size.
-      splits: the splits to join, in this order; the one called ``"train"`` fills
-        ``Dataset.train``.
+      splits: the splits to join, in this order, or empty for every image below a folder, without
+        classes; the one called ``"train"`` fills ``Dataset.train``.
       label_key: which of the data set's labels to use, or None for the source's usual one.
       features_key: the array of features within an ``.npz``.
       classes: the class folders to keep, or empty for all.
       cache_dir: where decoded arrays are kept.
+      rule: how a file becomes that square, see :class:`idc_jax.data.fit.Fit`.
+      kernel: likewise.
       limit: how many samples to keep; a source may as well give all of them, but where it can
         choose before it decodes, it saves the work.
     """
@@ -36,7 +43,15 @@ class Request(NamedTuple):
     features_key: str
     classes: tuple[str, ...]
     cache_dir: Path
+    rule: Rule = "middle"
+    kernel: Kernel = "bicubic"
     limit: Limit | None = None
+
+    def decoding(self) -> dict[str, Any]:
+        """What the decoded pixels depend on, as part of a key."""
+        usual = (self.rule, self.kernel) == ("middle", "bicubic")
+        fit = {} if usual else {"rule": self.rule, "kernel": self.kernel}
+        return {"image_size": self.image_size, **fit}
 
 
 Source = Callable[[Request], Dataset]
@@ -50,9 +65,25 @@ def existing_path(request: Request, wanted: str) -> Path:
     """
     if request.path is None:
         raise UserError(f"no path was given: name {wanted}")
-    if not request.path.exists():
-        raise UserError(f"{request.path} does not exist: name {wanted}")
+    try:
+        request.path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{request.path} does not exist: name {wanted}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{request.path} cannot be read ({reason}): name {wanted}") from error
     return request.path
+
+
+def named_splits(request: Request) -> tuple[str, ...]:
+    """Return the request's splits.
+
+    Raises:
+      UserError: there are none.
+    """
+    if not request.splits:
+        raise UserError("splits names none; train,test would do")
+    return request.splits
 
 
 def compact_labels(
@@ -61,15 +92,18 @@ def compact_labels(
     """Renumber the classes that occur in ``labels`` ``[n]`` as 0..k-1, in their own order.
 
     Args:
-      labels: integers or strings ``[n]``.
+      labels: integers, below 0 where unknown, or strings, empty where unknown, ``[n]``.
       class_names: a name for each integer label, or empty: then a class is called by its value.
 
     Returns:
-      int32 labels ``[n]``, and the k names.
+      int32 labels ``[n]``, -1 for unknown, and the k names.
     """
-    values, renumbered = np.unique(labels, return_inverse=True)
+    known = labels != "" if labels.dtype.kind == "U" else labels >= 0
+    values, renumbered = np.unique(labels[known], return_inverse=True)
     if class_names:
         names = tuple(class_names[int(value)] for value in values)
     else:
         names = tuple(str(value) for value in values)
-    return renumbered.reshape(-1).astype(np.int32), names
+    found = np.full(len(labels), -1, np.int32)
+    found[known] = renumbered.reshape(-1)
+    return found, names

@@ -3,39 +3,31 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from idc_jax.data.base import Dataset, Skipped
 from idc_jax.data.cache import Entry, cached, file_stamps, room
-from idc_jax.data.decode import UNREADABLE, decode_file
+from idc_jax.data.decode import UnreadableError, decode_file
+from idc_jax.data.endings import image_endings
 from idc_jax.data.progress import progress
 from idc_jax.data.sources.base import Request, compact_labels, existing_path
+from idc_jax.data.sources.layout import ImageFile, lay_out
+from idc_jax.data.sources.tree import Tree
 from idc_jax.data.sources.wnids import CLASS_TITLES
 from idc_jax.data.subset import Limit, choose
-from idc_jax.errors import UserError
-
-# fmt: off
-IMAGE_ENDINGS = frozenset((
-    ".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff",
-    ".webp",
-))
-# fmt: on
-
-
-class _File(NamedTuple):
-    path: Path
-    class_name: str | None
-    train: bool
+from idc_jax.data.telling import told
+from idc_jax.errors import UserError, representable
 
 
 def load_folder(request: Request) -> Dataset:
     """Read every image below a folder as uint8 ``[n, size, size, 3]``.
 
     Classes are the subfolders in the order of their names, so WordNet ids sort as the papers
-    have them. A folder with subfolders called as the splits (``train/``, ``test/``) is read split
-    by split; anything else counts as training data. Without subfolders there are no labels.
+    have them. Splits above them (``train/``, ``Test/``) are joined; see
+    :func:`~idc_jax.data.sources.layout.lay_out`. Without subfolders there are no labels. Whatever
+    is not read is in ``skipped``.
 
     Raises:
       UserError: no such folder or class, no image size, or not one readable image.
@@ -45,97 +37,65 @@ def load_folder(request: Request) -> Dataset:
         raise UserError(f"{root} is not a folder: name one that holds images")
     if request.image_size is None:
         raise UserError("a folder of images needs an image size: set it, to 224 for example")
-    files, strays = _list_files(root, request)
+    files, strays, notes = lay_out(Tree(root), request.splits, request.classes)
     if not files:
+        held = f"; it holds {told(strays)}" if strays else ""
         raise UserError(
-            f"{root} holds no image files: looked for {', '.join(sorted(IMAGE_ENDINGS))}"
+            f"{root} holds no image files: looked for {', '.join(sorted(image_endings()))}{held}"
         )
     entry = _decoded(files, request)
     readable = entry.arrays["readable"]
+    unreadable = [Skipped(*item) for item in entry.notes["unreadable"]]
     if not readable.any():
-        path, reason = entry.notes["unreadable"][0]
+        path, reason, _ = unreadable[0]
         raise UserError(
             f"{root}: none of {len(files)} image files can be read; the first is {path}: {reason}"
         )
     kept = [file for file, good in zip(files, readable, strict=True) if good]
     labels, names = _labels(files, readable, entry.notes["unreadable"])
     return Dataset(
-        name=request.name or root.resolve().name,
+        name=request.name or representable(root.resolve().name),
         kind="images",
         inputs=entry.arrays["images"],
         labels=labels,
         class_names=names,
         names=tuple(str(file.path) for file in kept),
         train=np.asarray([file.train for file in kept]),
-        skipped=tuple(Skipped(*item) for item in entry.notes["unreadable"]) + strays,
+        skipped=(*unreadable, *strays),
+        notes=tuple(notes),
     )
 
 
-def _list_files(root: Path, request: Request) -> tuple[list[_File], tuple[Skipped, ...]]:
-    splits = [split for split in request.splits if (root / split).is_dir()]
-    splits = [split for split in splits if split not in request.classes]
-    if not splits:
-        return _list_root(root, request, train=True)
-    files: list[_File] = []
-    strays: tuple[Skipped, ...] = ()
-    for split in splits:
-        found, stray = _list_root(root / split, request, train=split == "train")
-        files += found
-        strays += stray
-    return files, strays
-
-
-def _list_root(
-    root: Path, request: Request, train: bool
-) -> tuple[list[_File], tuple[Skipped, ...]]:
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
-    if request.classes:
-        missing = sorted(set(request.classes) - {folder.name for folder in folders})
-        if missing:
-            raise UserError(
-                f"{root} lacks {len(missing)} of {len(request.classes)} class folders: "
-                f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}"
-            )
-        folders = [folder for folder in folders if folder.name in request.classes]
-    files = [_File(path, folder.name, train) for folder in folders for path in _images(folder)]
-    loose = [path for path in sorted(root.iterdir()) if _is_image(path)]
-    if files:
-        return files, tuple(Skipped(str(path), "not in a class folder") for path in loose)
-    return [_File(path, None, train) for path in loose], ()
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if _is_image(path))
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_ENDINGS and path.name[0] != "." and path.is_file()
-
-
-def _decoded(files: list[_File], request: Request) -> Entry:
+def _decoded(files: list[ImageFile], request: Request) -> Entry:
     """The images kept, as ``images``, and which of ``files`` they are, as ``readable`` [f]."""
     paths = [file.path for file in files]
-    size = request.image_size
-    assert size is not None
-    key: dict[str, Any] = {"files": file_stamps(paths), "image_size": size}
+    # What nobody may read today may be readable tomorrow, though the file is the same.
+    locked = [str(path) for path in paths if not _open_to_us(path)]
+    key: dict[str, Any] = {"files": file_stamps(paths), "locked": locked} | request.decoding()
     labels = _labels(files, np.ones(len(files), bool), [])[0]
     if request.limit is not None and request.limit.most < len(files):
         # The same files are of other classes where another folder was named.
         key |= {"limit": request.limit, "labels": None if labels is None else labels.tolist()}
 
     def build() -> Entry:
-        return _Decoder(paths, size, request.cache_dir).entry(request.limit, labels)
+        return _Decoder(paths, request).entry(request.limit, labels)
 
     return cached(request.cache_dir, "folder", key, build)
+
+
+def _open_to_us(path: Path) -> bool:
+    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 class _Decoder:
     """Decodes some of the files, each once."""
 
-    def __init__(self, paths: list[Path], size: int, cache_dir: Path) -> None:
-        self._paths, self._size = paths, size
+    def __init__(self, paths: list[Path], request: Request) -> None:
+        size = request.image_size
+        assert size is not None
+        self._paths, self._fit = paths, (size, request.rule, request.kernel)
         # A row for every file: those that are never written take up nothing.
-        self._images = room(cache_dir, (len(paths), size, size, 3))
+        self._images = room(request.cache_dir, (len(paths), size, size, 3))
         self._tried = np.zeros(len(paths), bool)
         self._readable = np.ones(len(paths), bool)
         self._unreadable: list[tuple[str, str]] = []
@@ -173,19 +133,22 @@ class _Decoder:
 
     def _one(self, index: int) -> np.ndarray | str:
         try:
-            return decode_file(self._paths[index], self._size)
-        except UNREADABLE as error:
-            return str(error) or type(error).__name__
+            return decode_file(self._paths[index], *self._fit)
+        except UnreadableError as error:
+            return str(error)
 
 
 def _labels(
-    files: list[_File], kept: np.ndarray, unreadable: list[list[str]]
+    files: list[ImageFile], kept: np.ndarray, unreadable: list[list[str]]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Of the files ``kept`` ``[f]``, with an id for every class that has a file to be read."""
-    if any(file.class_name is None for file in files):
+    if all(file.class_name is None for file in files):
         return None, ()
     bad = {path for path, _ in unreadable}
     good = np.asarray([str(file.path) not in bad for file in files])
-    classes = np.asarray([file.class_name for file in files])
+    # Those of a split without class folders are of an unknown one.
+    classes = np.asarray([file.class_name or "" for file in files])
     labels, names = compact_labels(classes[good])
-    return labels[kept[good]], tuple(CLASS_TITLES.get(name, name) for name in names)
+    if not names:
+        return None, ()
+    return labels[kept[good]], tuple(CLASS_TITLES.get(name, representable(name)) for name in names)

@@ -9,7 +9,7 @@ import numpy as np
 
 from idc_jax.data.base import Dataset
 from idc_jax.data.decode import fit_all
-from idc_jax.data.sources.base import Request, compact_labels, existing_path
+from idc_jax.data.sources.base import Request, compact_labels, existing_path, named_splits
 from idc_jax.data.subset import choose, keep
 from idc_jax.errors import UserError
 
@@ -38,7 +38,11 @@ def load_idx(request: Request) -> Dataset:
       UserError: no such folder or file, a file that is damaged, unequal counts.
     """
     folder = _folder(request)
-    parts = [_split(folder, split) for split in request.splits]
+    parts = [_split(folder, split) for split in named_splits(request)]
+    shapes = {images.shape[1:] for images, _ in parts}
+    if len(shapes) > 1 or not sum(len(images) for images, _ in parts):
+        told = " and ".join(str(list(shape)) for shape in sorted(shapes))
+        raise UserError(f"{folder} holds images {told} of its splits; some of one size would do")
     images = np.concatenate([images for images, _ in parts])
     sizes = [len(images) for images, _ in parts]
     labels, names = _join_labels(folder, [labels for _, labels in parts])

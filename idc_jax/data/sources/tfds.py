@@ -10,9 +10,9 @@ import numpy as np
 
 from idc_jax.data.base import Dataset
 from idc_jax.data.cache import Entry, cached, file_stamps, room
-from idc_jax.data.decode import decode_bytes
+from idc_jax.data.decode import UnreadableError, decode_bytes
 from idc_jax.data.progress import progress
-from idc_jax.data.sources.base import Request, compact_labels
+from idc_jax.data.sources.base import Request, compact_labels, named_splits
 from idc_jax.data.subset import choose
 from idc_jax.errors import UserError
 
@@ -30,7 +30,7 @@ def load_tfds(request: Request) -> Dataset:
       UserError: TFDS is missing, knows no such data set, split or label, or cannot prepare it.
     """
     builder = _prepared(request)
-    missing = [split for split in request.splits if split not in builder.info.splits]
+    missing = [split for split in named_splits(request) if split not in builder.info.splits]
     if missing:
         held = ", ".join(builder.info.splits)
         raise UserError(f"{builder.name} has no split {missing[0]!r}; it has {held}")
@@ -38,8 +38,7 @@ def load_tfds(request: Request) -> Dataset:
     key: dict[str, Any] = {
         "files": file_stamps(_files(builder)),
         "splits": request.splits,
-        "image_size": request.image_size,
-    }
+    } | request.decoding()
     sizes = [builder.info.splits[split].num_examples for split in request.splits]
     limited = request.limit is not None and request.limit.most < sum(sizes)
     if limited:
@@ -207,7 +206,15 @@ def _decode(
     images = room(request.cache_dir, (total, *shape))
     labels = {key: np.empty(total, np.int32) for key in _class_labels(builder)}
     for index, record in enumerate(progress(records, total, f"decoding {builder.name}")):
-        images[index] = decode_bytes(record[image_key], channels, size)
+        try:
+            images[index] = decode_bytes(
+                record[image_key], channels, size, request.rule, request.kernel
+            )
+        except UnreadableError as error:
+            raise UserError(
+                f"{builder.name}: image {index} of {total} cannot be read ({error}): remove "
+                f"{builder.data_path}, and prepare it anew"
+            ) from error
         for key, values in labels.items():
             values[index] = record[key]
     return {_IMAGES: images, **labels}

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from scipy.special import expit
 
 # What the line from log-odds of the confidence, one and density to those of being right is taken
 # for before it has been tried, and how much each of its numbers is held to that. The committee
@@ -26,6 +26,8 @@ _WANTED_IS_TRUE = 0.7
 # that beside the rounds.
 _GAIN, _GAIN_WEIGHT = 0.05, 0.5
 _ROUNDS = 4
+# Newton's steps of the calibration.
+_STEPS = 60
 
 
 class Trials(NamedTuple):
@@ -36,17 +38,17 @@ class Trials(NamedTuple):
       right: bool ``[n]``, whether the answer confirmed it.
     """
 
-    confidence: jax.Array
-    right: jax.Array
+    confidence: np.ndarray
+    right: np.ndarray
 
 
 def no_trials(num_samples: int) -> Trials:
     """Before any answer."""
-    return Trials(jnp.zeros(num_samples, jnp.float32), jnp.zeros(num_samples, bool))
+    return Trials(np.zeros(num_samples, np.float32), np.zeros(num_samples, bool))
 
 
 def tried(
-    trials: Trials, probabilities: jax.Array, indices: np.ndarray, choice: np.ndarray
+    trials: Trials, probabilities: jax.Array | np.ndarray, indices: np.ndarray, choice: np.ndarray
 ) -> Trials:
     """Enter what ``choice`` ``[m]``, classes or less, says of predictions ``[n, c]``."""
     named = choice >= 0
@@ -54,11 +56,12 @@ def tried(
     asked = np.asarray(probabilities)[rows]
     confidence, right = np.array(trials.confidence), np.array(trials.right)
     confidence[rows], right[rows] = asked.max(1), asked.argmax(1) == choice[named]
-    return Trials(jnp.asarray(confidence), jnp.asarray(right))
+    return Trials(confidence, right)
 
 
-@jax.jit
-def expected_accuracy(trials: Trials, probabilities: jax.Array, density: jax.Array) -> jax.Array:
+def expected_accuracy(
+    trials: Trials, probabilities: jax.Array | np.ndarray, density: jax.Array | np.ndarray
+) -> float:
     """The share of samples whose likeliest class is expected to be right.
 
     With one that errs now and then answering, it is the share that they would agree with.
@@ -69,9 +72,10 @@ def expected_accuracy(trials: Trials, probabilities: jax.Array, density: jax.Arr
       density: ``[n]``, how closely each sample is surrounded. Among equally confident predictions
         those in the midst of many are right more often, and samples there are asked about more.
     """
-    density = (density - density.mean()) / jnp.maximum(density.std(), 1e-6)
-    line = _calibrate(trials, density)
-    return jnp.mean(jax.nn.sigmoid(_traits(probabilities.max(1), density) @ line))
+    crowd = np.asarray(density, np.float64)
+    crowd = (crowd - crowd.mean()) / max(crowd.std(), 1e-6)
+    line = _calibrate(trials, crowd)
+    return float(expit(_traits(np.asarray(probabilities).max(1), crowd) @ line).mean())
 
 
 def unnamed_share(wanted: int, named: int, answered: int) -> float:
@@ -91,32 +95,31 @@ def unnamed_share(wanted: int, named: int, answered: int) -> float:
     return float(share * missed / (missed + 1.0 - _WANTED_IS_TRUE))
 
 
-def _calibrate(trials: Trials, density: jax.Array) -> jax.Array:
+def _calibrate(trials: Trials, density: np.ndarray) -> np.ndarray:
     """The line ``[3]`` from traits to log-odds, most likely under a Gaussian prior.
 
     Steps are those of Newton's method with the largest curvature that a logistic loss can have
     (Böhning and Lindsay, "Monotonicity of quadratic-approximation algorithms", 1988): each
     improves, wherever it starts.
     """
-    known = (trials.confidence > 0).astype(jnp.float32)
-    traits = _traits(trials.confidence, density) * known[:, None]
-    prior, precision = jnp.array(_LINE), jnp.array(_PRECISION)
-    curve = 0.25 * traits.T @ traits + jnp.diag(precision)
-
-    def step(_: jax.Array, line: jax.Array) -> jax.Array:
-        surplus = known * (jax.nn.sigmoid(traits @ line) - trials.right)
-        return line - jnp.linalg.solve(curve, traits.T @ surplus + precision * (line - prior))
-
-    return jax.lax.fori_loop(0, 60, step, prior)
-
-
-def _traits(confidence: jax.Array, density: jax.Array) -> jax.Array:
-    return jnp.stack([_log_odds(confidence), jnp.ones_like(density), density], axis=1)
+    known = np.flatnonzero(trials.confidence > 0)
+    traits, right = _traits(trials.confidence[known], density[known]), trials.right[known]
+    prior, precision = np.array(_LINE), np.array(_PRECISION)
+    curve = 0.25 * traits.T @ traits + np.diag(precision)
+    line = prior
+    for _ in range(_STEPS):
+        slope = traits.T @ (expit(traits @ line) - right) + precision * (line - prior)
+        line = line - np.linalg.solve(curve, slope)
+    return line
 
 
-def _log_odds(confidence: jax.Array) -> jax.Array:
-    inside = jnp.clip(confidence, 1e-3, 1 - 1e-3)
-    return jnp.log(inside) - jnp.log1p(-inside)
+def _traits(confidence: np.ndarray, density: np.ndarray) -> np.ndarray:
+    return np.stack([_log_odds(confidence), np.ones_like(density), density], axis=1)
+
+
+def _log_odds(confidence: np.ndarray) -> np.ndarray:
+    inside = np.clip(np.asarray(confidence, np.float64), 1e-3, 1 - 1e-3)
+    return np.log(inside) - np.log1p(-inside)
 
 
 def expected_gain(history: np.ndarray, further: int) -> float:

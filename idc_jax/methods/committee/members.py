@@ -49,11 +49,11 @@ def decide(
     features: jax.Array,
     neighbors: ops.Neighbors,
     probabilities: jax.Array,
-    choice: jax.Array,
-    rejected: jax.Array,
+    choice: jax.Array | np.ndarray,
+    rejected: jax.Array | np.ndarray,
     options: CommitteeOptions,
     *,
-    belief: jax.Array | None = None,
+    belief: jax.Array | np.ndarray | None = None,
     capacity: int = 0,
 ) -> jax.Array:
     """What every sample is, given the answers.
@@ -78,6 +78,26 @@ def decide(
       ``[n, c]``, rows summing to one. Classes that nobody has named get next
       to nothing.
     """
+    rows, weights = _answered(choice, capacity)
+    belief = np.ones(len(choice), np.float32) if belief is None else belief
+    return _decide(
+        features, neighbors, probabilities, choice, rejected, belief, rows, weights, options
+    )
+
+
+@partial(jax.jit, static_argnames=("options",))
+def _decide(
+    features: jax.Array,
+    neighbors: ops.Neighbors,
+    probabilities: jax.Array,
+    choice: jax.Array,
+    rejected: jax.Array,
+    belief: jax.Array,
+    rows: jax.Array,
+    weights: jax.Array,
+    options: CommitteeOptions,
+) -> jax.Array:
+    """:func:`decide`, with the answered ``rows`` ``[m]`` and their ``weights``."""
     named = jnp.zeros(probabilities.shape[1], bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
     total, heard = jnp.zeros_like(probabilities), jnp.zeros(())
     if options.reaches:
@@ -92,7 +112,6 @@ def decide(
         )
         heard += 1.0
     if options.regression:
-        rows, weights = _answered(choice, capacity)
         plane = regression(
             features,
             features[rows],
@@ -105,8 +124,7 @@ def decide(
         weight = jnp.minimum(weights.sum() / named.sum() / options.regression_from, 1.0)
         total += weight * plane
         heard += weight
-    trust = options.trust * (jnp.ones(len(choice)) if belief is None else belief)
-    return _weigh(total / heard, choice, rejected, trust)
+    return _weigh(total / heard, choice, rejected, options.trust * belief)
 
 
 @partial(jax.jit, static_argnames=("reaches", "iterations"))
@@ -131,13 +149,13 @@ def _spread(
     return total / len(reaches)
 
 
-def _answered(choice: jax.Array, capacity: int) -> tuple[jax.Array, jax.Array]:
+def _answered(choice: jax.Array | np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the samples with a class, padded, and their weights: 1, or 0 for padding."""
     rows = np.flatnonzero(np.asarray(choice) >= 0)
     size = -(-max(len(rows), capacity) // _ROWS) * _ROWS
     padded = np.zeros(size, np.int32)
     padded[: len(rows)] = rows
-    return jnp.asarray(padded), jnp.asarray(np.arange(size) < len(rows), jnp.float32)
+    return padded, (np.arange(size) < len(rows)).astype(np.float32)
 
 
 @partial(jax.jit, static_argnames=("steps",))

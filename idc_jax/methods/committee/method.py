@@ -32,9 +32,9 @@ from idc_jax.methods.committee.forecast import (
 )
 from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.opening import first_picks
-from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState, agreed
+from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.common.choosing import choose, found
-from idc_jax.methods.common.class_space import Heard, by_number, hear, missing_outputs
+from idc_jax.methods.common.class_space import Heard, agreed, by_number, hear, missing_outputs
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
 from idc_jax.models.base import Variables
@@ -50,6 +50,9 @@ Space = Literal["input", "network", "instance"]
 _LEAST_DOUBT = 1e-3
 # "What would more answers bring?" is told for so many.
 _FURTHER = 50
+# Up to so many columns, how far a sample lies from the mean says more than rounding: directions
+# alone leave a circle of a plane, and two points of a line.
+_FEW_COLUMNS = 16
 
 
 class GraphCommitteeOptions(NamedTuple):
@@ -119,15 +122,20 @@ def first_state(
 ) -> GraphCommitteeState:
     """The state before any answer: k-means of the ``embeddings`` ``[n, d]``."""
     clusters = ops.kmeans(key, embeddings, num_clusters, restarts=restarts)
-    distances2 = ops.squared_distances(embeddings, clusters.centers)
-    usual = jnp.maximum(jnp.mean(jnp.min(distances2, axis=1)), 1e-12)
     return GraphCommitteeState(
-        probabilities=jax.nn.softmax(-distances2 / usual),
-        slots=jnp.full(num_clusters, -1, jnp.int32),
+        probabilities=_near(embeddings, clusters.centers),
+        slots=np.full(num_clusters, -1, np.int32),
         trials=no_trials(embeddings.shape[0]),
         # On the host: it grows, and every new shape on a device is a program more.
         history=np.zeros((0, 2), np.float32),
     )
+
+
+@jax.jit
+def _near(embeddings: jax.Array, centers: jax.Array) -> jax.Array:
+    distances2 = ops.squared_distances(embeddings, centers)
+    usual = jnp.maximum(jnp.mean(jnp.min(distances2, axis=1)), 1e-12)
+    return jax.nn.softmax(-distances2 / usual)
 
 
 def _embed(setting: _Setting, key: jax.Array) -> tuple[Variables, jax.Array]:
@@ -148,17 +156,30 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Gra
       x: ``[n, d]``.
       options: how.
     """
+    if x.shape[1] <= _FEW_COLUMNS:
+        x = _on_sphere(x)
     if options.decorrelate:
         z = decorrelate_neighbors(key, x)
     else:
         z = ops.normalize(x - jnp.mean(x, axis=0))
     widest = max((k for k, _ in options.reaches), default=1)
-    found = ops.knn(z, max(widest, options.hop_neighbors))
-    embeddings = ops.normalize(
-        smooth(z, ops.nearest(found, options.hop_neighbors), hops=options.hops)
-    )
-    density = scores.representativeness(embeddings, options.density_neighbors)
+    # One number of neighbours for both searches: they share a program.
+    count = max(widest, options.hop_neighbors, options.density_neighbors)
+    found = ops.knn(z, count)
+    embeddings = _averaged(z, found, options.hop_neighbors, options.hops)
+    around = ops.knn(embeddings, count)
+    density = scores.representativeness(embeddings, options.density_neighbors, neighbors=around)
     return GraphCommitteeContext({}, embeddings, ops.nearest(found, widest), density)
+
+
+@jax.jit
+def _on_sphere(x: jax.Array) -> jax.Array:
+    return ops.on_sphere(x, *ops.center_and_radius(x))
+
+
+@partial(jax.jit, static_argnames=("count", "hops"))
+def _averaged(z: jax.Array, found: ops.Neighbors, count: int, hops: int) -> jax.Array:
+    return ops.normalize(smooth(z, ops.nearest(found, count), hops=hops))
 
 
 def _ask(
@@ -185,14 +206,19 @@ def _select(
     embeddings, probs = context.embeddings, state.probabilities
     if options.picks != "value":
         return choose(options.picks, key, embeddings, probs, evidence, budget)
-    free = ~jnp.asarray(evidence.asked)
+    free = ~evidence.asked
     budget = min(budget, embeddings.shape[0])
     # In the opening, too, where it is not used: later rounds then compile nothing.
-    value = context.density + jnp.log(1.0 + margin_values(probs) + _LEAST_DOUBT)
+    value = _worth(context.density, probs)
     picks = selectors.idc_from_scores(embeddings, value, budget, labelled=~free, candidates=free)
     if len(state.history):
         return picks
     return first_picks(key, embeddings, context.density, free, budget, restarts=options.restarts)
+
+
+@jax.jit
+def _worth(density: jax.Array, probabilities: jax.Array) -> jax.Array:
+    return density + jnp.log(1.0 + margin_values(probabilities) + _LEAST_DOUBT)
 
 
 def _learn(
@@ -210,14 +236,12 @@ def _learn(
     missing = missing_outputs(evidence, np.asarray(state.slots), np.asarray(before))
     state = _with_room(state, missing)
     slots, prediction = np.asarray(state.slots), np.asarray(state.probabilities)
-    # Links alone say nothing of what there is: as long as no group has a name, they are spread.
-    unnamed = not (evidence.group >= 0).any()
-    heard = hear(evidence, slots, prediction, place=by_number, unnamed=unnamed)
+    heard = hear(evidence, slots, prediction, place=by_number)
     if len(state.history):
         new = np.flatnonzero(evidence.round >= round_.since)
         state = state._replace(trials=tried(state.trials, before, new, heard.choice[new]))
     probs = agreed(_decide(setting, context, state, evidence, heard, round_), heard.linked)
-    state = state._replace(probabilities=probs, slots=jnp.asarray(heard.slots))
+    state = state._replace(probabilities=probs, slots=heard.slots)
     told = int(((evidence.group >= 0) & (heard.choice >= 0)).sum())
     return _forecast(context, state, setting.parts.num_clusters, told)
 
@@ -226,7 +250,7 @@ def _with_room(state: GraphCommitteeState, missing: int) -> GraphCommitteeState:
     """The state with ``missing`` outputs more."""
     if not missing:
         return state
-    slots = jnp.pad(state.slots, (0, missing), constant_values=-1)
+    slots = np.pad(np.asarray(state.slots), (0, missing), constant_values=-1)
     probs = jnp.pad(state.probabilities, ((0, 0), (0, missing)))
     return state._replace(slots=slots, probabilities=probs)
 
@@ -241,7 +265,7 @@ def _decide(
 ) -> jax.Array:
     """What every sample is, ``[n, c]``."""
     options, probs = setting.options, state.probabilities
-    choice, rejected = jnp.asarray(heard.choice), jnp.asarray(heard.rejected)
+    choice, rejected = heard.choice, heard.rejected
     if (heard.slots < 0).all():
         open_ = jnp.where(rejected, 1e-9, probs + 1e-6)
         prior = open_ / open_.sum(1, keepdims=True)
@@ -256,7 +280,7 @@ def _decide(
         choice,
         rejected,
         CommitteeOptions(*(getattr(options, name) for name in CommitteeOptions._fields)),
-        belief=jnp.asarray(evidence.weight),
+        belief=evidence.weight,
         capacity=round_.total,
     )
 
@@ -264,11 +288,11 @@ def _decide(
 def _forecast(
     context: GraphCommitteeContext, state: GraphCommitteeState, wanted: int, answered: int
 ) -> tuple[GraphCommitteeState, dict[str, float]]:
-    named = int((state.slots >= 0).sum())
+    named = int((np.asarray(state.slots) >= 0).sum())
     info = {"answered": float(answered), "classes_named": float(named)}
     if not answered:
         return state, info
-    expected = float(expected_accuracy(state.trials, state.probabilities, context.density))
+    expected = expected_accuracy(state.trials, state.probabilities, context.density)
     expected *= 1.0 - unnamed_share(wanted, named, answered)
     history = np.concatenate([state.history, [[answered, expected]]]).astype(np.float32)
     info["expected_accuracy"] = expected
@@ -288,11 +312,11 @@ def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) 
     check_one_of("graph_committee.picks", options.picks, ("value", *selectors.names("samples")))
     if not options.reaches and not options.regression:
         raise UserError("graph_committee has neither reaches nor regression; one of them would do")
-    for k, alpha in options.reaches:
-        if k < 1 or not 0 <= alpha < 1:
+    for reach in options.reaches:
+        if not _is_reach(reach):
             raise UserError(
-                f"graph_committee.reaches has ({k}, {alpha}); a pair of neighbours, 1 or more, "
-                "and a reach from 0 to below 1 would do"
+                f"graph_committee.reaches has {reach!r}; pairs of neighbours, 1 or more, and a "
+                "reach from 0 to below 1, as in ((10, 0.9), (5, 0.5)), would do"
             )
     if not options.regression >= 0:
         raise UserError(
@@ -306,3 +330,11 @@ def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) 
         )
     if not 0 < options.trust < 1:
         raise UserError(f"graph_committee.trust is {options.trust}; between 0 and 1 would do")
+
+
+def _is_reach(reach: object) -> bool:
+    """Whether it is a number of neighbours and a share."""
+    if not isinstance(reach, tuple | list) or len(reach) != 2:
+        return False
+    k, alpha = reach
+    return isinstance(k, int) and isinstance(alpha, int | float) and k >= 1 and 0 <= alpha < 1

@@ -13,6 +13,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from idc_jax import ops, selectors
 from idc_jax.selectors import Selection
@@ -22,7 +23,7 @@ def first_picks(
     key: jax.Array,
     features: jax.Array,
     density: jax.Array,
-    candidates: jax.Array,
+    candidates: jax.Array | np.ndarray,
     budget: int,
     *,
     restarts: int,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops
@@ -42,15 +41,6 @@ class GraphCommitteeState(NamedTuple):
     """
 
     probabilities: jax.Array
-    slots: jax.Array
+    slots: np.ndarray
     trials: Trials
     history: np.ndarray
-
-
-def agreed(probabilities: jax.Array, linked: np.ndarray | None) -> jax.Array:
-    """Samples that must be together, of one number in ``linked`` ``[n]``, get their mean."""
-    if linked is None:
-        return probabilities
-    size = jnp.zeros(len(linked)).at[linked].add(1.0)
-    total = jnp.zeros_like(probabilities).at[linked].add(probabilities)
-    return (total / jnp.maximum(size, 1.0)[:, None])[linked]

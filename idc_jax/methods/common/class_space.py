@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -48,17 +49,20 @@ def hear(
     probabilities: np.ndarray,
     *,
     place: Place,
-    unnamed: bool,
+    unnamed: bool = True,
 ) -> Heard:
     """Translate ``evidence`` into outputs.
+
+    As long as no group has a name, samples that are linked get the output that they are likeliest
+    to be of together; it stays free for a group. Once there are names, such a guess would stand
+    beside what is known.
 
     Args:
       evidence: everything said.
       slots: int32 ``[c]``, as it was before.
       probabilities: ``[n, c]``, a prediction by which groups find their outputs.
       place: gives outputs to groups that have none.
-      unnamed: also give samples that are linked, but of no group, the output that they are
-        likeliest to be of together. It stays free for a group.
+      unnamed: False where links alone shall give nobody an output.
     """
     closure, c = evidence.closure, len(slots)
     same = meet(evidence, probabilities)
@@ -77,7 +81,7 @@ def hear(
     rejected[evidence.excluded[known, 0], excluded[known]] = True
     if len(closure.cannot):
         rejected |= _kept_apart(closure, implied, c)
-    if unnamed:
+    if unnamed and not (evidence.group >= 0).any():
         together = _together(closure, choice, rejected, np.asarray(probabilities))
         choice = np.where((choice < 0) & (together >= 0), together, choice).astype(np.int32)
         rejected |= _kept_apart(closure, np.where(implied >= 0, implied, together), c)
@@ -109,6 +113,15 @@ def by_prediction(slots: np.ndarray, new: np.ndarray, mass: np.ndarray) -> np.nd
     chosen, places = linear_sum_assignment(-mass[np.ix_(rows, free)])
     slots[free[places]] = new[rows[chosen]]
     return slots
+
+
+def agreed(probabilities: jax.Array, linked: np.ndarray | None) -> jax.Array:
+    """Samples that must be together, of one number in ``linked`` ``[n]``, get their mean."""
+    if linked is None:
+        return probabilities
+    size = jnp.zeros(len(linked)).at[linked].add(1.0)
+    total = jnp.zeros_like(probabilities).at[linked].add(probabilities)
+    return (total / jnp.maximum(size, 1.0)[:, None])[linked]
 
 
 def missing_outputs(evidence: Evidence, slots: np.ndarray, probabilities: np.ndarray) -> int:

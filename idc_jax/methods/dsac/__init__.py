@@ -2,6 +2,7 @@
 
 from idc_jax.methods.contract import MethodSpec
 from idc_jax.methods.dsac.method import build
+from idc_jax.methods.dsac.recipes import PAPER
 from idc_jax.methods.dsac.state import DsacContext, DsacOptions, DsacState
 from idc_jax.methods.dsac.training import DsacTraining
 
@@ -24,14 +25,8 @@ SPEC = MethodSpec(
         "pretrain.cluster_weight": 0.0,
         "pretrain.entropy_weight": 0.0,
     },
-    published={
-        "init": "pretrain",
-        "dsac.space": "network",
-        "dsac.groups": "classes",
-        "dsac.pseudo_labels": "representative",
-        "dsac.pseudo_start": 50,
-        "dsac.normalized_compactness": False,
-    },
+    recipes={"paper": PAPER},
+    costly=("dsac_training",),
     small={
         "dsac.groups": "growing",
         "dsac.pseudo_labels": "graph",

@@ -22,7 +22,7 @@ from idc_jax import ops
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import SKIP, Questions, label_questions
 from idc_jax.methods.common.choosing import choose, found
-from idc_jax.methods.common.class_space import Heard, by_number, hear
+from idc_jax.methods.common.class_space import Heard, agreed, by_number, hear
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round, embeddings_of
 from idc_jax.methods.dsac.picks import Own, growing_groups, pick
 from idc_jax.methods.dsac.state import DsacContext, DsacOptions, DsacState, check_options
@@ -143,7 +143,7 @@ def _learn(
     options = setting.options
     steer_key, train_key, cluster_key = jax.random.split(key, 3)
     slots, probs = np.asarray(state.slots), np.asarray(state.probabilities)
-    heard = hear(evidence, slots, probs, place=by_number, unnamed=True)
+    heard = hear(evidence, slots, probs, place=by_number)
     if not says_something(evidence, round_.since) or not (heard.choice >= 0).any():
         # Nothing to train towards: the head would learn nothing, and all else stays.
         return state, {}
@@ -166,6 +166,7 @@ def _learn(
         progress=setting.parts.progress,
     )
     trained, probabilities = _network(setting, variables)
+    probabilities = agreed(probabilities, heard.linked)
     state = state._replace(variables=variables, embeddings=trained, probabilities=probabilities)
     if options.space == "network" or not steered:
         # The training has moved the samples, or the answers are new to the clusters.

@@ -3,6 +3,7 @@
 from idc_jax.methods.contract import MethodSpec
 from idc_jax.methods.idc.method import build
 from idc_jax.methods.idc.options import IDCOptions
+from idc_jax.methods.idc.recipes import CODE, PAPER
 from idc_jax.methods.idc.state import IDCContext, IDCState
 from idc_jax.train.finetune import FinetuneOptions
 
@@ -17,14 +18,7 @@ SPEC = MethodSpec(
     state=IDCState,
     options={"idc": IDCOptions, "finetune": FinetuneOptions},
     streams=True,
-    published={
-        "rounds": 1,
-        "idc.hops": 0,
-        "idc.candidates": "cosine",
-        "finetune.pseudo_labels": "threshold",
-        "finetune.learning_rate": 1e-4,
-        "finetune.min_steps": 0,
-    },
+    recipes={"paper": PAPER, "code": CODE},
     features={
         "idc.space": "input",
         "idc.hops": 3,

@@ -16,10 +16,10 @@ import numpy as np
 
 from idc_jax import ops
 from idc_jax.annotate.evidence import Evidence, says_something
-from idc_jax.annotate.questions import NONE_OF_THESE, Questions
+from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Questions
 from idc_jax.data.residency import Streamed
 from idc_jax.methods.common.choosing import choose, mean_centers
-from idc_jax.methods.common.class_space import Heard, by_prediction, hear
+from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
 from idc_jax.methods.idc.options import IDCOptions, check_idc_options, for_new_head
@@ -205,7 +205,7 @@ def _learn(
     if not says_something(evidence, round_.since):
         return state, {}
     prior = np.asarray(context.prior)
-    heard = hear(evidence, np.asarray(state.slots), prior, place=by_prediction, unnamed=True)
+    heard = hear(evidence, np.asarray(state.slots), prior, place=by_prediction)
     state = state._replace(slots=jnp.asarray(heard.slots))
     spreads = setting.finetuning.pseudo_labels == "graph"
     posterior = jnp.zeros((0, setting.parts.num_clusters))
@@ -221,6 +221,7 @@ def _learn(
             labels=jnp.asarray(np.maximum(heard.choice, -1)),
             rejected=jnp.asarray(heard.rejected),
             asked=jnp.asarray(heard.choice >= NONE_OF_THESE),
+            skipped=jnp.asarray(heard.choice == SKIP),
             targets=posterior,
         ),
         state.store,
@@ -233,6 +234,7 @@ def _learn(
     probs = jax.nn.softmax(outputs.logits)
     if spreads and setting.options.ensemble:
         probs = 0.5 * (probs + posterior)
+    probs = agreed(probs, heard.linked)
     state = state._replace(variables=variables, store=store, probabilities=probs)
     if state.compared is not None:
         # Where the embedding is the network's, the answers have moved it.

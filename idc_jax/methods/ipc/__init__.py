@@ -2,6 +2,7 @@
 
 from idc_jax.methods.contract import MethodSpec
 from idc_jax.methods.ipc.method import build
+from idc_jax.methods.ipc.recipes import PAPER
 from idc_jax.methods.ipc.state import IpcContext, IpcOptions, IpcState
 from idc_jax.methods.ipc.training import IpcTraining
 
@@ -27,13 +28,7 @@ SPEC = MethodSpec(
         "ipc.spread": 0.9,
         "ipc_training.min_steps": 500,
     },
-    published={
-        "rounds": 1,
-        "ipc.decorrelate": False,
-        "ipc.hops": 0,
-        "ipc.starts": 1,
-        "ipc.spread": 0.0,
-        "ipc_training.min_steps": 0,
-    },
+    recipes={"paper": PAPER},
+    costly=("rounds",),
     features={"ipc.space": "input"},
 )

@@ -24,7 +24,7 @@ from idc_jax.annotate.questions import DIFFERENT, SAME, Questions, pair_question
 from idc_jax.data.criterion import Criterion, read_criterion
 from idc_jax.errors import UserError
 from idc_jax.methods.common.choosing import mean_centers
-from idc_jax.methods.common.class_space import Heard, by_prediction, hear
+from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import Method, Options, Parts, Round
 from idc_jax.methods.ipc.pairs import (
@@ -255,7 +255,8 @@ def _learn(
     )
     probs = _predict(setting, variables, x)
     if setting.options.spread:
-        probs = 0.5 * (probs + _spread(setting, context, evidence, probs))
+        spread, linked = _spread(setting, context, evidence, probs)
+        probs = agreed(0.5 * (probs + spread), linked)
     state = state._replace(variables=variables, probabilities=probs, slots=jnp.asarray(heard.slots))
     return state, {**info, **_counts(evidence)}
 
@@ -291,10 +292,13 @@ def _pairs(setting: _Setting, key: jax.Array, evidence: Evidence) -> np.ndarray:
 
 def _spread(
     setting: _Setting, context: IpcContext, evidence: Evidence, probabilities: jax.Array
-) -> jax.Array:
-    """What the answers say along the graph, once what is linked has the output that it fits."""
+) -> tuple[jax.Array, np.ndarray | None]:
+    """What the answers say along the graph ``[n, c]``, and who is linked, as in :class:`Heard`.
+
+    What is linked has the output that it fits, as long as no group has a name.
+    """
     heard = _heard(evidence, probabilities, unnamed=True)
-    return spread_answers(
+    found = spread_answers(
         context.graph,
         probabilities,
         probabilities,
@@ -302,6 +306,7 @@ def _spread(
         jnp.asarray(heard.rejected),
         setting.options.spread,
     )
+    return found, heard.linked
 
 
 def _counts(evidence: Evidence) -> dict[str, float]:

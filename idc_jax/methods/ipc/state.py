@@ -30,7 +30,7 @@ class IpcOptions(NamedTuple):
       num_neighbors: K of the representativeness.
       closure: learn from all pairs that follow from the answers, not only from those asked.
       spread: α, how far what was said reaches along the neighbour graph, with which the network's
-        prediction is averaged; 0 leaves the graph out, as the paper does.
+        prediction is averaged, and samples that are linked share one; 0 does neither, as the paper.
       graph_neighbors: neighbours per sample in that graph.
       starts: clusterings to begin with: the one that the answers contradict least is taken. The
         first is the best of k-means' restarts, the others are single runs; 1 is the paper.

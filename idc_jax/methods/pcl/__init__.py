@@ -2,6 +2,7 @@
 
 from idc_jax.methods.contract import MethodSpec
 from idc_jax.methods.pcl.method import build
+from idc_jax.methods.pcl.recipes import CODE, PAPER
 from idc_jax.methods.pcl.state import PclContext, PclOptions, PclState
 from idc_jax.methods.pcl.training import PclTraining
 
@@ -16,10 +17,10 @@ SPEC = MethodSpec(
     state=PclState,
     options={"pcl": PclOptions, "pcl_training": PclTraining},
     chooses="pairs",
-    attends=True,
     # The paper's pairs and heads; a person answers them in rounds.
     defaults={"budget": 10_000, "rounds": 10, "model.head": "plain"},
-    published={"pcl.attention": "random", "pcl.distinct": False},
+    recipes={"paper": PAPER, "code": CODE},
+    costly=("rounds", "pcl.per_block", "pcl.share", "pcl_training"),
     small={
         "pcl_training.warmup_epochs": 2,
         "pcl_training.epochs": 6,

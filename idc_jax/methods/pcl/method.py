@@ -34,7 +34,7 @@ from idc_jax.methods.pcl.training import (
     scatter_blocks,
     train_epochs,
 )
-from idc_jax.models.attention import with_attention
+from idc_jax.models.attention import with_attention, without_attention
 from idc_jax.models.base import Variables
 from idc_jax.train.engine import Learner
 from idc_jax.train.loop import run_blocks
@@ -70,9 +70,11 @@ def build(parts: Parts, options: Options) -> Method:
     train = np.ones(data.shape[0], bool) if parts.train is None else parts.train
     assert isinstance(data, jax.Array)
     check_options(own, training, train)
-    if own.attention != "none":
+    if own.attention == "none":
+        model = without_attention(parts.model)
+    else:
         model = with_attention(parts.model, num_heads=own.num_heads, start=own.attention)
-        parts = parts._replace(model=model)
+    parts = parts._replace(model=model)
     setting = _Setting(parts, data, train, own, training)
     return Method(
         init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
@@ -117,11 +119,19 @@ def _ask(
         (first, second),
         Unknown(known, asked, jnp.asarray(blocks >= 0)),
         round_.budget,
-        left=max(1.0 - round_.asked / round_.total, 0.0),
+        left=_left(options, round_, len(blocks)),
         per_block=options.per_block,
         distinct=options.distinct,
     )
     return pair_questions(round_.number, blocks.reshape(-1)[places], values)
+
+
+def _left(options: PclOptions, round_: Round, blocks: int) -> jax.Array:
+    """The share ``[g]`` of the budget that is left when each block is asked about."""
+    asked = np.full(blocks, round_.asked, np.float32)
+    if options.share == "step":
+        asked += round_.budget * np.arange(blocks) / blocks
+    return jnp.maximum(1.0 - asked / round_.total, 0.0)
 
 
 def _learn(

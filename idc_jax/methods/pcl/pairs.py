@@ -37,7 +37,7 @@ def pick_pairs(
     unknown: Unknown,
     budget: int,
     *,
-    left: float,
+    left: jax.Array,
     per_block: int,
     distinct: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +49,7 @@ def pick_pairs(
       views: embeddings ``[g, b, d]`` of either view.
       unknown: which pairs may be asked about.
       budget: pairs wanted.
-      left: share of the whole budget that is left.
+      left: ``[g]``, the share of the whole budget that is left when each block is asked about.
       per_block: at most so many of one block; 0 for as many as the budget needs.
       distinct: prefer pairs that share no sample.
 

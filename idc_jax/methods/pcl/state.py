@@ -13,6 +13,7 @@ from idc_jax.methods.pcl.training import PclTraining
 from idc_jax.models.base import Variables
 
 Attention = Literal["random", "identity", "none"]
+Share = Literal["round", "step"]
 
 
 class PclOptions(NamedTuple):
@@ -24,6 +25,8 @@ class PclOptions(NamedTuple):
       per_block: at most so many questions of one block in a round; 0 for as many as the round's
         budget needs. 1 with a round per epoch is the paper's own schedule, one pair per block
         per step.
+      share: when the share of the budget that is left falls, by which hard pairs gain weight: with
+        each ``"round"``, or with each ``"step"``, block by block (the published code).
       distinct: pairs of one round share no sample where that can be helped: what is asked at
         once then covers more of a block than its few most striking samples.
       attention: over the samples of a block, put between a trained backbone and its heads:
@@ -35,6 +38,7 @@ class PclOptions(NamedTuple):
 
     picks: PairPicks = "both"
     per_block: int = 0
+    share: Share = "round"
     distinct: bool = True
     attention: Attention = "identity"
     num_heads: int = 8
@@ -91,7 +95,7 @@ def check_options(options: PclOptions, training: PclTraining, train: np.ndarray)
     Raises:
       UserError: naming the option, what it is and what would do.
     """
-    for name, kinds in (("picks", PairPicks), ("attention", Attention)):
+    for name, kinds in (("picks", PairPicks), ("attention", Attention), ("share", Share)):
         check_one_of(f"pcl.{name}", getattr(options, name), get_args(kinds))
     check_at_least("pcl.per_block", options.per_block, 0)
     check_at_least("pcl_training.block_size", training.block_size, 2, "a pair needs two samples")

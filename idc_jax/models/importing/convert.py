@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,16 +14,9 @@ import numpy as np
 from idc_jax.errors import UserError
 from idc_jax.models.base import Variables
 from idc_jax.models.importing import safetensors_file
+from idc_jax.models.importing.canonical import canonical, joined
 from idc_jax.models.importing.layouts import Layout
-from idc_jax.models.importing.names import (
-    ATTENTION_NAMES,
-    Naming,
-    from_torch,
-    fuse,
-    split_fused,
-    to_torch,
-    torch_name,
-)
+from idc_jax.models.importing.names import Naming, from_torch, to_torch, torch_name
 
 
 class ImportReport(NamedTuple):
@@ -69,10 +63,10 @@ def import_variables(
       Variables shaped like ``fresh``, float32, and the report.
 
     Raises:
-      UserError: a weight whose shape differs (both are named), one that is not finite, or a
-        checkpoint none or only a part of whose backbone fits.
+      UserError: a weight whose shape differs (both are named), one that is not finite or no
+        number with a fraction; a backbone, projector or attention that fits only in part.
     """
-    tensors = split_fused(tensors)
+    tensors = canonical(tensors)
     flat = flax.traverse_util.flatten_dict(fresh)
     filled, matched, initialised, used = {}, [], [], set()
     for path, value in flat.items():
@@ -85,24 +79,10 @@ def import_variables(
         filled[path] = _checked(path, name, tensors[name], value.shape)
         matched.append("/".join(path))
         used.add(name)
-    _check_backbone(initialised, layout)
     dropped = tuple(name for name in tensors if name not in used)
+    _check_whole(initialised, dropped, layout)
     report = ImportReport(layout.source, tuple(matched), tuple(initialised), dropped)
     return flax.traverse_util.unflatten_dict(filled), report
-
-
-def with_room_for_attention(fresh: Variables, tensors: Mapping[str, np.ndarray]) -> Variables:
-    """Add zeros in the place of PCL's attention, to be filled from ``tensors``.
-
-    Raises:
-      UserError: only a part of the attention is in the checkpoint.
-    """
-    missing = [name for name in ATTENTION_NAMES.values() if name not in tensors]
-    if missing:
-        raise UserError(f"the checkpoint's attention lacks {', '.join(missing)}")
-    width = fresh["params"]["cluster_head"]["dense_0"]["kernel"].shape[0]
-    room = {ours: {"kernel": jnp.zeros((width, width))} for ours in ATTENTION_NAMES}
-    return {**fresh, "params": {"attention": room, **fresh["params"]}}
 
 
 def export_safetensors(
@@ -136,17 +116,24 @@ def export_safetensors(
         if ours[-1] == "mean":
             # torch's BatchNorm insists on its counter.
             out[name.replace("running_mean", "num_batches_tracked")] = np.asarray(0, np.int64)
-    safetensors_file.write(Path(path), fuse(out), {"format": "pt", **(notes or {})})
+    safetensors_file.write(
+        Path(path), joined(out, naming.backbone), {"format": "pt", **(notes or {})}
+    )
 
 
 def _checked(
     path: tuple[str, ...], name: str, value: np.ndarray, shape: tuple[int, ...]
 ) -> jnp.ndarray:
-    turned = from_torch(path, value)
+    turned = from_torch(path, value, shape)
     if turned.shape != shape:
         raise UserError(
             f"{name} has shape {list(value.shape)} in the checkpoint, which here is "
             f"{list(turned.shape)}; the network's {'/'.join(path)} has {list(shape)}"
+        )
+    if value.dtype.kind in "iub":
+        raise UserError(
+            f"{name} holds whole numbers ({value.dtype.name}): a quantised checkpoint is not read, "
+            f"one in float32, float16 or bfloat16 would be"
         )
     numbers = turned.astype(np.float32)
     if not np.isfinite(numbers).all():
@@ -154,14 +141,26 @@ def _checked(
     return jnp.asarray(numbers)
 
 
-def _check_backbone(initialised: list[str], layout: Layout) -> None:
-    """A backbone of which a part is missing would be silently worthless."""
-    missing = [name for name in initialised if name.split("/")[1] == "backbone"]
-    missing = [name for name in missing if name.split("/")[2] != "fc"]
+def _check_whole(initialised: list[str], dropped: tuple[str, ...], layout: Layout) -> None:
+    """A backbone of which a part is missing or left would be silently worthless."""
+    whole = ("backbone", "projector", "attention")
+    missing = [name for name in initialised if name.split("/")[1] in whole]
     if missing:
         raise UserError(
-            f"the {layout.source} checkpoint lacks {len(missing)} weights of the {layout.network} "
-            f"backbone, {missing[0]} among them"
+            f"the {layout.source} checkpoint lacks {len(missing)} weights of its "
+            f"{layout.network}, {missing[0]} among them"
+        )
+    prefix, family = layout.naming.prefix, layout.family
+    below = {name.removeprefix(prefix): name for name in dropped if name.startswith(prefix)}
+    left = [
+        name
+        for part, name in below.items()
+        if re.match(family.body, part) and not re.match(family.spare, part)
+    ]
+    if left:
+        raise UserError(
+            f"the checkpoint's {layout.network} has {len(left)} weights that such a network "
+            f"does not have, {left[0]} among them: a variant that is not known here"
         )
 
 

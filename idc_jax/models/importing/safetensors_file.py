@@ -26,6 +26,12 @@ _DTYPES: dict[str, np.dtype] = {
     "I8": np.dtype(np.int8),
     "U8": np.dtype(np.uint8),
     "BOOL": np.dtype(np.bool_),
+    "U16": np.dtype(np.uint16),
+    "U32": np.dtype(np.uint32),
+    "U64": np.dtype(np.uint64),
+    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
+    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
+    "F8_E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
 }
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
@@ -44,7 +50,15 @@ def read(path: Path) -> dict[str, np.ndarray]:
         header = json.loads(raw[8 : 8 + length])
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
         body = memoryview(raw)[8 + length :]
+        unknown = {entry["dtype"] for entry in entries.values()} - _DTYPES.keys()
+        if unknown:
+            raise UserError(
+                f"{path} holds numbers of type {', '.join(sorted(unknown))}, which are not read "
+                f"here: a copy in float32, float16 or bfloat16 would do"
+            )
         return {name: _tensor(entry, body) for name, entry in entries.items()}
+    except UserError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is a damaged safetensors file: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,8 +16,10 @@ from idc_jax.models.importing.unpickle import StorageRef, TensorRef
 
 # The number that opens a file of before version 1.6.
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-# Where the state dict stands in the checkpoints of clustering projects, tried in this order.
-_STATE_KEYS = ("net", "model", "state_dict", "byol", "model_state_dict", "teacher")
+# Branches of a checkpoint that hold tensors, but no network.
+_BESIDE = re.compile(
+    r"(lr_|grad_)?(optim|opt_|sched|scaler|amp|callback|loop|rng|hyper)|opt$", re.I
+)
 
 Tensors = dict[str, np.ndarray]
 _ReadStorage = Callable[[StorageRef], bytes]
@@ -106,8 +109,11 @@ def _tensors_below(value: Any) -> list[TensorRef]:
 
 
 def _materialise(root: Any, storage: _ReadStorage, path: Path) -> Tensors:
-    """Read the tensors of the state dict, and of nothing else."""
-    tensors = {name: ref for name, ref in _state_dict(root, path).items() if _is_tensor(ref)}
+    """Read the tensors of the networks in ``root``, and of nothing else."""
+    tensors = _named(root) if isinstance(root, Mapping) else {}
+    if not tensors:
+        kind = f"keys {list(root)[:8]}" if isinstance(root, Mapping) else type(root).__name__
+        raise UserError(f"{path} holds no state dict ({kind})")
     cache: dict[str, bytes] = {}
 
     def read(ref: TensorRef) -> np.ndarray:
@@ -116,22 +122,26 @@ def _materialise(root: Any, storage: _ReadStorage, path: Path) -> Tensors:
             cache[key] = storage(ref.storage)
         return ref.read(cache[key])
 
-    return {str(name): read(ref) for name, ref in tensors.items()}
+    return {name: read(ref) for name, ref in tensors.items()}
 
 
-def _state_dict(root: Any, path: Path) -> Mapping[Any, Any]:
-    if isinstance(root, Mapping):
-        for key in _STATE_KEYS:
-            inner = root.get(key)
-            if isinstance(inner, Mapping) and any(map(_is_tensor, inner.values())):
-                return inner
-        if any(map(_is_tensor, root.values())):
-            return root
-    kind = f"keys {list(root)[:8]}" if isinstance(root, Mapping) else type(root).__name__
-    raise UserError(
-        f"{path} holds no state dict ({kind}); looked under {', '.join(_STATE_KEYS)} and at the top"
-    )
+def _named(branch: Mapping[Any, Any], seen: set[int] | None = None) -> dict[str, TensorRef]:
+    """The tensors below ``branch`` by their dotted names.
 
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, TensorRef)
+    A branch that is the only one has no part in the names: ``{"net": {...}, "epoch": 3}`` is the
+    state dict itself. Whatever stands in several places is found in the first.
+    """
+    seen = set() if seen is None else seen
+    seen.add(id(branch))
+    found = {str(name): value for name, value in branch.items() if isinstance(value, TensorRef)}
+    below = {}
+    for name, value in branch.items():
+        if isinstance(value, Mapping) and id(value) not in seen and not _BESIDE.match(str(name)):
+            inner = _named(value, seen)
+            if inner:
+                below[str(name)] = inner
+    if not found and len(below) == 1:
+        return next(iter(below.values()))
+    for name, inner in below.items():
+        found |= {f"{name}.{key}": value for key, value in inner.items()}
+    return found

@@ -76,10 +76,39 @@ class TensorRef(NamedTuple):
 
 
 class Namespace:
-    """Stand-in for ``argparse.Namespace`` and other plain records: attributes, no behaviour."""
+    """Stand-in for ``argparse.Namespace``: attributes, no behaviour."""
+
+
+class Inert(dict[Any, Any]):
+    """Stand-in for a record of anybody's: it takes whatever it is given, and does nothing.
+
+    Of those that are dicts in truth the items are kept, so that weights among them are found.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Of any arguments, which are forgotten."""
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        """Forget ``state``."""
+
+    def append(self, item: Any) -> None:
+        """Forget ``item``, of what is a list in truth."""
+
+    def extend(self, items: Any) -> None:
+        """Forget ``items``."""
+
+    # It may be a key, or in a set.
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
 
 class _StorageType(NamedTuple):
+    dtype: np.dtype
+
+
+class _NumberType(NamedTuple):
+    """``torch.float32`` and the like."""
+
     dtype: np.dtype
 
 
@@ -92,14 +121,31 @@ def _rebuild_tensor(
     return TensorRef(storage, int(offset), tuple(map(int, size)), tuple(map(int, stride)))
 
 
+def _rebuild_untyped_tensor(
+    storage: StorageRef, offset: int, size: tuple, stride: tuple, *rest: Any
+) -> TensorRef:
+    kind = rest[2] if len(rest) > 2 else None
+    if not isinstance(storage, StorageRef) or not isinstance(kind, _NumberType):
+        raise UserError("a tensor without a storage or a type: the checkpoint is damaged")
+    count = storage.size // kind.dtype.itemsize
+    return _rebuild_tensor(storage._replace(dtype=kind.dtype, size=count), offset, size, stride)
+
+
+def _rebuild_subclass(rebuild: Any, kind: Any, arguments: tuple, state: Any) -> Any:
+    """A tensor of a subclass of torch's, as the plain tensor that it holds."""
+    del kind, state
+    return rebuild(*arguments)
+
+
 def _rebuild_parameter(data: Any, *rest: Any) -> Any:
     del rest  # requires_grad, hooks
     return data
 
 
-def _inert(*arguments: Any) -> None:
-    """Stand-in for harmless values that nothing here reads (devices, random states, dtypes)."""
-    del arguments
+def _reconstruct(kind: Any, *rest: Any) -> Any:
+    """``copyreg``'s way to an object of ``kind``."""
+    del rest  # its base and that one's state
+    return kind() if kind in (Namespace, Inert) else Inert()
 
 
 _STORAGES: dict[str, Any] = {
@@ -115,6 +161,23 @@ _STORAGES: dict[str, Any] = {
     "BoolStorage": np.bool_,
     "UntypedStorage": np.uint8,
 }
+_NUMBERS: dict[str, Any] = {
+    "float32": np.float32,
+    "float64": np.float64,
+    "float16": np.float16,
+    "bfloat16": ml_dtypes.bfloat16,
+    "float8_e4m3fn": ml_dtypes.float8_e4m3fn,
+    "float8_e5m2": ml_dtypes.float8_e5m2,
+    "int64": np.int64,
+    "int32": np.int32,
+    "int16": np.int16,
+    "int8": np.int8,
+    "uint8": np.uint8,
+    "uint16": np.uint16,
+    "uint32": np.uint32,
+    "uint64": np.uint64,
+    "bool": np.bool_,
+}
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("collections", "defaultdict"): collections.defaultdict,
@@ -124,20 +187,60 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("__builtin__", "set"): set,
     ("argparse", "Namespace"): Namespace,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v3"): _rebuild_untyped_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
+    ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_subclass,
     ("torch", "Size"): tuple,
-    ("torch", "device"): _inert,
-    ("numpy", "dtype"): _inert,
-    ("numpy.core.multiarray", "scalar"): _inert,
-    ("numpy._core.multiarray", "scalar"): _inert,
-    ("_codecs", "encode"): _inert,
-    ("torch.serialization", "_get_layout"): _inert,
+    ("copyreg", "_reconstructor"): _reconstruct,
+    ("copy_reg", "_reconstructor"): _reconstruct,
 }
 _ALLOWED |= {
     (module, name): _StorageType(np.dtype(dtype))
     for name, dtype in _STORAGES.items()
-    for module in ("torch", "torch.storage")
+    for module in ("torch", "torch.storage", "torch.cuda")
 }
+_ALLOWED |= {("torch", name): _NumberType(np.dtype(dtype)) for name, dtype in _NUMBERS.items()}
+# What stands beside weights and is read by nobody here: devices, random states, NumPy's scalars
+# and arrays, paths and dates.
+_INERT = {
+    "torch": ("device", "Tensor", "contiguous_format", "preserve_format", "strided", "Generator"),
+    "torch.serialization": ("_get_layout",),
+    "torch.nn.parameter": ("Parameter", "Buffer"),
+    "torch.torch_version": ("TorchVersion",),
+    "numpy": ("dtype", "ndarray", "float64", "float32", "float16", "int64", "int32", "bool_"),
+    "numpy.core.multiarray": ("scalar", "_reconstruct"),
+    "numpy._core.multiarray": ("scalar", "_reconstruct"),
+    "numpy._core.numeric": ("_frombuffer",),
+    "_codecs": ("encode",),
+    "builtins": ("object", "complex", "frozenset", "slice", "range", "bytearray", "tuple"),
+    "__builtin__": ("object", "complex", "frozenset", "slice", "xrange", "bytearray", "tuple"),
+    "collections": ("Counter", "deque"),
+    "datetime": ("datetime", "date", "time", "timedelta", "timezone"),
+    "decimal": ("Decimal",),
+    "fractions": ("Fraction",),
+    "uuid": ("UUID",),
+    "types": ("SimpleNamespace",),
+}
+_ALLOWED |= {(module, name): Inert for module, names in _INERT.items() for name in names}
+# Packages whose records hold settings and logs.
+_INERT_PACKAGES = (
+    "addict",
+    "easydict",
+    "lightning",
+    "lightning_fabric",
+    "lightning_utilities",
+    "ml_collections",
+    "mmcv",
+    "mmengine",
+    "numpy.dtypes",
+    "numpy.random",
+    "omegaconf",
+    "pathlib",
+    "pytorch_lightning",
+    "torch.optim",
+    "yacs",
+)
 
 
 class RestrictedUnpickler(pickle.Unpickler):
@@ -151,6 +254,8 @@ class RestrictedUnpickler(pickle.Unpickler):
         """
         if (module, name) in _ALLOWED:
             return _ALLOWED[module, name]
+        if any(f"{module}.".startswith(f"{package}.") for package in _INERT_PACKAGES):
+            return Inert
         raise UserError(
             f"the checkpoint wants to use {module}.{name}, which no checkpoint of weights needs: "
             f"refused; save the state dict alone, or as .safetensors"

@@ -27,7 +27,7 @@ def test_a_narrow_network_comes_back_from_half_precision(tmp_path):
     kinds = {value.dtype for value in safetensors_file.read(path).values() if value.ndim == 4}
     assert kinds == {np.dtype(np.float16)}
     imported = open_network(path, num_clusters=CLUSTERS, input_shape=SHAPE)
-    assert (imported.layout.width, imported.layout.stem) == (WIDTH, "small")
+    assert (imported.layout.backbone.width, imported.layout.backbone.stem) == (WIDTH, "small")
     assert not imported.new_head
     found, report = imported.fill(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes))
     assert report.initialised == report.dropped == ()
@@ -37,13 +37,3 @@ def test_a_narrow_network_comes_back_from_half_precision(tmp_path):
         np.testing.assert_allclose(theirs, ours, rtol=1e-3 if kernel else 0, atol=1e-7 * kernel)
 
     jax.tree_util.tree_map_with_path(same, variables, found)
-
-
-def test_a_head_for_other_clusters_is_a_new_one(tmp_path):
-    tensors = {"conv1.weight": np.zeros((WIDTH, 3, 3, 3), np.float32)}
-    for stage in range(1, 5):
-        for block in range(2):
-            tensors[f"layer{stage}.{block}.conv1.weight"] = np.zeros((1,), np.float32)
-    safetensors_file.write(tmp_path / "x.safetensors", tensors)
-    imported = open_network(tmp_path / "x.safetensors", num_clusters=3, input_shape=SHAPE)
-    assert imported.new_head

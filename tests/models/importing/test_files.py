@@ -1,30 +1,24 @@
 """Files as attackers, accidents and older versions of PyTorch write them."""
 
+import argparse
+import collections
+import datetime
 import io
 import json
 import os
+import pathlib
 import pickle
 import struct
+import sys
+import types
 import zipfile
 
-import flax.traverse_util
-import jax
-import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
 
-from idc_jax import models
 from idc_jax.errors import UserError
-from idc_jax.models.importing import (
-    export_safetensors,
-    import_variables,
-    open_network,
-    read_checkpoint,
-    recognise,
-    safetensors_file,
-    unpickle,
-)
+from idc_jax.models.importing import read_checkpoint, safetensors_file, unpickle
 from idc_jax.models.importing.torch_file import LEGACY_MAGIC
 
 
@@ -206,7 +200,6 @@ def test_safetensors_round_trip_and_the_librarys_own(tmp_path):
         {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]},
         {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]},
         {"dtype": "F32", "shape": [-2], "data_offsets": [8, 0]},
-        {"dtype": "F99", "shape": [2], "data_offsets": [0, 8]},
         {"shape": [2]},
         [1],
     ],
@@ -222,171 +215,145 @@ def test_damaged_safetensors_say_so(tmp_path, entry):
         read_checkpoint(path)
 
 
-def tiny_cc():
-    """The names and shapes of Contrastive Clustering's ResNet-18, filled with zeros."""
-    tensors = {"resnet.conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}
-    norms = {"resnet.bn1": 64}
-    inputs = 64
-    for stage in range(1, 5):
-        width = 32 * 2**stage
-        for block in range(2):
-            base = f"resnet.layer{stage}.{block}"
-            tensors[f"{base}.conv1.weight"] = np.zeros((width, inputs, 3, 3), np.float32)
-            tensors[f"{base}.conv2.weight"] = np.zeros((width, width, 3, 3), np.float32)
-            norms |= {f"{base}.bn1": width, f"{base}.bn2": width}
-            if inputs != width:
-                shape = (width, inputs, 1, 1)
-                tensors[f"{base}.downsample.0.weight"] = np.zeros(shape, np.float32)
-                norms[f"{base}.downsample.1"] = width
-            inputs = width
-    for name, width in norms.items():
-        for leaf in ("weight", "bias", "running_mean", "running_var"):
-            tensors[f"{name}.{leaf}"] = np.zeros(width, np.float32)
-    for head, width in (("instance", 128), ("cluster", 10)):
-        for index, outputs in ((0, 512), (2, width)):
-            name = f"{head}_projector.{index}"
-            tensors[f"{name}.weight"] = np.zeros((outputs, 512), np.float32)
-            tensors[f"{name}.bias"] = np.zeros(outputs, np.float32)
-    return tensors
-
-
-def fresh_for(tensors, clusters=10):
-    layout = recognise(tensors)
-    model = models.build(
-        layout.network,
-        num_clusters=clusters,
-        input_shape=(32, 32, 3),
-        stem=layout.stem,
-        head=layout.head,
-    )
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-    return layout, jax.tree.map(lambda leaf: jnp.ones(leaf.shape), shapes)
-
-
-def test_everything_matches_and_what_is_left_out_is_named():
-    tensors = tiny_cc()
-    layout, fresh = fresh_for(tensors)
-    variables, report = import_variables(tensors, layout, fresh)
-    assert len(report.matched) == len(tensors)
-    assert all(not leaf.any() for leaf in flax.traverse_util.flatten_dict(variables).values())
-    variables, report = import_variables(
-        {**tensors, "extra": np.zeros(1)}, layout, fresh, reinitialise=("cluster_head",)
-    )
-    assert bool(jnp.all(variables["params"]["cluster_head"]["dense_0"]["kernel"] == 1))
-    assert len(report.initialised) == 4
-    assert set(report.dropped) > {"extra", "cluster_projector.2.bias"}
-    assert any("cluster_head" in line for line in report.lines())
-
-
-def test_a_shape_mismatch_names_both_sides():
-    tensors = tiny_cc()
-    layout, fresh = fresh_for(tensors, clusters=20)
-    message = r"cluster_projector.2.*\[10.*params/cluster_head/dense_1/.* has \[.*20"
-    with pytest.raises(UserError, match=message):
-        import_variables(tensors, layout, fresh)
-
-
-def test_a_hole_in_the_backbone_or_a_nan_is_an_error():
-    tensors = tiny_cc()
-    layout, fresh = fresh_for(tensors)
-    holed = {k: v for k, v in tensors.items() if k != "resnet.layer3.1.bn2.running_var"}
-    with pytest.raises(UserError, match=r"lacks 1 weights .*layer3_1/bn2/var"):
-        import_variables(holed, layout, fresh)
-    tensors["resnet.bn1.weight"][3] = np.nan
-    with pytest.raises(UserError, match=r"resnet.bn1.weight holds values that are not finite"):
-        import_variables(tensors, layout, fresh)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"resnet.layer1.0.conv3.weight": np.zeros((1, 1, 1, 1))}, "bottlenecks"),
-        ({"resnet.layer1.2.conv1.weight": np.zeros((1, 1, 1, 1))}, r"\[3, 2, 2, 2\] blocks"),
-        (None, "no known network"),
-    ],
-)
-def test_unknown_networks_are_named(change, message):
-    tensors = {"some.weight": np.zeros(1)} if change is None else {**tiny_cc(), **change}
-    with pytest.raises(UserError, match=message):
-        recognise(tensors)
-
-
-def test_export_writes_torch_names_and_counters(tmp_path):
-    tensors = tiny_cc()
-    layout, fresh = fresh_for(tensors)
-    path = tmp_path / "out.safetensors"
-    export_safetensors(path, fresh, layout.naming)
-    written = safetensors_file.read(path)
-    counters = {name for name in written if name.endswith("num_batches_tracked")}
-    assert set(written) - counters == set(tensors)
-    assert all(written[name].shape == tensors[name].shape for name in tensors)
-    assert len(counters) == sum(name.endswith("running_mean") for name in tensors)
-
-
 def test_a_stream_that_is_no_pickle_is_damaged():
     with pytest.raises(UserError, match="damaged pickle"):
         unpickle.load(io.BytesIO(b"\x80\x02not a pickle"))
 
 
-def test_a_network_is_built_for_the_checkpoint(tmp_path):
-    path = tmp_path / "cc.safetensors"
-    safetensors_file.write(path, tiny_cc())
-    imported = open_network(path, num_clusters=20, input_shape=(32, 32, 3))
-    assert imported.layout.source == "Contrastive Clustering"
-    shapes = jax.eval_shape(imported.model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-    fresh = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), shapes)
-    variables, report = imported.fill(fresh)
-    # Twenty clusters are wanted and ten came: that head starts afresh, the other does not.
-    assert variables["params"]["cluster_head"]["dense_1"]["kernel"].shape == (512, 20)
-    assert {name.split("/")[1] for name in report.initialised} == {"cluster_head"}
-    with pytest.raises(UserError, match="takes 3 channels, the images have 1"):
-        open_network(path, num_clusters=20, input_shape=(32, 32, 1))
+@pytest.mark.parametrize(
+    ("dtype", "message"),
+    [
+        ("F99", "numbers of type F99, which are not read here"),
+        ("F8_E4M3", r"8-bit floats \(w is float8_e4m3fn\)"),
+        ("F8_E5M2", r"8-bit floats \(w is float8_e5m2\)"),
+    ],
+)
+def test_numbers_that_are_not_read_are_told_by_their_type(tmp_path, dtype, message):
+    header = json.dumps({"w": {"dtype": dtype, "shape": [8], "data_offsets": [0, 8]}}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    with pytest.raises(UserError, match=message) as raised:
+        read_checkpoint(path)
+    assert "bfloat16" in str(raised.value)
 
 
-def tiny_pcl():
-    kinds = {"q": 1, "k": 2, "v": 3}
-    weights = {kind: np.full((512, 512), value, np.float32) for kind, value in kinds.items()}
-    weights["q"][3, 5] = 7
-    return tiny_cc() | {f"selfAttention.linear_{k}.weight": w for k, w in weights.items()}
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "uint16"])
+def test_types_of_torch_without_a_storage_of_their_own(tmp_path, dtype):
+    torch = pytest.importorskip("torch", reason="writes the files that are read here")
+    path = tmp_path / "x.pth"
+    torch.save({"w": torch.arange(4).to(getattr(torch, dtype))}, path)
+    if dtype == "uint16":
+        np.testing.assert_array_equal(read_checkpoint(path)["w"], np.arange(4, dtype=np.uint16))
+        return
+    with pytest.raises(UserError, match="8-bit floats"):
+        read_checkpoint(path)
 
 
-def filled(path, **options):
-    imported = open_network(path, num_clusters=10, input_shape=(32, 32, 3), **options)
-    shapes = jax.eval_shape(imported.model.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-    fresh = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), shapes)
-    return fresh, *imported.fill(fresh)
+class Settings(dict):
+    """A record of somebody's library that is a dict."""
 
 
-def test_attention_is_kept_where_it_is_asked_for(tmp_path):
-    path = tmp_path / "pcl.safetensors"
-    safetensors_file.write(path, tiny_pcl())
-    fresh, variables, report = filled(path)
-    assert jax.tree.structure(variables) == jax.tree.structure(fresh)
-    assert all(name.startswith("selfAttention.") for name in report.dropped)
-    assert len(report.dropped) == 3
-    _, variables, report = filled(path, attention=True)
-    attention = variables["params"]["attention"]
-    assert {name: float(layer["kernel"][0, 0]) for name, layer in attention.items()} == {
-        "query": 1,
-        "key": 2,
-        "value": 3,
+Settings.__module__ = "easydict"
+
+
+def beside():
+    """What people keep beside their weights."""
+    settings = Settings(lr=0.1)
+    settings.note = "x"
+    return {
+        "best_acc": np.float64(0.9),
+        "best": np.float32(0.9),
+        "curve": np.arange(3.0),
+        "kind": np.dtype("float32"),
+        "random": np.random.default_rng(0).bit_generator.state,
+        "path": pathlib.PurePosixPath("a/b"),
+        "date": datetime.datetime(2024, 5, 1),
+        "counts": collections.Counter("aab"),
+        "args": argparse.Namespace(lr=0.1, size=np.int64(3)),
+        "settings": settings,
+        "tags": {"a", ("b", frozenset("c"))},
+        "z": complex(1, 2),
     }
-    # torch's Linear is [out, in].
-    assert attention["query"]["kernel"][5, 3] == 7
-    assert report.dropped == report.initialised == ()
 
 
-def test_asking_for_attention_where_there_is_none_changes_nothing(tmp_path):
-    path = tmp_path / "cc.safetensors"
-    safetensors_file.write(path, tiny_cc())
-    fresh, variables, _ = filled(path, attention=True)
-    assert jax.tree.structure(variables) == jax.tree.structure(fresh)
+def test_what_stands_beside_the_weights_is_no_obstacle(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch", reason="writes the files that are read here")
+    module = types.ModuleType("easydict")
+    module.Settings = Settings
+    monkeypatch.setitem(sys.modules, "easydict", module)
+    weights = {"layer.weight": torch.arange(3.0)}
+    more = {"type": torch.float32, "shape": torch.Size([2]), "device": torch.device("cpu")}
+    for number, root in enumerate(
+        ({"net": weights}, weights, {"settings": Settings(weights)}, {"a": {"b": weights}})
+    ):
+        path = tmp_path / f"{number}.tar"
+        torch.save(
+            {**root, **{k: v for k, v in {**beside(), **more}.items() if k not in root}}, path
+        )
+        np.testing.assert_array_equal(read_checkpoint(path)["layer.weight"], np.arange(3.0))
 
 
-def test_half_an_attention_is_refused(tmp_path):
-    path = tmp_path / "pcl.safetensors"
-    tensors = tiny_pcl()
-    del tensors["selfAttention.linear_k.weight"]
-    safetensors_file.write(path, tensors)
-    with pytest.raises(UserError, match=r"attention lacks selfAttention\.linear_k\.weight"):
-        filled(path, attention=True)
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("name", list(beside()))
+def test_each_of_these_is_unpickled_inertly(monkeypatch, name, protocol):
+    module = types.ModuleType("easydict")
+    module.Settings = Settings
+    monkeypatch.setitem(sys.modules, "easydict", module)
+    found = unpickle.load(pickle.dumps({"beside": beside()[name], "weight": 1}, protocol))
+    assert found["weight"] == 1
+    assert type(found["beside"]).__module__ not in ("numpy", "pathlib", "datetime")
+
+
+def test_branches_are_found_at_any_depth_and_moments_are_left(tmp_path):
+    torch = pytest.importorskip("torch", reason="writes the files that are read here")
+    net = torch.nn.Linear(2, 2)
+    adam = torch.optim.Adam(net.parameters())
+    net(torch.ones(1, 2)).sum().backward()
+    adam.step()
+    path = tmp_path / "x.ckpt"
+    torch.save(
+        {
+            "state_dict": {"backbone": net.state_dict()},
+            "optimizer_states": [adam.state_dict()],
+            "optimizer": adam.state_dict(),
+            "lr_schedulers": {"0": {"last": torch.ones(1)}},
+        },
+        path,
+    )
+    assert set(read_checkpoint(path)) == {"weight", "bias"}
+    torch.save({"model": net.state_dict(), "ema": net.state_dict(), "epoch": 1}, path)
+    names = {f"{part}.{leaf}" for part in ("model", "ema") for leaf in ("weight", "bias")}
+    assert set(read_checkpoint(path)) == names
+
+
+def test_wrappers_leave_a_name_what_it_is(tmp_path):
+    path = tmp_path / "x.safetensors"
+    names = ("_orig_mod.a", "module.module.b", "net._orig_mod.module.c", "submodule.d")
+    safetensors_file.write(path, dict.fromkeys(names, NUMBERS))
+    assert set(read_checkpoint(path)) == {"a", "b", "net.c", "submodule.d"}
+
+
+@pytest.mark.parametrize("named", ["folder", "index", "part", "part without index"])
+def test_a_checkpoint_in_parts_is_read_whole(tmp_path, named):
+    parts = {f"model-0000{k}-of-00003.safetensors": f"w{k}" for k in (1, 2, 3)}
+    for file, name in parts.items():
+        safetensors_file.write(tmp_path / file, {name: NUMBERS * int(name[1])})
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {name: file for file, name in parts.items()}}))
+    path = {"folder": tmp_path, "index": index}.get(named, tmp_path / list(parts)[1])
+    if named == "part without index":
+        index.unlink()
+    found = read_checkpoint(path)
+    assert set(found) == {"w1", "w2", "w3"}
+    np.testing.assert_array_equal(found["w3"], NUMBERS * 3)
+    (tmp_path / list(parts)[2]).unlink()
+    with pytest.raises(UserError, match=r"3 parts, of which 1 are missing .* model-00003-of-00003"):
+        read_checkpoint(path)
+
+
+def test_a_folder_or_an_index_without_weights_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"holds none of model\.safetensors"):
+        read_checkpoint(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(UserError, match="no index of a checkpoint's parts"):
+        read_checkpoint(tmp_path)

@@ -1,7 +1,9 @@
 // From what the server says to what is seen: samples, questions, recent answers.
 
 import { keysOf, label } from "./keys.js";
+import { PROMPTS, SAID } from "./words.js";
 
+// None in a notebook, which has no addresses for pictures and fills them in as they come.
 const run = document.body.dataset.run;
 
 export function element(tag, attributes = {}, ...children) {
@@ -18,13 +20,11 @@ export function element(tag, attributes = {}, ...children) {
 const MOST_SCALED = 10;
 const LEAST_SIDE = 240;
 
-function address(index, large) {
-  return `pictures/${run}/${large ? "large" : "tile"}/${index}`;
-}
-
 export function pictureOf(index, { large = false, crisp = true, alt = "" } = {}) {
+  const picture = `${large ? "large" : "tile"}/${index}`;
   return element("img", {
-    src: address(index, large),
+    src: run ? `pictures/${run}/${picture}` : null,
+    "data-picture": picture,
     alt,
     draggable: "false",
     class: crisp ? "crisp" : null,
@@ -58,7 +58,7 @@ function badges(action) {
   return element("span", { class: "badges" }, badge(action), element("small", {}, ...also));
 }
 
-function button(action, text, attributes = {}) {
+export function button(action, text, attributes = {}) {
   return element("button", { type: "button", "data-action": action, ...attributes },
     badge(action), ` ${text}`);
 }
@@ -68,7 +68,9 @@ function subject(sample, alt) {
   if (sample.side) {
     picture.style.maxHeight = `${Math.max(MOST_SCALED * sample.side, LEAST_SIDE)}px`;
   }
-  const figure = element("figure", { class: "subject" }, picture, caption(sample));
+  // What is drawn as its name needs no caption but its link.
+  const told = sample.picture || sample.link ? caption(sample) : null;
+  const figure = element("figure", { class: "subject" }, picture, told);
   // Two small pictures stand side by side, not at the two ends of the screen.
   if (sample.side && sample.picture) figure.style.setProperty("--side", picture.style.maxHeight);
   return figure;
@@ -77,14 +79,8 @@ function subject(sample, alt) {
 function actions(kind) {
   const none = kind === "cluster" ? button("none", "None of these") : null;
   return element("div", { class: "actions" }, none, button("skip", "Skip"),
-    button("undo", "Undo"), button("zoom", "Zoom", { "aria-haspopup": "dialog" }));
+    button("undo", "Undo"));
 }
-
-const PROMPTS = {
-  cluster: "Which of these belongs with it?",
-  pair: "Do these two belong together?",
-  label: "What is this?",
-};
 
 function prompt(question) {
   return element("h2", { class: "prompt" }, PROMPTS[question.kind]);
@@ -158,7 +154,10 @@ export function drawPalette(place, groups, full) {
   place.replaceChildren(...tiles, element("div", { class: "group" }, fresh));
 }
 
-const SAID = { none: "none", skip: "skip", same: "same", different: "differ" };
+// What is shown instead of a question.
+export function message(title, ...children) {
+  return element("section", { class: "message" }, element("h2", {}, title), ...children);
+}
 
 // One recent answer, to go back to.
 export function drawRecent({ client_id: id, answer, question, group }) {

@@ -19,34 +19,38 @@ function bounced(event) {
 function isSecondOfTwo(event, target) {
   const again = event.detail > 1 && event.timeStamp - lastClick < DOUBLE_CLICK_MS;
   lastClick = event.timeStamp;
-  return again && target.closest("main");
+  return again && target.closest(".screen");
 }
 
-// `tiles()` is how many can be chosen now, `isBlocked(event, action)` says that a key is not ours,
-// `act(action, event, target)` does what is asked for.
-export function listen({ tiles, isBlocked, act }) {
+// `root` is where keys and clicks count, `tiles()` is how many can be chosen now,
+// `isBlocked(event, action)` says that a key is not ours, `act(action, event, target)` does what is
+// asked for, `rest(target)` takes the focus from a button that was clicked, and `signal` ends it all.
+export function listen(root, { tiles, isBlocked, act, rest, signal }) {
+  // On the window, before anything else on the page takes the key.
   addEventListener("keydown", (event) => {
-    const focus = event.target.closest?.("button, a, input");
+    if (!event.composedPath().includes(root)) return;
+    const focus = event.composedPath()[0].closest?.("button, a, input, summary");
     if (isBlocked(event, null) || focus?.matches("input")) return;
     if (focus && [" ", "Enter"].includes(event.key)) return; // presses what has the focus
     const action = actionOf(event, tiles());
     if (!action || isBlocked(event, action)) return;
     event.preventDefault();
     if (!bounced(event)) act(action, event);
-  }, true);
+  }, { capture: true, signal });
 
-  addEventListener("click", (event) => {
+  root.addEventListener("click", (event) => {
     const target = event.target.closest("[data-action]");
     if (!target || target.disabled || isSecondOfTwo(event, target)) return;
-    if (event.detail > 0) target.blur(); // by mouse: the next space means skip, not this button
+    if (event.detail > 0) rest(target); // by mouse: the next space means skip, not this button
     act(target.dataset.action, event, target);
-  });
+  }, { signal });
 }
 
 // What an action says of a question, as it is posted; null where it says nothing.
 export function meaning(question, action, groups) {
   if (action === "skip") return { answer: "skip" };
   if (action === "none") return question.kind === "cluster" ? { answer: "none" } : null;
+  if (!action.startsWith("choose-")) return null;
   const place = Number(action.slice("choose-".length));
   if (question.kind === "pair") return place < PAIR.length ? { answer: PAIR[place] } : null;
   if (question.kind === "cluster") {
@@ -55,6 +59,11 @@ export function meaning(question, action, groups) {
   }
   const group = groups[place];
   return group ? { group: { key: group.key, name: group.name } } : null;
+}
+
+export function makeId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 // How long from the key to the painted question: read it with performance.getEntriesByName.

@@ -1,16 +1,12 @@
 // What is seen between the rounds: training as it goes, and what the answers have bought.
 
-import { badge, element, pictureOf } from "./draw.js";
-import { duration, outlookOf } from "./standing.js";
+import { badge, element, message, pictureOf } from "./draw.js";
+import { duration, outlookOf } from "./words.js";
 
 const NAMES = { acc: "Accuracy", nmi: "NMI", ari: "ARI", fmi: "Fowlkes–Mallows" };
 const THUMBNAILS = 12;
 // Told by the title, the bar and the curve.
 const TOLD = ["phase", "step", "steps", "epoch", "epochs", "loss"];
-
-export function message(title, ...children) {
-  return element("section", { class: "message" }, element("h2", {}, title), ...children);
-}
 
 function format(value) {
   if (Number.isNaN(value)) return "–";

@@ -2,11 +2,12 @@
 
 import { changeKeyOf, closeZoom, help, isOpen, notice, resetKeys, takesKey, zoom }
   from "./dialogs.js";
-import { drawPalette, element, tilesOf } from "./draw.js";
-import { listen, meaning, measurePaint } from "./input.js";
+import { drawPalette, tilesOf } from "./draw.js";
+import { listen, makeId, meaning, measurePaint } from "./input.js";
+import { askName, groupCalled } from "./naming.js";
 import { Queue } from "./queue.js";
 import { drawCountdown, screenNow } from "./screens.js";
-import { makeId, Outbox, read } from "./server.js";
+import { Outbox, read } from "./server.js";
 import { addRecent, addUnsent, drawRecents, drawSaved, drawStanding } from "./standing.js";
 
 const MOST_UNSENT = 40; // no further questions while so many answers wait for the server
@@ -45,8 +46,11 @@ function asking() {
 
 function groups() {
   const known = page.state?.groups ?? [];
-  const keys = new Set(known.map((group) => group.key));
-  return [...known, ...[...page.madeGroups.values()].filter((group) => !keys.has(group.key))];
+  // Somebody else may have named the same group meanwhile.
+  const there = new Set(known.flatMap(({ key, name }) => [key, name.toLowerCase()]));
+  const made = [...page.madeGroups.values()];
+  return [...known, ...made.filter(({ key, name }) => !there.has(key)
+    && !there.has(name.toLowerCase()))];
 }
 
 function unsentPositions() {
@@ -125,45 +129,32 @@ function drawGroups() {
   if (place && !page.naming) drawPalette(place, groups(), groups().length >= page.state.max_groups);
 }
 
-function askName(tile, initial, placeholder, onName) {
-  const field = element("input", { "aria-label": "Name of the group", maxlength: "60",
-    placeholder, autocomplete: "off", spellcheck: "false" });
-  field.value = initial;
+function nameIn(tile, initial, placeholder, onName) {
+  const palette = tile.closest(".palette");
   page.naming = true;
-  tile.replaceWith(field);
-  field.focus();
-  field.select();
-  const close = (name) => {
-    if (!page.naming) return;
+  askName(tile, initial, placeholder, (name) => {
     page.naming = false;
-    delete field.closest(".palette")?.dataset.shown;
-    if (name !== null) onName(name || placeholder);
+    delete palette.dataset.shown;
+    if (name !== null) onName(name);
     drawGroups();
-  };
-  field.addEventListener("keydown", (event) => {
-    event.stopPropagation();
-    if (event.key === "Enter") close(field.value.trim());
-    if (event.key === "Escape") close(null);
   });
-  field.addEventListener("blur", () => close(null));
 }
 
 function nameNew(event) {
   const tile = page.current.node.querySelector(".fresh");
   if (!tile || tile.disabled) return;
   const [sample] = page.current.question.samples;
-  askName(tile, "", `Group ${groups().length + 1}`, (name) => {
-    const same = groups().find((group) => group.name.toLowerCase() === name.toLowerCase());
-    const group = same ?? { key: makeId(), name, sample };
-    if (!same) page.madeGroups.set(group.key, group);
-    answer(`choose-${groups().indexOf(groups().find(({ key }) => key === group.key))}`, event);
+  nameIn(tile, "", `Group ${groups().length + 1}`, (name) => {
+    const group = groupCalled(name, groups(), sample);
+    if (!groups().includes(group)) page.madeGroups.set(group.key, group);
+    answer(`choose-${groups().findIndex(({ key }) => key === group.key)}`, event);
   });
 }
 
 function rename(key) {
   const group = groups().find((known) => known.key === key);
   const tile = page.current.node.querySelector(`[data-key="${CSS.escape(key)}"]`).parentElement;
-  askName(tile, group.name, group.name, (name) => {
+  nameIn(tile, group.name, group.name, (name) => {
     group.name = name;
     outbox.push("rename", { annotator: page.name, key, name });
   });
@@ -306,8 +297,9 @@ function act(action, event, target) {
   else answer(action, event);
 }
 
-listen({
+listen(document, {
   act,
+  rest: (target) => target.blur(),
   tiles: () => (page.current ? tilesOf(page.current.question, groups()) : 0),
   isBlocked: (event, action) => (action === null
     ? takesKey(event) || page.naming || isOpen("name-dialog")

@@ -1,6 +1,6 @@
 // The questions to come: known ahead, and their pictures ready before they are needed.
 
-import { drawQuestion } from "./draw.js";
+import { button, drawQuestion } from "./draw.js";
 import { read } from "./server.js";
 
 const AHEAD = 32; // questions drawn, with all their pictures decoded
@@ -68,6 +68,7 @@ export class Queue {
 
   #prepare(question) {
     const { node, ready } = drawQuestion(question);
+    node.querySelector(".actions").append(button("zoom", "Zoom", { "aria-haspopup": "dialog" }));
     const item = { question, node, isReady: false };
     item.ready = ready.then(() => {
       item.isReady = true;

@@ -1,7 +1,7 @@
 // The screens between the questions.
 
-import { badge, element } from "./draw.js";
-import { drawProgress, drawResult, message } from "./learn.js";
+import { badge, element, message } from "./draw.js";
+import { drawProgress, drawResult } from "./learn.js";
 
 // What to show instead of a question: a key that changes when the screen has to, and the screen.
 // `result` is one that has not been looked at, `unsent` says that answers wait to be saved,

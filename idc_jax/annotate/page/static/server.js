@@ -1,12 +1,9 @@
 // Talking to the server: reads that may fail, and an outbox of posts that are never given up.
 
+import { makeId } from "./input.js";
+
 const SLOWEST_RETRY_MS = 4000;
 const TIMEOUT_MS = 15000;
-
-export function makeId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 export async function read(path, values) {
   const query = new URLSearchParams(values);

@@ -1,6 +1,7 @@
 // How far one is, what is saved, and the latest answers.
 
 import { drawRecent } from "./draw.js";
+import { duration, outlookOf } from "./words.js";
 
 const MOST_RECENT = 14;
 const $ = (id) => document.getElementById(id);
@@ -31,18 +32,6 @@ export function drawStanding({ given, needed, round, phase, result }, seconds) {
   meter.setAttribute("aria-valuemax", String(needed || 1));
   meter.setAttribute("aria-valuenow", String(given));
   meter.firstElementChild.style.width = `${needed ? (100 * given) / needed : 0}%`;
-}
-
-// What the last round's learning expects, so that one knows when to stop; "" where it does not say.
-export function outlookOf(result) {
-  if (!result?.outlook) return "";
-  const { accuracy, gain, further } = result.outlook;
-  return `Expected: ${Math.round(100 * accuracy)} % right, `
-    + `${(100 * gain).toFixed(1)} points more with ${further} answers`;
-}
-
-export function duration(seconds) {
-  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
 export function drawSaved(waiting, online) {

@@ -4,14 +4,23 @@ import numpy as np
 import torch
 from torch import nn
 
+# Blocks of each stage, and whether they are bottlenecks.
+DEPTHS = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True)}
+
 
 class Block(nn.Module):
-    def __init__(self, inputs, outputs, stride):
+    """Two 3x3 convolutions, or a bottleneck of three."""
+
+    def __init__(self, inputs, width, stride, bottleneck=False):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        outputs = 4 * width if bottleneck else width
+        sizes = [(inputs, width, 3, stride), (width, outputs, 3, 1)]
+        if bottleneck:
+            sizes = [(inputs, width, 1, 1), (width, width, 3, stride), (width, outputs, 1, 1)]
+        for number, (a, b, size, step) in enumerate(sizes, start=1):
+            setattr(self, f"conv{number}", nn.Conv2d(a, b, size, step, size // 2, bias=False))
+            setattr(self, f"bn{number}", nn.BatchNorm2d(b))
+        self.count = len(sizes)
         if stride != 1 or inputs != outputs:
             self.downsample = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
@@ -20,28 +29,36 @@ class Block(nn.Module):
             self.downsample = nn.Identity()
 
     def forward(self, x):
-        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        y = x
+        for number in range(1, self.count + 1):
+            y = torch.relu(y) if number > 1 else y
+            y = getattr(self, f"bn{number}")(getattr(self, f"conv{number}")(y))
         return torch.relu(y + self.downsample(x))
 
 
 class ResNet(nn.Module):
-    def __init__(self, blocks, stem="imagenet", fc=None, dead_norm=False):
+    """torchvision's names; ``depth`` is 18, 34 or 50."""
+
+    def __init__(self, depth, stem="imagenet", fc=None, dead_norm=False, width=64):
         super().__init__()
+        blocks, bottleneck = DEPTHS[depth]
         size, stride, pad = (7, 2, 3) if stem == "imagenet" else (3, 1, 1)
-        self.conv1 = nn.Conv2d(3, 64, size, stride, pad, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(3, width, size, stride, pad, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
         if dead_norm:
-            self.bn2 = nn.BatchNorm2d(64)
+            self.bn2 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, 2, 1) if stem == "imagenet" else nn.Identity()
-        inputs = 64
+        inputs = width
         for stage, count in enumerate(blocks):
-            outputs, layers = 64 * 2**stage, []
+            inner, layers = width * 2**stage, []
             for index in range(count):
-                layers.append(Block(inputs, outputs, 2 if stage and not index else 1))
-                inputs = outputs
+                layers.append(Block(inputs, inner, 2 if stage and not index else 1, bottleneck))
+                inputs = inner * (4 if bottleneck else 1)
             setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
+        self.features = inputs
         if fc is not None:
-            self.fc = nn.Linear(512, fc)
+            self.fc = nn.Linear(inputs, fc)
+            self.features = fc
 
     def forward(self, x):
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
@@ -60,40 +77,70 @@ def sequential(resnet, stem):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def head(layout, outputs):
+class ProPos(nn.Module):
+    """Two encoders and two projectors; it clusters what the slow ones make."""
+
+    def __init__(self, depth, stem, width=64, hidden=4096, out=256):
+        super().__init__()
+
+        def encoder():
+            return ResNet(depth, stem, width=width)
+
+        features = encoder().features
+        for part in "qk":
+            setattr(self, f"encoder_{part}", sequential(encoder(), stem))
+            projector = nn.Sequential(
+                nn.Linear(features, hidden),
+                nn.BatchNorm1d(hidden),
+                nn.ReLU(),
+                nn.Linear(hidden, out),
+            )
+            setattr(self, f"projector_{part}", projector)
+        self.predictor = nn.Sequential(nn.Linear(out, out))
+        # So that every weight of the slow ones is in the file twice, as in the published ones.
+        self.encoder = nn.Sequential(self.encoder_k, self.projector_k)
+
+    def forward(self, x):
+        return (self.projector_k(self.encoder_k(x)),)
+
+
+def head(layout, features, outputs):
     def tail(width):
-        return nn.Linear(512, width)
+        return nn.Linear(features, width)
 
     if layout == "plain":
-        return nn.Sequential(tail(512), nn.ReLU(), tail(outputs))
+        return nn.Sequential(tail(features), nn.ReLU(), tail(outputs))
     if layout == "relu_first":
-        return nn.Sequential(nn.ReLU(), tail(512), nn.ReLU(), tail(outputs))
-    halves = [[nn.BatchNorm1d(512), nn.ReLU(), tail(width)] for width in (512, outputs)]
+        return nn.Sequential(nn.ReLU(), tail(features), nn.ReLU(), tail(outputs))
+    halves = [[nn.BatchNorm1d(features), nn.ReLU(), tail(width)] for width in (features, outputs)]
     return nn.Sequential(*halves[0], *halves[1])
 
 
 class Attention(nn.Module):
-    def __init__(self):
+    """PCL's, over the samples of a batch, in eight heads."""
+
+    def __init__(self, width):
         super().__init__()
         for name in "qkv":
-            setattr(self, f"linear_{name}", nn.Linear(512, 512, bias=False))
+            setattr(self, f"linear_{name}", nn.Linear(width, width, bias=False))
 
     def forward(self, x):
-        q, k, v = (getattr(self, f"linear_{n}")(x).view(-1, 8, 64) for n in "qkv")
-        weights = torch.softmax(torch.einsum("bhd,chd->hbc", q, k) / 8.0, dim=-1)
+        q, k, v = (getattr(self, f"linear_{n}")(x).view(len(x), 8, -1) for n in "qkv")
+        weights = torch.softmax(torch.einsum("bhd,chd->hbc", q, k) / q.shape[-1] ** 0.5, dim=-1)
         return torch.einsum("hbc,chd->bhd", weights, v).reshape(x.shape)
 
 
 class Clustering(nn.Module):
     """Backbone and two projectors: CC, both TCLs, and PCL with its attention."""
 
-    def __init__(self, blocks, layout, clusters, *, fc=None, attention=False):
+    def __init__(self, depth, layout, clusters, *, fc=None, attention=False, width=64):
         super().__init__()
-        self.resnet = ResNet(blocks, fc=fc, dead_norm=attention)
+        self.resnet = ResNet(depth, fc=fc, dead_norm=attention, width=width)
+        features = self.resnet.features
         if attention:
-            self.selfAttention = Attention()
-        self.instance_projector = head(layout, 128)
-        self.cluster_projector = head(layout, clusters)
+            self.selfAttention = Attention(features)
+        self.instance_projector = head(layout, features, 128)
+        self.cluster_projector = head(layout, features, clusters)
 
     def forward(self, x):
         x = self.resnet(x)
@@ -129,12 +176,12 @@ class ConvNeXtBlock(nn.Module):
         return x + self.layer_scale * y
 
 
-class ConvNeXtTiny(nn.Module):
-    def __init__(self):
+class ConvNeXt(nn.Module):
+    def __init__(self, width=96, blocks=(3, 3, 9, 3)):
         super().__init__()
-        widths, layers = (96, 192, 384, 768), []
-        layers.append(nn.Sequential(nn.Conv2d(3, 96, 4, 4), LayerNorm2d(96, eps=1e-6)))
-        for stage, (count, width) in enumerate(zip((3, 3, 9, 3), widths, strict=True)):
+        widths, layers = [width * 2**stage for stage in range(4)], []
+        layers.append(nn.Sequential(nn.Conv2d(3, width, 4, 4), LayerNorm2d(width, eps=1e-6)))
+        for stage, (count, width) in enumerate(zip(blocks, widths, strict=True)):
             if stage:
                 before = widths[stage - 1]
                 down = nn.Conv2d(before, width, 2, 2)
@@ -142,14 +189,14 @@ class ConvNeXtTiny(nn.Module):
             layers.append(nn.Sequential(*(ConvNeXtBlock(width) for _ in range(count))))
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(
-            nn.LayerNorm(768, eps=1e-6), nn.Flatten(), nn.Linear(768, 10)
+            nn.LayerNorm(width, eps=1e-6), nn.Flatten(), nn.Linear(width, 10)
         )
 
     def forward(self, x):
         return self.classifier[0](self.features(x).mean((2, 3)))
 
 
-def timm_names(state):
+def timm_convnext_names(state):
     """The same ConvNeXt as timm calls it."""
     renamed = {}
     for name, value in state.items():
@@ -169,16 +216,25 @@ def timm_names(state):
 
 
 def randomised(network, seed=0):
-    """Random running statistics and BatchNorm weights: the defaults would hide a wrong match."""
+    """Random weights of BatchNorm, and statistics as a training leaves them.
+
+    With the defaults a wrong match would not show, and without the statistics of images of some
+    kind a deep network gives nearly the same for all of them.
+    """
     generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            shape = module.weight.shape
-            module.weight.data = 0.5 + torch.rand(shape, generator=generator)
-            module.bias.data = 0.2 * torch.randn(shape, generator=generator)
-            module.running_mean = 0.2 * torch.randn(shape, generator=generator)
-            module.running_var = 0.5 + torch.rand(shape, generator=generator)
-            module.num_batches_tracked += 7
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for module in norms:
+        shape = module.weight.shape
+        module.weight.data = 0.5 + torch.rand(shape, generator=generator)
+        module.bias.data = 0.2 * torch.randn(shape, generator=generator)
+        module.running_mean = 0.2 * torch.randn(shape, generator=generator)
+        module.num_batches_tracked += 7
+        module.momentum = 1.0
+    soft = torch.randn((32, 3, 6, 6), generator=generator)
+    images = nn.functional.interpolate(soft, size=(64, 64), mode="bicubic")
+    images = images + 0.3 * torch.randn(images.shape, generator=generator)
+    with torch.no_grad():
+        network.train()(images)
     return network.eval()
 
 
@@ -264,6 +320,7 @@ def timm_dinov2_names(state):
         ("embeddings.position_embeddings", "pos_embed"),
         ("embeddings.cls_token", "cls_token"),
         ("embeddings.mask_token", "mask_token"),
+        ("embeddings.register_tokens", "reg_token"),
         ("encoder.layer.", "blocks."),
         ("attention.output.dense", "attn.proj"),
         ("layer_scale1.lambda1", "ls1.gamma"),

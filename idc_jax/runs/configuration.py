@@ -1,14 +1,20 @@
-"""Every option of a run, with its default. The data sets' configs start from this one.
+"""Every option of a run, with its default: what the configs of the data sets start from.
 
-A config is named on the command line, with a method behind a colon if it is not IDC::
+A config is named on the command line, with a method behind a colon if it is not the config's own::
 
     python launch.py --config=configs/digits.py
     python launch.py --config=configs/digits.py:dsac --config.budget=100
-    python launch.py --config=configs/digits.py:idc_published
+    python launch.py --config=configs/cifar20.py:idc_paper
+
+Behind a method's name may stand one of its recipes: ``_paper``, all that the paper says, or
+``_code``, what its published code does. ``docs/recipes.md`` lists them field by field.
 
 A method's own groups of options, such as ``idc`` and ``finetune``, are the classes that its package
 in :mod:`idc_jax.methods` names in its ``SPEC``; their docstrings explain every field.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -19,22 +25,27 @@ from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN, MethodSpec
 from idc_jax.train.pretrain import PretrainOptions
 
-_SUFFIX = "_published"
+# What a recipe leaves alone where the network has to learn in minutes on a CPU, beside what a
+# method says of its own options.
+_COSTLY = ("budget", "model", "pretrain", "views")
 
 
 def get_config(name: str = "idc") -> ConfigDict:
     """Build the options that are the same for every data set.
 
     Args:
-      name: a method, or one of the papers' with ``_published`` behind it: one of :func:`names`.
+      name: a method, or a recipe of one: one of :func:`names`.
 
     Raises:
-      UserError: there is no such method, or no paper of it.
+      UserError: there is neither.
     """
     spec = _spec(name)
     config = ConfigDict()
     # A name of `idc_jax.methods.registry.names()`.
     config.method = spec.name
+    # The recipe whose settings these are, by its name; "" for none. It changes nothing by itself:
+    # a run says where its settings are others.
+    config.recipe = ""
     # Fixes the pre-training, the picks, the training and the simulated annotator.
     config.seed = 0
     # Devices that the training is spread over; 0 for all there are.
@@ -53,8 +64,10 @@ def get_config(name: str = "idc") -> ConfigDict:
     # `idc_jax.selectors.names("samples")`. A method that asks about pairs chooses them itself.
     config.selector = OWN
     # The network's first weights: "pretrain", "random", the folder of another run, a checkpoint
-    # of PyTorch's (.tar, .pth, .pt, .safetensors; then config.model is what the file asks for),
-    # or published weights by name: "efficientnet_lite0", "dinov2_small", "dinov2_base".
+    # of PyTorch's (.tar, .pth, .pt, .safetensors, a folder of parts; then config.model is what the
+    # file asks for, and what it is shown is what its authors showed it: docs/networks.md), or
+    # published weights by name: "efficientnet_lite0", "dinov2_base" and others, or "owner/name" in
+    # the Hugging Face hub's cache.
     config.init = "pretrain"
     # Progress bars.
     config.progress = True
@@ -74,21 +87,35 @@ def get_config(name: str = "idc") -> ConfigDict:
     return recipe(config, name)
 
 
-def recipe(config: ConfigDict, name: str) -> ConfigDict:
-    """``config``, with its paper's settings where ``name`` is a method's with ``_published``.
+def recipe(config: ConfigDict, name: str, *, affordable: bool = False) -> ConfigDict:
+    """``config``, with all the settings of the recipe that ``name`` is, if it is one.
 
-    They are what the papers say where configs for small data do what learns more there. Epochs,
-    and the learning rates of methods that train a network anew, stay those of the config: the
-    papers' are for a GPU.
+    Args:
+      config: so far.
+      name: one of :func:`names`.
+      affordable: leave the network, how long it trains and how often it asks to the config, which
+        is for small data and a CPU. A run says what they would have been.
     """
     spec = _spec(name)
     if name != spec.name:
-        config.update_from_flattened_dict(spec.published)
+        config.recipe = name
+        keep = (*_COSTLY, *spec.costly) if affordable else ()
+        kept = {full for full in _settings(name) if full in keep or full.split(".")[0] in keep}
+        config.update_from_flattened_dict(
+            {full: value for full, value in _settings(name).items() if full not in kept}
+        )
     return config
 
 
+def departures(config: Any) -> dict[str, tuple[Any, Any]]:
+    """Where ``config`` is not as its recipe: for each option what that says, and what it is."""
+    wanted = _settings(config.recipe) if config.recipe else {}
+    found = {full: _at(config, full) for full in wanted}
+    return {full: (value, found[full]) for full, value in wanted.items() if found[full] != value}
+
+
 def names() -> tuple[str, ...]:
-    """What may stand behind the colon: the methods, and those with their papers' settings."""
+    """What may stand behind the colon: the methods, and their recipes."""
     return tuple(_choices())
 
 
@@ -107,8 +134,19 @@ def _spec(name: str) -> MethodSpec:
 
 def _choices() -> dict[str, MethodSpec]:
     specs = registry.specs()
-    papers = {spec.name + _SUFFIX: spec for spec in specs if spec.published is not None}
-    return {spec.name: spec for spec in specs} | papers
+    recipes = {f"{spec.name}_{called}": spec for spec in specs for called in spec.recipes}
+    return {spec.name: spec for spec in specs} | recipes
+
+
+def _settings(name: str) -> Mapping[str, Any]:
+    """The settings of the recipe ``name``."""
+    spec = _spec(name)
+    return spec.recipes[name.removeprefix(f"{spec.name}_")]
+
+
+def _at(config: Any, full: str) -> Any:
+    group, _, name = full.rpartition(".")
+    return (config[group] if group else config)[name]
 
 
 def for_orientations(config: ConfigDict) -> None:
@@ -123,8 +161,8 @@ def for_wnids(config: ConfigDict, name: str) -> None:
     config.data.source = "folder"
     config.data.classes = tuple(CLASS_LISTS[name])
     config.num_clusters = len(config.data.classes)
-    config.data.image_size = 224
     config.model.name = "resnet34"
+    config.model.stem = "imagenet"
 
 
 def for_dense_network(config: ConfigDict) -> None:
@@ -142,6 +180,18 @@ def for_dense_network(config: ConfigDict) -> None:
     config.finetune.pseudo_labels = "graph"
 
 
+def for_digits(config: ConfigDict) -> None:
+    """The digits that scikit-learn ships, whichever way they are looked at."""
+    for_dense_network(config)
+    if asks(config) == "cluster":
+        config.budget = 50
+    elif asks(config) == "pair":
+        config.budget = 1000
+    config.data.source = "digits"
+    config.pretrain.epochs = 150
+    config.idc.head_steps = 200
+
+
 def for_small_network(config: ConfigDict) -> None:
     """Let every method learn in minutes on a CPU: few epochs at a high learning rate."""
     for spec in registry.specs():
@@ -153,6 +203,17 @@ def for_features(config: ConfigDict) -> None:
     for_small_network(config)
     for spec in registry.specs():
         config.update_from_flattened_dict(spec.features)
+    config.model.name = "mlp"
+    if asks(config) == "cluster":
+        config.rounds = 5
+    else:
+        config.model.width = 256
+        config.model.embedding_dim = 128
+        config.pretrain.epochs = 6
+        config.views.noise = 0.6
+        config.views.dropout = 0.4
+    if asks(config) != "pair":
+        config.init = "random"
 
 
 def _data() -> ConfigDict:
@@ -163,7 +224,8 @@ def _data() -> ConfigDict:
     data.path = ""
     # TFDS's data set; elsewhere a title in place of the path's own.
     data.name = ""
-    # Side of the square that images are stored at, in pixels; 0 keeps their own.
+    # Side of the square that images are stored at, in pixels; 0 keeps their own, and takes files
+    # at the size that the network is shown.
     data.image_size = 0
     # Joined in this order.
     data.splits = ("train", "test")
@@ -189,7 +251,8 @@ def _data() -> ConfigDict:
 
 def _model() -> ConfigDict:
     model = ConfigDict()
-    # "resnet18", "resnet34", "resnet_small", "convnext_tiny" for images, "mlp" for features.
+    # "resnet18", "resnet34", "resnet50", "resnet_small", "convnext_tiny" for images, "mlp" for
+    # features.
     model.name = "resnet34"
     # "imagenet" (7x7 stride 2, max-pool), "small" (3x3 stride 1), "" picks by the size.
     model.stem = ""
@@ -212,8 +275,13 @@ def _views() -> ConfigDict:
     views.weak = "crop"
     # The strong view: "randaugment" (the paper's), or "weak" for the contrastive one again.
     views.strong = "randaugment"
-    # Side of what the network sees, in pixels; 0 for the images' own.
+    # Side of what the network sees, in pixels; 0 for what a published network's authors showed it,
+    # and for the images' own with any other network.
     views.size = 0
+    # Mean and standard deviation taken off what the network sees: "auto" for those of a published
+    # network's authors and none of any other, or "none", "imagenet", "cifar10", "cifar100" or
+    # another name of idc_jax.models.importing.NORMALISATIONS.
+    views.normalisation = "auto"
     # Mirror images left to right; not for digits and letters.
     views.mirror = True
     # Least area of the contrastive view's crop.

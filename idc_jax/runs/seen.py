@@ -1,0 +1,40 @@
+"""What a run's published network is shown: known before the data are read."""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+from idc_jax.errors import UserError
+from idc_jax.models.importing import KNOWN, Shown, available, layout_of, usually_shown
+from idc_jax.train.start import published_weights
+
+# Sides at which a network of one's own is shown images from files, by its stem.
+_OWN_SIDES = {"imagenet": 224}
+_OWN_SIDE = 64
+
+
+def shown_to(config: ConfigDict) -> Shown | None:
+    """What the config's published network is shown, or None where it has none.
+
+    Args:
+      config: with ``data.embed_with`` and ``init`` closed.
+
+    Raises:
+      UserError: weights that are not there or not known, or a size that does not suit them.
+    """
+    name = config.data.embed_with or config.init
+    if name in KNOWN and name not in available():
+        # To be fetched, once everything else is known to be right.
+        return usually_shown(name).at(config.views.size)
+    path = published_weights(name)
+    if path is not None:
+        return layout_of(path).shown.at(config.views.size)
+    if config.data.embed_with:
+        raise UserError(f"data.embed_with is {name!r}: no such file")
+    return None
+
+
+def image_side(config: ConfigDict) -> int:
+    """Side in pixels at which the images of a folder are stored for the config's network."""
+    shown = shown_to(config)
+    return _OWN_SIDES.get(config.model.stem, _OWN_SIDE) if shown is None else shown.resize

@@ -1,0 +1,1 @@
+"""A session's questions in a notebook."""
