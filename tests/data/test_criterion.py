@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idc_jax.data.criterion import read_criterion
+from idc_jax.data.criterion import listed_words, read_criterion
 from idc_jax.errors import UserError
 
 VECTORS = np.array([[3.0, 4.0], [0.0, -2.0], [1.0, 0.0]])
@@ -60,3 +60,19 @@ def test_what_cannot_be_read_is_told_in_a_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "objects.npz", embeddings=np.array([{}, {}], object))
     with pytest.raises(UserError, match="cannot be read"):
         read_criterion(str(tmp_path / "objects.npz"))
+
+
+def test_words_are_listed_in_the_option_or_in_a_file(tmp_path: Path) -> None:
+    assert listed_words("red, dark green,red ,, grün") == ("red", "dark green", "grün")
+    file = tmp_path / "words.txt"
+    file.write_text("\ufeffred\r\ndark green\n\nred\n", encoding="utf-8")
+    assert listed_words(str(file)) == ("red", "dark green")
+    assert listed_words(str(tmp_path / "none.npz")) is None
+    np.savez(tmp_path / "a, b.npz", embeddings=VECTORS)
+    assert listed_words(str(tmp_path / "a, b.npz")) is None
+    with pytest.raises(UserError, match="lists 1 words; 2 or more would do"):
+        listed_words("red,")
+    for held in (b"\xff\xfe\xfa", b"PK\x00\x00"):
+        file.write_bytes(held)
+        with pytest.raises(UserError, match="is no text; one word a line would do"):
+            listed_words(str(file))

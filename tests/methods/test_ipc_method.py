@@ -23,6 +23,7 @@ from idc_jax.annotate.questions import (
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Method, Parts
 from idc_jax.methods.ipc import method as ipc
+from idc_jax.methods.ipc import words as ipc_words
 from idc_jax.methods.ipc.pairs import (
     contradictions,
     drawn_pairs,
@@ -94,6 +95,28 @@ def test_a_criterion_of_another_network_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "words.npy", np.eye(3))
     with pytest.raises(UserError, match="vectors have 3 numbers, the samples' features 8"):
         build(criterion=str(tmp_path / "words.npy"))
+
+
+def test_words_are_read_by_the_text_tower_of_the_features_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def vectors_of(path: Path, sentences: list[str]) -> np.ndarray:
+        read.extend([path.name, *sentences])
+        with np.load(words(tmp_path / "words.npz", 2)) as held:
+            return normalize(held["embeddings"])
+
+    monkeypatch.setattr(ipc_words, "vectors_of", vectors_of)
+    network = tmp_path / "clip.safetensors"
+    network.touch()
+    with pytest.raises(UserError, match=r"lists 2 words.*ipc\.text_network would name"):
+        build(criterion="round, straight")
+    with pytest.raises(UserError, match=r"ipc\.text_network is '/none', which is no checkpoint"):
+        build(criterion="round, straight", text_network="/none")
+    method = build(criterion="round, straight", text_network=str(network), prompt="a {} digit {}")
+    assert read == ["clip.safetensors", "a round digit round", "a straight digit straight"]
+    assert acc(Game(method, N, 20), SHAPE) > 0.95
 
 
 @pytest.mark.parametrize(
@@ -265,6 +288,7 @@ def test_an_epoch_is_a_pass_over_the_answers() -> None:
         ({"hardness": -1.0}, "ipc.hardness is -1.0"),
         ({"clusters": 1}, "num_clusters is 1"),
         ({"criterion": "/none.npz"}, "'/none.npz' is no file"),
+        ({"prompt": "a photo"}, "ipc.prompt is 'a photo'; one with {} for the word would do"),
         ({"epochs": -1}, "ipc_training.epochs is -1"),
     ],
 )

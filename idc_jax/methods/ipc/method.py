@@ -21,7 +21,7 @@ import numpy as np
 from idc_jax import ops, selectors
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import DIFFERENT, SAME, Questions, pair_questions
-from idc_jax.data.criterion import Criterion, read_criterion
+from idc_jax.data.criterion import Criterion
 from idc_jax.errors import UserError
 from idc_jax.methods.common.choosing import mean_centers
 from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear
@@ -43,6 +43,7 @@ from idc_jax.methods.ipc.training import (
     refine,
     warm_up,
 )
+from idc_jax.methods.ipc.words import chosen_criterion
 from idc_jax.metrics import match_clusters
 from idc_jax.models.base import Model, Variables
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
@@ -77,7 +78,7 @@ def build(parts: Parts, options: Options) -> Method:
     own, training = options["ipc"], options["ipc_training"]
     check_options(own, parts.num_clusters, parts.data.shape[0])
     check_training(training)
-    criterion = read_criterion(own.criterion) if own.criterion else None
+    criterion = chosen_criterion(own)
     if criterion is not None and own.space == "input":
         _check_width(criterion, int(np.prod(parts.data.shape[1:])))
     model = network(parts.num_clusters, training.hidden)

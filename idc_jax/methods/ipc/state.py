@@ -17,9 +17,12 @@ class IpcOptions(NamedTuple):
     """The method's options; the defaults are the paper's.
 
     Attributes:
-      criterion: a file of a text tower's vectors of words that describe the groups wanted (see
-        :func:`idc_jax.data.criterion.read_criterion`): samples are then compared by how they
-        resemble the words. They must lie in the space of the samples' features. "" for none.
+      criterion: words that describe the groups wanted, "red, green, blue", or a text file with one
+        a line; or a file of their vectors (see :func:`idc_jax.data.criterion.read_criterion`).
+        Samples are then compared by how they resemble the words. "" for none.
+      text_network: whose text tower reads the words: a checkpoint or a name as for
+        ``config.init``, of the network that made the samples' features.
+      prompt: what the tower reads of each word, which stands for ``{}``.
       space: where samples are compared: the ``"input"`` itself, for features that somebody
         else's network made, the ``"network"``'s embedding, or the ``"instance"`` head's output.
       decorrelate: make neighbours differ equally in all directions first.
@@ -38,6 +41,8 @@ class IpcOptions(NamedTuple):
     """
 
     criterion: str = ""
+    text_network: str = ""
+    prompt: str = "a photo of {}"
     space: Space = "input"
     decorrelate: bool = False
     hops: int = 0
@@ -107,6 +112,8 @@ def check_options(options: IpcOptions, num_clusters: int, num_samples: int) -> N
         check_at_least(f"ipc.{name}", getattr(options, name), 1)
     for name in ("starts", "restarts"):
         check_at_least(f"ipc.{name}", getattr(options, name), 1)
+    if "{}" not in options.prompt:
+        raise UserError(f"ipc.prompt is {options.prompt!r}; one with {{}} for the word would do")
     check_at_least("ipc.hops", options.hops, 0)
     check_at_least("ipc.hardness", options.hardness, 0)
     if not 0 <= options.spread < 1:
