@@ -49,7 +49,7 @@ def _digits(target: str) -> Callable[[int], Task]:
 
 
 DATA: dict[str, Callable[[int], Task]] = {
-    name: TASKS[name] for name in ("cifar100_4_personal", "cifar100_4_default", "digits")
+    name: TASKS[name] for name in ("cifar100_4_personal", "cifar100_4_default")
 }
 DATA |= {name: _digits(name) for name in ("digits_2_parity", "digits_2_shape")}
 
@@ -173,27 +173,25 @@ def finished() -> dict[tuple[str, str, int], dict[str, Any]]:
 
 def table(metric: str, names: tuple[str, ...]) -> str:
     """The variants ``names`` by data set, mean ± standard deviation over the seeds."""
-    there = finished()
     lines = ["| " + " | ".join([metric.upper(), *DATA]) + " |", "|---" * (len(DATA) + 1) + "|"]
-    for name in names:
-        cells = [_cell([row["after"][metric] for row in _of(there, task, name)]) for task in DATA]
-        lines.append("| " + " | ".join([f"**{name}**" if name == OURS else name, *cells]) + " |")
-    starts = {"IPC": OURS, "IPC, paper": "IPC, paper", "PCL": "PCL"}
-    for said, name in starts.items():
-        if name in names:
-            found = ([row["before"][metric] for row in _of(there, task, name)] for task in DATA)
-            lines.append(f"| *before any answer: {said}* | " + " | ".join(map(_cell, found)) + " |")
-    return "\n".join(lines)
+    lines += [_line(f"**{n}**" if n == OURS else n, n, "after", metric) for n in names]
+    begun = (name for name in (OURS, "IPC, paper", "PCL") if name in names)
+    lines += [_line(f"*before any answer: {name}*", name, "before", metric) for name in begun]
+    return "\n".join(line for line in lines if line)
 
 
-def _of(
-    there: dict[tuple[str, str, int], dict[str, Any]], task: str, variant: str
-) -> list[dict[str, Any]]:
-    return [row for (*what, _), row in there.items() if what == [task, variant]]
+def _line(title: str, name: str, when: str, metric: str) -> str:
+    """One variant's row, or nothing where it was not measured."""
+    rows = [row for row in finished().values() if row["variant"] == name]
+    found = [[row[when][metric] for row in rows if row["task"] == task] for task in DATA]
+    return "| " + " | ".join([title, *map(_cell, found)]) + " |" if rows else ""
 
 
 def _cell(values: list[float]) -> str:
-    return f"{np.mean(values):.3f} ± {np.std(values):.3f}" if values else "–"
+    if not values:
+        return "–"
+    few = f" ({len(values)})" if len(values) < len(SEEDS) else ""
+    return f"{np.mean(values):.3f} ± {np.std(values):.3f}{few}"
 
 
 _BESIDE = (
