@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help run test lint clean
+.PHONY: help run test lint gpu clean
 
 help: ## this text
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -18,6 +18,9 @@ lint: $(VENV)/test ## ruff and mypy
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+gpu: $(VENV)/run ## what a GPU is asked for, into runs/gpu/table.md (see benchmarks/gpu.py)
+	$(RUN) -m benchmarks.gpu $(FLAGS)
 
 clean: ## remove the environment and what the runs left
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,5 +1,7 @@
 """Features that somebody else's network made: an .npz with ``features``, perhaps ``labels``.
 
+An .npy, .csv or .parquet does as well; ``docs/data.md`` says what arrays and columns may be called.
+
     python launch.py --config=configs/features.py --config.data.path=FILE.npz \
         --config.num_clusters=20 --config.budget=500
     python launch.py --config=configs/features.py:idc --config.data.path=FILE.npz

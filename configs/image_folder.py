@@ -18,10 +18,11 @@ The graph committee asks "what is this?", which on features like these learns mo
 ``:idc`` asks "which of these clusters?", ``:dsac``, ``:pcl`` and ``:ipc`` are there as everywhere.
 On 2,000 of CIFAR-20's images as EfficientNet-Lite0 sees them (one seed) 20 answers lead to an
 accuracy of 0.36 with either, 40 to 0.45 (IDC: 0.42), 100 to 0.50 and 200 to 0.57. With fewer
-answers than classes a class that nobody has named costs all its images.
+answers than clusters, a cluster that nobody has said anything of stays as it was.
 
-Subfolders, where there are any, are only used to score the result and to simulate answers
-(``--config.annotator.kind=oracle``).
+Subfolders, where there are any (perhaps below ``train/`` and ``test/``), are only used to score the
+result and to simulate answers (``--config.annotator.kind=oracle``). ``docs/data.md`` says how
+folders are read.
 """
 
 from ml_collections import ConfigDict

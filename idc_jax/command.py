@@ -82,7 +82,11 @@ def _add_ask(commands: Any) -> None:
     text = "cluster a folder of images or a file of features, and ask about them on a page"
     parser = commands.add_parser("ask", help=text, description=f"{text.capitalize()}.")
     parser.set_defaults(run=_ask)
-    parser.add_argument("data", metavar="DATA", help="a folder of images, an .npz or an .npy")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        help="a folder of images, or an .npz, .npy, .csv or .parquet of features",
+    )
     parser.add_argument("--clusters", required=True, type=int, help="groups wanted")
     parser.add_argument("--method", help="who asks and learns; the usual one if not given")
     parser.add_argument(

@@ -21,6 +21,7 @@ import io
 import os
 import sys
 import textwrap
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -144,17 +145,22 @@ def _workdir(config: ConfigDict) -> Path:
 
 
 def _config() -> ConfigDict:
-    """The parsed config; a file that is not there or does not run becomes one line."""
+    """The parsed config; a file that is not there or no config becomes one line."""
+    from idc_jax.runs import configuration
+
     path = Path(flags.FLAGS["config"].config_filename.split(":")[0])  # type: ignore[attr-defined]
     if not path.is_file():
         known = ", ".join(shipped())
         raise UserError(f"--config={path}: no such file; a path or one of {known} would do")
     try:
         # The flag keeps an error to itself until the value is first looked into.
-        _CONFIG.value.keys()
+        config = _CONFIG.value
+        if not isinstance(config, ConfigDict):
+            raise UserError(f"--config={path} gives {config!r}; a ConfigDict would do")
     except OSError as error:
         raise UserError(f"--config={path} cannot be read: {_one_line(error)}") from error
-    return _CONFIG.value
+    configuration.check_options(config, f"--config={path}")
+    return config
 
 
 def _keep_compiled() -> None:
@@ -175,30 +181,54 @@ def _found(arg: str) -> str:
 
 def _parse(argv: Sequence[str]) -> None:
     """Parse the flags; what is wrong with them becomes one line."""
-    if not any(arg.split("=")[0] in ("--config", "-config") for arg in argv[1:]):
+    argv = [_found(arg) for arg in argv]
+    path = _config_file(argv)
+    if path is None:
         raise UserError("no --config given; --config=configs/digits.py is a good first one")
     try:
         # Flags of other libraries complain on stderr as well.
         with contextlib.redirect_stderr(io.StringIO()):
-            rest = flags.FLAGS([_found(arg) for arg in argv])
-    except (flags.Error, AttributeError, KeyError, ValueError, TypeError) as error:
-        raise _refusal(error) or UserError(_one_line(error)) from error
-    except (OSError, ImportError) as error:
-        raise UserError(f"--config cannot be read: {_one_line(error)}") from error
+            rest = flags.FLAGS(argv)
+    except Exception as error:  # A config may raise whatever it likes.
+        raise _refusal(error, path) from error
     if len(rest) > 1:
         raise UserError(
             f"unexpected {' '.join(rest[1:])!r}; options are given as --config.NAME=VALUE"
         )
 
 
-def _refusal(error: BaseException | None) -> UserError | None:
-    """What a config itself refused: the innermost, as the flags wrap it in errors of its type."""
-    if error is None:
-        return None
-    own = error if isinstance(error, UserError) else None
-    return _refusal(error.__cause__ or error.__context__) or own
+def _config_file(argv: Sequence[str]) -> Path | None:
+    """The config's file; None where none is given."""
+    for at, argument in enumerate(argv[1:], 1):
+        name, equals, value = argument.partition("=")
+        if name in ("--config", "-config"):
+            value = value if equals else "".join(argv[at + 1 : at + 2])
+            return Path(value.partition(":")[0])
+    return None
 
 
-def _one_line(error: Exception) -> str:
+def _refusal(error: Exception, path: Path) -> UserError:
+    """What is wrong with a flag, or with the config in ``path`` and where.
+
+    The flags wrap what a config raises in errors of theirs; the innermost says it.
+    """
+    told = _one_line(error)
+    if isinstance(error, OSError | ImportError):
+        told = f"--config cannot be read: {told}"
+    inner: BaseException | None = error
+    while inner is not None:
+        frames = traceback.extract_tb(inner.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
+        if isinstance(inner, UserError):
+            told = str(inner)
+        elif isinstance(inner, SyntaxError):
+            told = f"--config={path}, line {inner.lineno or 1}: {inner.msg}"
+        elif lines:
+            told = f"--config={path}, line {lines[-1]}: {type(inner).__name__}: {_one_line(inner)}"
+        inner = inner.__cause__ or inner.__context__
+    return UserError(told)
+
+
+def _one_line(error: BaseException) -> str:
     text = str(error.args[0]) if error.args else str(error)
     return " ".join(text.split())

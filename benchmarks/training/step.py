@@ -1,14 +1,16 @@
-"""Training images per second, beside the same step in PyTorch, and the share of the peak.
+r"""Training images per second, beside the same step in PyTorch, and the share of the peak.
 
     taskset -c 1 python -m benchmarks.training.step     # one core, four minutes
     python -m benchmarks.training.step                  # all cores that the process may use
+    python -m benchmarks.training.step --network=resnet18 --width=64 --batch=512 --steps=8 \
+        --jax-rows=0,1 --torch-rows=2,4                 # a GPU, where both libraries see one
 
-One process, one table: the same small ResNet, the same weights, 32-pixel images, contrastive loss
+One process, one table: the same ResNet, the same weights, 32-pixel images, contrastive loss
 on two views of each image, AdamW. Without views both are the image as it is; with views they are
 cropped, mirrored and recoloured on the fly. A row's speed is its fastest of several rounds, which
 take turns with the other rows', so that a change of the machine's pace hits all. The peak is the
-fastest of a few float32 matrix products in either framework. The losses are those of the first
-round: equal without views, of other random views with them.
+fastest of a few matrix products in either framework: float32 on CPUs, bfloat16 on a GPU. The losses
+are those of the first round: equal without views, of other random views with them.
 """
 
 from __future__ import annotations
@@ -70,14 +72,15 @@ def jax_views(with_views: bool) -> Views:
 
 
 def jax_round(
-    images: np.ndarray, width: int, batch: int, with_views: bool, row: tuple
+    args: argparse.Namespace, images: np.ndarray, with_views: bool, row: tuple
 ) -> tuple[Round, dict]:
     _, conv, dtype = row
+    batch = args.batch
     model = models.build(
-        "resnet_small",
+        args.network,
         num_clusters=CLUSTERS,
         input_shape=(SIDE, SIDE, 3),
-        width=width,
+        width=args.width,
         head="plain",
         conv=conv,
         dtype=dtype,
@@ -98,16 +101,21 @@ def jax_round(
 
 
 def torch_round(
-    images: np.ndarray, width: int, batch: int, with_views: bool, state: dict, row: tuple
+    args: argparse.Namespace, images: np.ndarray, with_views: bool, state: dict, row: tuple
 ) -> Round:
     _, last, half, compiled = row
     trainer = torch_step.Trainer(
-        width, CLUSTERS, state, channels_last=last, half=half, compiled=compiled
+        args.network,
+        args.width,
+        CLUSTERS,
+        state,
+        channels_last=last,
+        half=half,
+        compiled=compiled,
     )
-    held = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    order = torch.from_numpy(
-        np.array(epoch_indices(jax.random.key(1), len(images), batch), np.int64)
-    )
+    held = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(torch_step.DEVICE)
+    rows = np.array(epoch_indices(jax.random.key(1), len(images), args.batch), np.int64)
+    order = torch.from_numpy(rows).to(torch_step.DEVICE)
 
     def shown(batch: torch.Tensor) -> torch.Tensor:
         if not with_views:
@@ -127,26 +135,31 @@ def torch_state(variables: dict) -> dict[str, torch.Tensor]:
         return {k: torch.from_numpy(v) for k, v in safetensors_file.read(path).items()}
 
 
-def flops_per_image(width: int, batch: int) -> float:
+def flops_per_image(args: argparse.Namespace, batch: int = 8) -> float:
     """Of products in forward and backward pass, for one image in its two views."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    network = torch_step.Network(width, CLUSTERS)
+    network = torch_step.Network(args.network, args.width, CLUSTERS)
     with FlopCounterMode(display=False) as counter:
         torch_step.contrastive_loss(*network(torch.rand(2 * batch, 3, SIDE, SIDE))).backward()
     return counter.get_total_flops() / batch
 
 
 def peak(repeats: int = 5) -> dict[str, float]:
-    """FLOP/s of the best float32 product of either framework."""
-    n = 2048
+    """FLOP/s of the best product of either framework: float32 on CPUs, bfloat16 on a GPU."""
+    gpu = torch_step.DEVICE == "cuda"
+    n = 8192 if gpu else 2048
     a = np.random.default_rng(0).normal(size=(n, n)).astype(np.float32)
-    ours, theirs = jnp.asarray(a), torch.from_numpy(a)
+    ours = jnp.asarray(a, jnp.bfloat16 if gpu else jnp.float32)
+    theirs = torch.from_numpy(a).to(torch_step.DEVICE, torch.bfloat16 if gpu else torch.float32)
     product = jax.jit(jnp.matmul)
-    calls = {
-        "JAX": lambda: jax.block_until_ready(product(ours, ours)),
-        "PyTorch": lambda: theirs @ theirs,
-    }
+
+    def torch_product() -> None:
+        theirs @ theirs
+        if gpu:
+            torch.cuda.synchronize()
+
+    calls = {"JAX": lambda: jax.block_until_ready(product(ours, ours)), "PyTorch": torch_product}
     best = {}
     for name, call in calls.items():
         call()
@@ -165,13 +178,11 @@ def make_rounds(args: argparse.Namespace, images: np.ndarray, with_views: bool) 
     rounds: dict[str, Round] = {}
     state: dict[str, torch.Tensor] = {}
     for row in chosen(JAX_ROWS, args.jax_rows):
-        run, variables = jax_round(images, args.width, args.batch, with_views, row)
+        run, variables = jax_round(args, images, with_views, row)
         state = state or torch_state(variables)
         rounds[f"JAX: {row[0]}"] = run
     for row in chosen(TORCH_ROWS, args.torch_rows):
-        rounds[f"PyTorch: {row[0]}"] = torch_round(
-            images, args.width, args.batch, with_views, state, row
-        )
+        rounds[f"PyTorch: {row[0]}"] = torch_round(args, images, with_views, state, row)
     return rounds
 
 
@@ -204,6 +215,7 @@ def compare(args: argparse.Namespace, with_views: bool, flops: float, top: float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--network", choices=list(torch_step.BLOCKS), default="resnet_small")
     parser.add_argument("--width", type=int, default=32, help="channels of the first stage")
     parser.add_argument("--steps", type=int, default=2, help="in a round")
     parser.add_argument("--rounds", type=int, default=4)
@@ -213,8 +225,11 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     tops = peak()
-    flops = flops_per_image(args.width, args.batch)
-    print(f"jax {jax.__version__}, torch {torch.__version__}, {len(os.sched_getaffinity(0))} cores")
+    flops = flops_per_image(args)
+    device = jax.devices()[0].device_kind
+    cores = len(os.sched_getaffinity(0))
+    print(f"jax {jax.__version__}, torch {torch.__version__}, {cores} cores, {device}")
+    print(f"{args.network} of width {args.width}")
     print(", ".join(f"{name} GEMM {top / 1e9:.0f} GFLOP/s" for name, top in tops.items()))
     print(f"{flops / 1e9:.3f} GFLOP per image in two views, batch {args.batch}\n")
     print("| | views | images/s | of the fastest | of the peak | first round | loss |")

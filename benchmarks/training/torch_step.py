@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-BLOCKS = (1, 1, 1)
+# Blocks of each stage, by the name of JAX's network.
+BLOCKS = {"resnet_small": (1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # So small that the network stays what it is, and losses can be compared.
 LEARNING_RATE = 1e-7
 
@@ -31,32 +34,33 @@ class Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, blocks: tuple[int, ...], width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
+        self.stages = [f"layer{stage + 1}" for stage in range(len(blocks))]
         inputs = width
-        for stage, count in enumerate(BLOCKS):
+        for stage, count in enumerate(blocks):
             outputs, layers = width * 2**stage, []
             for index in range(count):
                 layers.append(Block(inputs, outputs, 2 if stage and not index else 1))
                 inputs = outputs
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
+            setattr(self, self.stages[stage], nn.Sequential(*layers))
         self.outputs = inputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.relu(self.bn1(self.conv1(x)))
-        for stage in range(len(BLOCKS)):
-            x = getattr(self, f"layer{stage + 1}")(x)
+        for stage in self.stages:
+            x = getattr(self, stage)(x)
         return x.mean((2, 3))
 
 
 class Network(nn.Module):
     """Names as in the checkpoints of Contrastive Clustering, so that ours can be loaded."""
 
-    def __init__(self, width: int, clusters: int, instance: int = 128) -> None:
+    def __init__(self, network: str, width: int, clusters: int, instance: int = 128) -> None:
         super().__init__()
-        self.resnet = Backbone(width)
+        self.resnet = Backbone(BLOCKS[network], width)
         d = self.resnet.outputs
 
         def head(outputs: int) -> nn.Sequential:
@@ -83,8 +87,8 @@ def contrastive_loss(instance: torch.Tensor, logits: torch.Tensor) -> torch.Tens
 
 def _contrast(similarity: torch.Tensor) -> torch.Tensor:
     count = len(similarity)
-    partner = torch.arange(count).roll(count // 2)
-    own = torch.eye(count, dtype=torch.bool)
+    partner = torch.arange(count, device=similarity.device).roll(count // 2)
+    own = torch.eye(count, dtype=torch.bool, device=similarity.device)
     return functional.cross_entropy(similarity.masked_fill(own, -torch.inf), partner)
 
 
@@ -95,21 +99,21 @@ def _cosines(columns: torch.Tensor) -> torch.Tensor:
 
 def _negative_entropy(probs: torch.Tensor) -> torch.Tensor:
     share = probs.sum(0) / probs.sum()
-    return torch.log(torch.tensor(float(len(share)))) + (share * (share + 1e-8).log()).sum()
+    return math.log(len(share)) + (share * (share + 1e-8).log()).sum()
 
 
 def views(images: torch.Tensor, scale: tuple[float, float], jitter: float) -> torch.Tensor:
     """Random resized crop, mirror, colours and grey of uint8 ``[b, c, h, w]``, drawn per image."""
     x = images.float() / 255
     count = len(x)
-    area = torch.empty(count).uniform_(*scale)
-    aspect = torch.empty(count).uniform_(-0.288, 0.288).exp()
+    area = _draw(x, *scale)
+    aspect = _draw(x, -0.288, 0.288).exp()
     wide, high = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
-    flip = torch.where(torch.rand(count) < 0.5, -1.0, 1.0)
-    theta = torch.zeros(count, 2, 3)
+    flip = torch.where(_draw(x) < 0.5, -1.0, 1.0)
+    theta = torch.zeros(count, 2, 3, device=x.device)
     theta[:, 0, 0], theta[:, 1, 1] = wide * flip, high
-    theta[:, 0, 2] = (1 - wide) * (2 * torch.rand(count) - 1)
-    theta[:, 1, 2] = (1 - high) * (2 * torch.rand(count) - 1)
+    theta[:, 0, 2] = (1 - wide) * _draw(x, -1, 1)
+    theta[:, 1, 2] = (1 - high) * _draw(x, -1, 1)
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
     x = functional.grid_sample(x, grid, align_corners=False, padding_mode="border")
     return _colours(x, jitter)
@@ -117,17 +121,22 @@ def views(images: torch.Tensor, scale: tuple[float, float], jitter: float) -> to
 
 def _colours(x: torch.Tensor, jitter: float) -> torch.Tensor:
     """Brightness, contrast and saturation for eight images in ten, grey for two."""
-    count = len(x)
-    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    per_image = (len(x), 1, 1, 1)
+    weights = torch.tensor([0.299, 0.587, 0.114], device=x.device).view(1, 3, 1, 1)
     changed = x
     for step in range(3):
         gray = (changed * weights).sum(1, keepdim=True)
         base = (torch.zeros_like(gray), gray.mean((2, 3), keepdim=True), gray)[step]
-        factor = torch.empty(count, 1, 1, 1).uniform_(1 - jitter, 1 + jitter)
+        factor = _draw(x, 1 - jitter, 1 + jitter).view(per_image)
         changed = (base + factor * (changed - base)).clamp(0, 1)
-    x = torch.where(torch.rand(count, 1, 1, 1) < 0.8, changed, x)
+    x = torch.where(_draw(x).view(per_image) < 0.8, changed, x)
     gray = (x * weights).sum(1, keepdim=True).expand_as(x)
-    return torch.where(torch.rand(count, 1, 1, 1) < 0.2, gray, x)
+    return torch.where(_draw(x).view(per_image) < 0.2, gray, x)
+
+
+def _draw(x: torch.Tensor, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+    """One number for each image of ``x``, where ``x`` is."""
+    return torch.empty(len(x), device=x.device).uniform_(low, high)
 
 
 class Trainer:
@@ -135,6 +144,7 @@ class Trainer:
 
     def __init__(
         self,
+        network: str,
         width: int,
         clusters: int,
         state: Mapping[str, torch.Tensor],
@@ -143,10 +153,10 @@ class Trainer:
         half: bool,
         compiled: bool,
     ) -> None:
-        self.network = Network(width, clusters)
+        self.network = Network(network, width, clusters)
         self.network.load_state_dict(state)
         self.format = torch.channels_last if channels_last else torch.contiguous_format
-        self.network.to(memory_format=self.format)
+        self.network.to(DEVICE, memory_format=self.format)
         self.half = half
         self.call = torch.compile(self.network) if compiled else self.network
         self.optimizer = torch.optim.AdamW(
@@ -156,7 +166,7 @@ class Trainer:
     def step(self, shown: torch.Tensor) -> torch.Tensor:
         shown = shown.contiguous(memory_format=self.format)
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=self.half):
             instance, logits = self.call(shown)
         loss = contrastive_loss(instance, logits)
         loss.backward()

@@ -23,7 +23,7 @@ from idc_jax.annotate.questions import (
 )
 from idc_jax.annotate.store import Store
 from idc_jax.annotate.textfile import parse_json, read_lines
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, representable
 
 _WORDS: dict[QuestionKind, dict[str, int]] = {
     "cluster": {"none": NONE_OF_THESE, "skip": SKIP},
@@ -150,7 +150,7 @@ def _offered(questions: Questions, position: int) -> list[int]:
 
 def _named(indices: Sequence[int], names: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        {"index": int(index), "name": names[index] if names else str(int(index))}
+        {"index": int(index), "name": representable(names[index]) if names else str(int(index))}
         for index in indices
         if index >= 0
     ]

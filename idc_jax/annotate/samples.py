@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import functools
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -153,9 +151,13 @@ def read_samples(path: Path) -> Samples:
         return Samples((), np.zeros(0, np.uint64))
     try:
         with np.load(path) as saved:
-            return Samples(tuple(saved["names"].tolist()), saved["digests"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+            names, digests = tuple(saved["names"].tolist()), saved["digests"]
+    except Exception as error:  # Whatever a damaged file can lead to.
+        # It may quote all of the file.
+        raise UserError(f"cannot read {path}: {str(error) or 'it is damaged':.100}") from error
+    if digests.dtype != np.uint64 or digests.ndim != 1 or len(names) not in (0, len(digests)):
+        raise UserError(f"cannot read {path}: its names and digests do not fit together")
+    return Samples(names, digests)
 
 
 def samples_by_round(folder: Path) -> Callable[[int], Samples]:

@@ -117,6 +117,16 @@ class Store:
         with self._lock:
             self._db.close()
 
+    def check(self) -> None:
+        """Read all of the file.
+
+        Raises:
+          StoreError: it is damaged.
+        """
+        told = self._one("PRAGMA integrity_check(1)")[0]
+        if told != "ok":
+            raise StoreError(f"the store of answers {self.path} is damaged: {told:.200}")
+
     def move(self, path: str | Path) -> None:
         """Go on in ``path``, with a copy of everything; the file that was left stays.
 
@@ -188,7 +198,12 @@ class Store:
         row = self._one("SELECT questions FROM rounds WHERE round = ?", (round_,))
         if row is None:
             return None
-        questions = questions_from_json(row[0])
+        try:
+            questions = questions_from_json(row[0])
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise StoreError(
+                f"the store of answers {self.path}: the questions of round {round_} are damaged"
+            ) from error
         numbers = self._numbers(round_) if self._numbers else None
         return questions if numbers is None else renumbered(questions, numbers)
 
@@ -364,7 +379,8 @@ class Store:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.executescript(_SCHEMA.read_text())
-        except sqlite3.Error as error:
+        # What is damaged may be quoted in an error, and be no text.
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise StoreError(f"cannot open the store of answers {path}: {error}") from error
         self.path, self._db = path, db
 
@@ -405,7 +421,7 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise StoreError(f"the store of answers {self.path}: {error}") from error
 
     def _read(self, get: Callable[[sqlite3.Cursor], Any], query: str, values: tuple) -> Any:

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from idc_jax.errors import UserError
+from idc_jax.ops.arrays import GREATEST, LEAST
 
 # Rows looked at together: a part of the memory that the array itself takes.
 _ROWS = 8192
 _ROWS_NAMED = 5
-# Distances are sums of squares in float32, which ends at 3e38 and, from below, at 1e-38.
-_GREATEST, _LEAST = 1e15, 1e-15
 
 
 def bad_rows(features: np.ndarray) -> np.ndarray:
@@ -31,12 +30,15 @@ def row_ranges(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return least, greatest
 
 
-def checked_features(features: Any, what: str) -> tuple[np.ndarray, list[str]]:
+def checked_features(
+    features: Any, what: str, *, smallest: float = LEAST
+) -> tuple[np.ndarray, list[str]]:
     """``features`` as float32 ``[n, d]``, and what a person should know of them, a line each.
 
     Args:
       features: an array.
       what: where they come from, to begin an error with.
+      smallest: their largest number must be so large, if it is not zero.
 
     Raises:
       UserError: they are no numbers ``[n, d]``, or none that can be reckoned with.
@@ -53,6 +55,12 @@ def checked_features(features: Any, what: str) -> tuple[np.ndarray, list[str]]:
         found = np.ascontiguousarray(features, np.float32)
     least, greatest = row_ranges(found)
     _check_ranges(what, features, least, greatest)
+    largest = max(-float(least.min()), float(greatest.max()))
+    if 0 < largest < smallest:
+        raise UserError(
+            f"{what}: features are {largest:.3g} at most, too small to tell distances: divide "
+            "all by their standard deviation"
+        )
     return found, _notes(least, greatest)
 
 
@@ -64,7 +72,7 @@ def _check_ranges(what: str, features: np.ndarray, least: np.ndarray, greatest: 
     if not np.isfinite(given).all():
         raise _refused(what, "NaN or infinite features", bad, count, "repair or drop these rows")
     sizes = np.maximum(np.abs(least), np.abs(greatest))
-    large = np.flatnonzero(sizes > _GREATEST)
+    large = np.flatnonzero(sizes > GREATEST)
     if len(large):
         value = float(np.abs(np.asarray(features[large[0]], np.float64)).max())
         told = f"features as large as {value:.3g}"
@@ -72,11 +80,6 @@ def _check_ranges(what: str, features: np.ndarray, least: np.ndarray, greatest: 
         if len(large) < count:
             advice = "is that a missing value's mark? Repair or drop these rows"
         raise _refused(what, told, large, count, advice)
-    if 0 < sizes.max() < _LEAST:
-        raise UserError(
-            f"{what}: features are {sizes.max():.3g} at most, too small to tell distances: divide "
-            "all by their standard deviation"
-        )
 
 
 def _notes(least: np.ndarray, greatest: np.ndarray) -> list[str]:

@@ -6,7 +6,8 @@ import hashlib
 
 import numpy as np
 
-# Of a sample's bytes so many are looked at: enough to tell pictures apart, also of many gigabytes.
+# Of a sample's bytes so many are looked at, all over it: enough to tell pictures apart, also of
+# many gigabytes.
 _BYTES = 1 << 16
 
 
@@ -14,7 +15,10 @@ def digests(inputs: np.ndarray) -> np.ndarray:
     """A digest of each sample of ``inputs`` ``[n, ...]``, uint64 ``[n]``; equal ones are equal."""
     found = np.empty(len(inputs), np.uint64)
     for index, sample in enumerate(inputs):
-        content = np.ascontiguousarray(sample).reshape(-1).view(np.uint8)[:_BYTES]
+        content = np.ascontiguousarray(sample).reshape(-1).view(np.uint8)
+        step = -(-content.size // _BYTES)
+        # Not the same of three colours everywhere.
+        content = content[:: step + (step % 3 == 0)]
         digest = hashlib.blake2b(content.tobytes(), digest_size=8).digest()
         found[index] = int.from_bytes(digest, "little")
     return found

@@ -14,9 +14,8 @@ from idc_jax.errors import UserError
 ArrayT = TypeVar("ArrayT", bound=Any)
 # Row numbers quoted in an error message before it says "and n more".
 _ROWS_SHOWN = 10
-# The largest number of a matrix is between these: their squares, summed, are neither infinite nor
-# nothing, and stay clear of the floors in the scores.
-_LOWEST, _HIGHEST = 1e-6, 1e12
+# The largest number of a matrix is between these: sums of squares are neither infinite nor nothing.
+LEAST, GREATEST = 1e-15, 1e15
 
 
 def is_concrete(*arrays: jax.Array | None) -> bool:
@@ -104,7 +103,7 @@ def _largest(x: jax.Array) -> jax.Array:
 
 @jax.jit
 def _large_rows(x: jax.Array) -> jax.Array:
-    return (jnp.abs(x) > _HIGHEST).any(axis=1)
+    return (jnp.abs(x) > GREATEST).any(axis=1)
 
 
 def check_finite(x: jax.Array, name: str = "x") -> None:
@@ -140,7 +139,7 @@ def _shown(rows: np.ndarray) -> str:
     return f"row(s) {shown}{more}"
 
 
-def check_scale(x: jax.Array, name: str = "x") -> None:
+def check_scale(x: jax.Array, name: str = "x", least: float = LEAST) -> None:
     """Refuse numbers so large or so small that their squares say nothing in float32.
 
     Large ones are often what a file holds where a number is missing. Does nothing while tracing.
@@ -148,23 +147,24 @@ def check_scale(x: jax.Array, name: str = "x") -> None:
     Args:
       x: finite ``[n, d]``.
       name: what the message calls it.
+      least: the largest number must be so large, if it is not zero.
 
     Raises:
-      UserError: a number beyond 1e12, naming the rows, or none beyond 1e-6 but zeros.
+      UserError: a number beyond 1e15, naming the rows, or none as large as ``least`` but zeros.
     """
     if not is_concrete(x):
         return
     largest = float(_largest(x))
-    if largest > _HIGHEST:
+    if largest > GREATEST:
         rows = _large_rows(x)
         where = f" in {_shown(np.flatnonzero(rows))}" if rows.is_fully_addressable else ""
         raise UserError(
-            f"{name} holds {largest:.4g}{where}; up to {_HIGHEST:g} would do: leave rows out where "
+            f"{name} holds {largest:.4g}{where}; up to {GREATEST:g} would do: leave rows out where "
             "it stands for a missing number, or scale them all"
         )
-    if 0 < largest < _LOWEST:
+    if 0 < largest < least:
         raise UserError(
-            f"{name} holds nothing larger than {largest:.4g}; {_LOWEST:g} or more would do: scale "
+            f"{name} holds nothing larger than {largest:.4g}; {least:g} or more would do: scale "
             "all rows alike"
         )
 

@@ -77,10 +77,18 @@ def takes_as_is(**wanted: Want) -> Callable[[Callable[_Given, _Found]], Callable
 
     def wrap(function: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
         signature = inspect.signature(function)
+        needed = {
+            name
+            for name, one in signature.parameters.items()
+            if one.default is not None and "None" not in str(one.annotation)
+        }
 
         @functools.wraps(function)
         def checked(*args: _Given.args, **kwargs: _Given.kwargs) -> _Found:
             given = signature.bind(*args, **kwargs)
+            for name in needed & wanted.keys():
+                if given.arguments.get(name, name) is None:
+                    raise UserError(f"{name} is None; it is needed")
             given.arguments.update(check(wanted, given.arguments))
             return function(*given.args, **given.kwargs)
 

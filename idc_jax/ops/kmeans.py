@@ -19,8 +19,8 @@ _BLOCK = 4096
 _SAMPLE, _SAMPLE_PER_CLUSTER = 8192, 32
 # Up to so many clusters, sums are taken by a matrix product, beyond by scattering.
 _DENSE_SUMS = 128
-# A coordinate of centres that are not in use: farther than any point, and its square is finite.
-_OUT_OF_REACH = 1e12
+# A coordinate of centres that are not in use: as far as any number may be.
+_OUT_OF_REACH = arrays.GREATEST
 
 
 class KMeans(NamedTuple):

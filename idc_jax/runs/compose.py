@@ -22,6 +22,7 @@ from idc_jax.data.identity import digest_of, digests
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Log, Method
+from idc_jax.ops.inputs import in_32_bits
 from idc_jax.runs.answering import (
     AnnotatorOptions,
     announce_course,
@@ -37,6 +38,7 @@ from idc_jax.runs.loop import Plan, run
 from idc_jax.runs.outcome import write_outcome
 from idc_jax.runs.parts import check_against_data, load_dataset, make_parts
 from idc_jax.runs.settings import check_settings
+from idc_jax.runs.sources import read_source
 from idc_jax.runs.workdir import (
     MetricsLog,
     check_writable,
@@ -64,7 +66,7 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     workdir = Path(workdir).expanduser()
     check_settings(config)
     check_writable(workdir)
-    with hold(workdir):
+    with hold(workdir), in_32_bits():
         return _run_experiment(config, workdir)
 
 
@@ -85,6 +87,10 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
     course = plan_course(workdir, given.to_dict(), samples)
     # Composing checks every option, so nothing is written before it.
     method = make_method(config, dataset, course.pretraining(workdir), tell)
+    begun = (workdir / "answers.db").exists()
+    if config.answers and not (begun and not expanded(config.answers).exists()):
+        # What is broken is told before anything is written; to be taken, they are read again.
+        read_source(config.answers)
     seconds = {"load": time.perf_counter() - started}  # with the embedding by a published network
     before = keep_samples(workdir, samples)
     claim(workdir, given.to_dict(), settled(given, config), digest_of(samples.digests), course)

@@ -124,6 +124,37 @@ def asks(config: ConfigDict) -> QuestionKind:
     return registry.get(config.method).asks[0]
 
 
+def check_options(config: ConfigDict, what: str) -> None:
+    """Refuse a config that lacks options, or sets others.
+
+    Args:
+      config: of any file.
+      what: to begin an error with.
+
+    Raises:
+      UserError: naming an option.
+    """
+    known = get_config()
+    if lacking := _lacking(known, config):
+        raise UserError(
+            f"{what} lacks {', '.join(lacking[:3])}{', ...' if lacking[3:] else ''}; one that "
+            "begins with idc_jax.runs.configuration.get_config() has every option"
+        )
+    if unknown := _lacking(config, known):
+        raise UserError(f"{what} sets {unknown[0]}, which is no option")
+
+
+def _lacking(wanted: ConfigDict, config: Any, above: str = "") -> list[str]:
+    """The full names of the options of ``wanted`` that ``config`` has not."""
+    found: list[str] = []
+    for name, value in wanted.items():
+        if not isinstance(config, ConfigDict) or name not in config:
+            found.append(above + name)
+        elif isinstance(value, ConfigDict):
+            found += _lacking(value, config[name], f"{above}{name}.")
+    return found
+
+
 def _spec(name: str) -> MethodSpec:
     """The method that ``name`` stands for."""
     choices = _choices()

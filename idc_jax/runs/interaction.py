@@ -11,6 +11,7 @@ from idc_jax.annotate.evidence import Evidence, Ledger
 from idc_jax.annotate.questions import Answers, Questions
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Context, Method, MethodSpec, Round, State, embeddings_of
+from idc_jax.ops.inputs import in_32_bits
 
 _INIT, _ASK, _LEARN = range(3)
 
@@ -57,8 +58,9 @@ class Interaction:
 
     def begin(self) -> None:
         """Load or pre-train the network, embed, cluster."""
-        self.context, self.state = self._method.init(self._key(_INIT, 0))
-        jax.block_until_ready((self.context, self.state))
+        with in_32_bits():
+            self.context, self.state = self._method.init(self._key(_INIT, 0))
+            jax.block_until_ready((self.context, self.state))
 
     def go_on(self, context: Context, state: State) -> None:
         """Take the place of an interaction that was saved."""
@@ -77,8 +79,9 @@ class Interaction:
 
     def ask(self, round_: Round) -> Questions:
         """What the method asks in ``round_``."""
-        key = self._key(_ASK, round_.number)
-        return self._method.ask(key, self.context, self.state, self.evidence, round_)
+        with in_32_bits():
+            key = self._key(_ASK, round_.number)
+            return self._method.ask(key, self.context, self.state, self.evidence, round_)
 
     def learn(self, round_: Round) -> dict[str, float]:
         """Learn from all that was said, of which what was said in ``round_`` is new.
@@ -89,9 +92,10 @@ class Interaction:
         Raises:
           UserError: a prediction that means nothing; the state is then as it was.
         """
-        key, evidence = self._key(_LEARN, round_.number), self.evidence
-        state, info = self._method.learn(key, self.context, self.state, evidence, round_)
-        jax.block_until_ready(state)
+        with in_32_bits():
+            key, evidence = self._key(_LEARN, round_.number), self.evidence
+            state, info = self._method.learn(key, self.context, self.state, evidence, round_)
+            jax.block_until_ready(state)
         if not np.isfinite(np.asarray(state.probabilities)).all():
             raise UserError(
                 f"round {round_.number}: {self.spec.name} predicts numbers that are not finite; "

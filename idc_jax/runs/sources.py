@@ -120,6 +120,7 @@ def _read_run(folder: Path) -> Source:
         raise UserError(f"answers is {str(folder)!r}, which holds no answers.db of a run")
     samples = samples_by_round(folder)
     with Store(path) as store:
+        store.check()
         rows = store.rows()
         rounds = []
         for number in store.rounds():

@@ -79,6 +79,8 @@ def dsac(
     if kinds not in get_args(Kinds):
         raise UserError(f"kinds is {kinds!r}; one of {', '.join(get_args(Kinds))} would do")
     x = arrays.check_matrix(embeddings, "embeddings")
+    # Compactness has a floor.
+    arrays.check_scale(x, "embeddings", least=1e-6)
     centers = arrays.check_matrix(centers, "centers")
     assignments = arrays.check_labels(assignments, x.shape[0], centers.shape[0])
     if shortlist < 1:

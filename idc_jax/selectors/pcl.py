@@ -69,7 +69,9 @@ def pcl(
       UserError: shapes that do not fit together, or embeddings that are not finite.
     """
     num_blocks, size = _check(embeddings, known, budget)
-    arrays.check_finite(embeddings, "embeddings")
+    rows = embeddings.reshape(-1, embeddings.shape[-1])
+    arrays.check_finite(rows, "embeddings")
+    arrays.check_scale(rows, "embeddings")
     other = embeddings if other is None else other
     valid = jnp.ones((num_blocks, size), bool) if valid is None else valid
     asked = jnp.zeros(known.shape, bool) if asked is None else asked

@@ -16,6 +16,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from idc_jax.annotate.questions import answered, label_questions
+from idc_jax.data.finite import checked_features
 from idc_jax.errors import UserError, check_at_least
 from idc_jax.methods import registry
 from idc_jax.methods.common.class_space import by_prediction
@@ -40,11 +41,20 @@ class _Basis(NamedTuple):
     random_state: Any
 
 
-class _Begun(NamedTuple):
-    """A method before any answer."""
+class _Kept(NamedTuple):
+    """A method, as NumPy arrays: what can be pickled, and read where no device is.
+
+    Attributes:
+      basis: what it was begun with.
+      seed: likewise.
+      x: float32 ``[n, d]``, the samples.
+      context: the method's.
+      state: likewise.
+    """
 
     basis: _Basis
     seed: int
+    x: np.ndarray
     context: Any
     state: Any
 
@@ -79,13 +89,16 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
       feature_names_in_: their names, where X has any.
 
     Examples:
+      >>> import numpy as np
       >>> from sklearn.datasets import make_blobs
+      >>> from idc_jax import InteractiveClusterer
       >>> X, truth = make_blobs(200, random_state=0)
       >>> y = np.full(200, -1)
       >>> model = InteractiveClusterer(n_clusters=3, random_state=0).fit(X, y)
       >>> asked = model.query(6)
       >>> y[asked] = truth[asked]
-      >>> accuracy = model.fit(X, y).score(X, truth)
+      >>> model.fit(X, y).score(X, truth) > 0.85
+      True
     """
 
     def __init__(
@@ -115,19 +128,20 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
         Raises:
           ValueError: what cannot be learned from, in one line.
         """
-        X = validate_data(self, X, dtype=np.float32, order="C", ensure_min_samples=2)
+        # A copy: what was fitted is asked about later.
+        X = validate_data(self, X, dtype=np.float32, order="C", copy=True, ensure_min_samples=2)
+        checked_features(X, "X")
         targets = read_targets(y, len(X))
         self._check_parameters(targets, len(X))
         begun = self._begin(X, max(int(self.n_clusters or 1), len(targets.classes)))
-        self._fitted_X, self._codes = X, targets.codes
-        # What was begun is kept on purpose only; the rest is needed to ask.
-        self._begun = begun if self.warm_start else None
-        self._basis, self._seed = begun.basis, begun.seed
-        interaction = self._go_on(begun.context, begun.state)
+        interaction = _go_on(begun, targets.codes)
         told = int((targets.codes != UNKNOWN).sum())
         if told:
             interaction.learn(Round(1, told, 0, room(told), False, 1))
-        self._context, self._state = _on_host(interaction)
+        # Nothing can go wrong any more: before, it was as it had been fitted before.
+        self._begun = begun if self.warm_start else None
+        self._learned = _keep(interaction, begun.basis, begun.seed, X)
+        self._codes = targets.codes
         self._set_predictions(targets)
         self._neighborhood = settle(X)
         return self
@@ -163,6 +177,7 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, order="C", reset=False)
+        checked_features(X, "X", smallest=0.0)
         return vote(self._neighborhood, self.label_distributions_, X, self.n_neighbors)
 
     def query(self, n: int = 10) -> np.ndarray:
@@ -180,7 +195,7 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_at_least("n", n, 1)
-        interaction = self._go_on(self._context, self._state)
+        interaction = _go_on(self._learned, self._codes)
         told = int((self._codes != UNKNOWN).sum())
         questions = interaction.ask(Round(2, n, told, room(told + n), False, 2))
         samples = questions.indices.reshape(-1)
@@ -230,38 +245,27 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
                 "would do"
             )
 
-    def _begin(self, X: np.ndarray, num_clusters: int) -> _Begun:  # noqa: N803
+    def _begin(self, X: np.ndarray, num_clusters: int) -> _Kept:  # noqa: N803
         """The method before any answer, as it was kept where it would be the same."""
         name, options = self.method or registry.usual(), dict(self.options or {})
         basis = _Basis(name, options, num_clusters, self.random_state)
         kept = getattr(self, "_begun", None) if self.warm_start else None
-        if kept is not None and kept.basis == basis and np.array_equal(self._fitted_X, X):
+        if kept is not None and kept.basis == basis and np.array_equal(kept.x, X):
             return kept
         seed = int(check_random_state(self.random_state).randint(_SEEDS))
         with tempfile.TemporaryDirectory(prefix="idc_jax-") as folder:
             interaction = _prepare(basis, seed, X, Path(folder))
             interaction.begin()
-        return _Begun(basis, seed, *_on_host(interaction))
-
-    def _go_on(self, context: Any, state: Any) -> Interaction:
-        """The method as it was kept, with all labels heard."""
-        # It has begun, so it writes nothing.
-        interaction = _prepare(self._basis, self._seed, self._fitted_X, Path())
-        interaction.go_on(context, state)
-        told = np.flatnonzero(self._codes != UNKNOWN)
-        if len(told):
-            questions = label_questions(1, told, np.zeros(len(told)))
-            interaction.hear(questions, answered(questions, self._codes[told]))
-        return interaction
+        return _keep(interaction, basis, seed, X)
 
     def _set_predictions(self, targets: Targets) -> None:
         """Say in classes what the state says in outputs."""
-        found = np.asarray(self._state.probabilities, np.float64)
+        found = np.asarray(self._learned.state.probabilities, np.float64)
         classes = targets.classes
         if not len(classes):
             classes = np.arange(found.shape[1])
         else:
-            slots = getattr(self._state, "slots", None)
+            slots = getattr(self._learned.state, "slots", None)
             if slots is None:
                 slots = _fitting(targets, found)
             column = {int(group): at for at, group in enumerate(slots)}
@@ -278,9 +282,20 @@ def _prepare(basis: _Basis, seed: int, X: np.ndarray, folder: Path) -> Interacti
     return Interaction(spec, method, len(X), seed)
 
 
-def _on_host(interaction: Interaction) -> tuple[Any, Any]:
-    """Context and state as NumPy arrays: what can be pickled, and read where no device is."""
-    return jax.device_get((interaction.context, interaction.state))
+def _keep(interaction: Interaction, basis: _Basis, seed: int, X: np.ndarray) -> _Kept:  # noqa: N803
+    return _Kept(basis, seed, X, *jax.device_get((interaction.context, interaction.state)))
+
+
+def _go_on(kept: _Kept, codes: np.ndarray) -> Interaction:
+    """The method as it was ``kept``, with all labels heard."""
+    # It has begun, so it writes nothing.
+    interaction = _prepare(kept.basis, kept.seed, kept.x, Path())
+    interaction.go_on(kept.context, kept.state)
+    told = np.flatnonzero(codes != UNKNOWN)
+    if len(told):
+        questions = label_questions(1, told, np.zeros(len(told)))
+        interaction.hear(questions, answered(questions, codes[told]))
+    return interaction
 
 
 def _fitting(targets: Targets, probabilities: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from idc_jax.data.finite import checked_features
 from idc_jax.data.telling import lines_of
 from idc_jax.errors import UserError
 from idc_jax.models.importing import best_network, open_network, usually_shown
+from idc_jax.ops.inputs import in_32_bits
 from idc_jax.session.tables import Table, is_hugging_face, read_frame, read_hugging_face
 from idc_jax.train.embedded import embedded
 from idc_jax.train.start import published_weights
@@ -90,13 +91,14 @@ def as_features(dataset: Dataset, *, progress: bool) -> np.ndarray:
     path = published_weights(network) if network else None
     if path is None or shape[-1] != 3:
         return dataset.inputs.reshape(dataset.size, -1).astype(np.float32) / 255
-    return embedded(
-        open_network(path, num_clusters=1, input_shape=shape, data_set=dataset.name),
-        dataset,
-        lambda: sources.place(dataset.inputs, 1 << 30),
-        cache_dir=sources.default_cache_dir(),
-        progress=progress,
-    ).inputs
+    with in_32_bits():
+        return embedded(
+            open_network(path, num_clusters=1, input_shape=shape, data_set=dataset.name),
+            dataset,
+            lambda: sources.place(dataset.inputs, 1 << 30),
+            cache_dir=sources.default_cache_dir(),
+            progress=progress,
+        ).inputs
 
 
 def _from_path(path: Path) -> Dataset:

@@ -25,6 +25,7 @@ from idc_jax.export import FinishedRun, Options, Table, make_table
 from idc_jax.export import export as export_run
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Round
+from idc_jax.ops.inputs import in_32_bits
 from idc_jax.report import write_atomically
 from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.lock import share
@@ -113,15 +114,16 @@ class Session:
         self._dataset, self._ids, self._features = dataset, ids, features
         # Gone with the session, and with it what a pre-training keeps there.
         self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
-        method = compose(
-            spec,
-            features,
-            settings.num_clusters,
-            settings.options,
-            Path(self._temporary.name) / "pretrain",
-            log=lambda values: self._hear_losses(values),
-            progress=progress,
-        )
+        with in_32_bits():
+            method = compose(
+                spec,
+                features,
+                settings.num_clusters,
+                settings.options,
+                Path(self._temporary.name) / "pretrain",
+                log=lambda values: self._hear_losses(values),
+                progress=progress,
+            )
         self._interaction = Interaction(spec, method, dataset.size, settings.seed)
         self._learned = 0
         self._expected: dict[str, float] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import jax
@@ -15,8 +16,9 @@ from idc_jax.models import attention
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.parallel import gather, mesh_of, replicate, split
 
-# Samples that are evaluated at a time.
+# Samples that are evaluated at a time, and pixels of theirs: 92 images of 224 by 224.
 _BLOCK = 512
+_PIXELS = _BLOCK * 95**2
 
 
 @partial(jax.jit, static_argnames=("num_samples", "batch_size"))
@@ -78,20 +80,25 @@ def run_network(
       variables: its variables.
       view: a deterministic view; its key is a constant.
       data: raw samples ``[n, ...]``.
-      block: samples at a time; None for 512, and for those that a network that attends was
-        trained on, in the order of the data.
+      block: samples at a time; None for 512, fewer of large images, and for those that a network
+        that attends was trained on, in the order of the data.
 
     Returns:
       :class:`Outputs` of ``[n, ...]`` arrays.
     """
     total = data.shape[0]
-    if block is None:
-        block = _BLOCK if model.module.attention is None else attention.BLOCK
-    block = min(block, total)
+    block = min(block or _block(model, view, data), total)
     blocks = np.append(np.arange(total), np.full(-total % block, -1)).reshape(-1, block)
     # A deterministic view ignores its key; any will do.
     outputs = run_blocks(jax.random.key(0), model, variables, view, data, blocks.astype(np.int32))
     return jax.tree.map(lambda a: a.reshape(-1, a.shape[-1])[:total], outputs)
+
+
+def _block(model: Model, view: View, data: Samples) -> int:
+    if model.module.attention is not None:
+        return attention.BLOCK
+    seen = jax.eval_shape(view, jax.random.key(0), data[:1][0]).shape
+    return min(_BLOCK, max(_PIXELS // math.prod(seen[:-1]), 1))
 
 
 def run_blocks(

@@ -1,14 +1,20 @@
 """What a sample looks like on the page."""
 
+import json
+import os
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from idc_jax.annotate import label_questions
+from idc_jax.annotate.label_studio import tasks_of
 from idc_jax.annotate.page import galleries
 from idc_jax.annotate.page.pictures import Pictures
+from idc_jax.annotate.records import question_records
 from idc_jax.data.base import Dataset
+from idc_jax.data.decode import decode_file
 
 
 def pictured(inputs, names=(), kind="images"):
@@ -79,3 +85,32 @@ def test_files_are_rendered_no_larger_than_asked_for(tmp_path):
 def test_galleries_by_hand():
     probabilities = [[0.9, 0.1, 0], [0.6, 0.4, 0], [0.2, 0.8, 0], [1, 0, 0]]
     assert galleries(probabilities, 2) == [[3, 0], [2], []]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_shown_as_the_network_sees_it(tmp_path, mode):
+    path = tmp_path / "ink.png"
+    image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
+    image.paste((0, 0, 0, 255), (0, 0, 40, 20))
+    if mode == "P":
+        image.convert("LA").convert("P").save(path, transparency=0)
+    else:
+        image.convert(mode).save(path)
+    seen = decode_file(path, 8)
+    shown = np.asarray(opened(pictured(seen[None], [str(path)]).render(0, False)).resize((8, 8)))
+    assert np.abs(shown.astype(int) - seen).max() < 40
+    assert shown[-1].min() > 200
+
+
+def test_a_name_in_no_encoding_is_shown(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    path = str(tmp_path / name)
+    Image.new("RGB", (8, 8), (9, 200, 9)).save(path)
+    pictures = pictured(np.zeros((2, 8, 8, 3), np.uint8), [path, name])
+    assert pictures.describe(0)["name"] == "caf\ufffd.png"
+    assert np.asarray(opened(pictures.render(0, False)))[4, 4, 1] > 150
+    json.dumps(pictures.describe(0), ensure_ascii=False).encode()
+    questions = label_questions(1, np.asarray([0, 1]), np.zeros(2))
+    for record in question_records(questions, [path, name]):
+        json.dumps(record, ensure_ascii=False).encode()
+    json.dumps(tasks_of(questions, [path, name]), ensure_ascii=False).encode()

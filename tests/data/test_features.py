@@ -111,7 +111,9 @@ def test_labels(tmp_path: Path, labels: np.ndarray, classes: tuple, wanted: np.n
     np.testing.assert_array_equal(data.labels, wanted)
     assert data.class_names == classes
     unknown = int((np.asarray(wanted) < 0).sum())
-    assert data.notes == ((f"{unknown} of 30 samples have no label",) if unknown else ())
+    told = ["labels -1 and 1 are taken for two classes"] if classes == ("-1", "1") else []
+    told += [f"{unknown} of 30 samples have no label"] if unknown else []
+    assert data.notes == tuple(told)
 
 
 def test_labels_that_nobody_knows(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 from playing import Game
 
 from idc_jax.annotate.questions import DIFFERENT, SAME, Questions
@@ -51,11 +53,12 @@ def begin(
     *,
     total: int = 40,
     gigabytes: float = 1.0,
+    suit: Callable[[ConfigDict], None] = configuration.for_small_network,
 ) -> Game:
-    """A run of ``spec``'s method, small enough for seconds."""
+    """A run of ``spec``'s method, with options that ``suit``, small enough for seconds."""
     data = dataset("features") if data is None else data
     config = configuration.get_config(spec.name)
-    configuration.for_small_network(config)
+    suit(config)
     config.num_clusters, config.budget, config.rounds = CLUSTERS, total, 4
     config.progress = False
     config.init = "random"

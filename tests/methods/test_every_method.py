@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from compiling import compilations
 from conformance import CLUSTERS, LABELS, N, begin, choose, dataset, make
+from ml_collections import ConfigDict
 from playing import Game
 
 from idc_jax.annotate.evidence import Ledger
@@ -19,6 +20,8 @@ from idc_jax.annotate.questions import SKIP, answered
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
 from idc_jax.methods.contract import MethodSpec
+from idc_jax.metrics import clustering_metrics
+from idc_jax.runs import configuration
 from idc_jax.train.checkpoint import Checkpoints, rebuild
 
 pytestmark = pytest.mark.parametrize("spec", registry.specs(), ids=lambda spec: spec.name)
@@ -226,3 +229,25 @@ def test_two_devices_agree_with_one(spec: MethodSpec, folder: Path) -> None:
     apart = np.abs(found[0]["probabilities"] - found[1]["probabilities"]).max(1)
     assert np.quantile(apart, 0.95) < 2e-3
     assert apart.max() < 0.05
+
+
+@pytest.mark.parametrize("said", [1, 2, 5])
+def test_a_few_answers_are_no_worse_than_none(spec: MethodSpec, folder: Path, said: int) -> None:
+    """One of its own questions, or labels of one class alone."""
+
+    def suit(config: ConfigDict) -> None:
+        # The papers' own settings may fall behind: their heads learn the one class.
+        configuration.for_features(config)
+        config.dsac_training.epochs = 30  # of so few samples
+
+    game = begin(spec, folder, suit=suit)
+    before = clustering_metrics(game.probabilities.argmax(1), LABELS, CLUSTERS)["acc"]
+    if said > 1:
+        game.say(game.next_labels(range(said)), LABELS[:said])
+    else:
+        questions = make(game, spec.asks[0], np.random.default_rng(1), 1)
+        game.say(questions, choose(questions))
+    probs = game.probabilities
+    after = clustering_metrics(probs.argmax(1), LABELS, probs.shape[1])["acc"]
+    assert after >= before - 0.01
+    check(game)

@@ -105,7 +105,8 @@ def test_of_few_columns_the_distance_from_the_mean_counts_too():
     x = np.where(inner, 1.0, 2.0)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     game = Game(build(jnp.asarray(x, jnp.float32), clusters=2), N, N)
     labelled(game, [0, 1, 60, 61], [1, 0, 1, 0])
-    np.testing.assert_array_equal(game.probabilities.argmax(1), inner)
+    said = np.asarray(game.state.slots)[game.probabilities.argmax(1)]
+    np.testing.assert_array_equal(said, inner)
 
 
 def test_a_round_of_skips_changes_nothing_and_is_not_repeated(game):
@@ -279,6 +280,25 @@ def test_share_of_the_unnamed_by_hand():
 def test_a_cluster_without_a_name_lowers_the_expectation(inputs):
     expected = {}
     for c in (1, C):
-        info = labelled(Game(build(inputs, c), N, N), [0, 1], [0, 0])
+        info = one_of_each(Game(build(inputs, c), N, N), [0] * C)
         expected[c] = info["expected_accuracy"]
-    assert expected[C] == pytest.approx(expected[1] * (1 - unnamed_share(C, 1, 2)), abs=1e-5)
+    assert expected[C] == pytest.approx(expected[1] * (1 - unnamed_share(C, 1, C)), abs=1e-5)
+
+
+def test_a_cluster_that_nobody_has_said_anything_of_stays_one(game):
+    before = game.probabilities.argmax(1)
+    told = labelled(game, [0, 1], [0, 0])
+    np.testing.assert_array_equal(_pairs(game.probabilities.argmax(1)), _pairs(before))
+    # It is asked about next, and lost nobody's trust.
+    assert set(LABELS[game.ask(2).indices]) == {1, 2}
+    assert told["expected_accuracy"] > 0.6
+    # Many answers about one class change nothing of the others.
+    labelled(game, range(2, 12), [0] * 10)
+    np.testing.assert_array_equal(_pairs(game.probabilities.argmax(1)), _pairs(before))
+    # Once each has an answer the committee decides, whatever the clusters were.
+    one_of_each(game, [0, 1, 1])
+    assert len(set(game.probabilities.argmax(1).tolist())) == 2
+
+
+def _pairs(clusters):
+    return clusters[:, None] == clusters[None]

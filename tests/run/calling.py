@@ -24,4 +24,6 @@ def call(*arguments: str) -> tuple[int, str]:
         contextlib.redirect_stdout(io.StringIO()),
     ):
         flags.FLAGS.unparse_flags()
+        # A config is loaded into the module of the one before.
+        sys.modules.pop("config_config", None)
         return launch.main(argv), said.getvalue()

@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -253,3 +254,9 @@ def test_what_changes_on_the_way_is_no_reason_to_stop(
     samples = read_samples(answered / "run" / NOW)
     course = plan_course(answered / "run", config.to_dict(), samples)
     assert [change.anew for change in course.changes] == [not goes_on]
+
+
+def test_64_bit_defaults_change_no_run(tiny: ConfigDict, whole: Path, tmp_path: Path) -> None:
+    with jax.enable_x64(True):
+        run_experiment(tiny, tmp_path / "run")
+    assert result(tmp_path / "run")["rounds"] == result(whole)["rounds"]

@@ -19,6 +19,9 @@ from idc_jax.data import default_cache_dir, load
 from idc_jax.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
+BASE = (
+    "from idc_jax.runs import configuration as base\ndef get_config():\n  c = base.get_config()\n  "
+)
 FEATURES = f"--config={ROOT / 'configs' / 'features.py'}"
 
 
@@ -112,6 +115,42 @@ def test_what_a_mark_for_missing_values_does(tmp_path: Path) -> None:
             Session(odd, 3)
         assert told in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+CONFIGS = {
+    "def get_config(:": "line 1: invalid syntax",
+    "import nowhere": "line 1: ModuleNotFoundError: No module named 'nowhere'",
+    "x = 1": "has no attribute 'get_config'",
+    "def get_config():\n  return 1 / 0": "line 2: ZeroDivisionError: division by zero",
+    "def get_config():\n  raise RuntimeError('a\\nb')": "line 2: RuntimeError: a b",
+    "def get_config():\n  return 3": "gives 3; a ConfigDict would do",
+    "import ml_collections\nget_config = ml_collections.ConfigDict": "lacks annotator, answers, ",
+    BASE + "c.bugdet = 3\n  return c": "sets bugdet, which is no option",
+    BASE + "c.idc.hop = 3\n  return c": "sets idc.hop, which is no option",
+    BASE + "del c.data.path\n  return c": "lacks data.path; one that begins with",
+    BASE + "c.budget = 3.5\n  return c": "line 4: TypeError: Could not override field 'budget'",
+}
+
+
+@pytest.mark.parametrize("content", CONFIGS)
+def test_a_broken_config_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "mine.py").write_text(content)
+    out = f"--workdir={tmp_path / 'run'}"
+    refused(*call(f"--config={tmp_path / 'mine.py'}", out), CONFIGS[content])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.csv", "a.json", "a.txt", "folder", "nowhere"])
+def test_broken_answers_are_told_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    np.savez(tmp_path / "f.npz", features=np.eye(30), labels=np.arange(30) % 3)
+    (tmp_path / "folder").mkdir()
+    for ending in ("npz", "csv", "json", "txt"):
+        (tmp_path / f"a.{ending}").write_bytes(b"junk \xff\xfe junk")
+    given = ("num_clusters=3", "budget=10", f"data.path={tmp_path / 'f.npz'}")
+    out, path = tmp_path / "run", tmp_path / name
+    options = [f"--config.{one}" for one in (*given, f"answers={path}")]
+    refused(*call(FEATURES, *options, f"--workdir={out}"), name)
+    assert not out.exists()
 
 
 BROKEN = {

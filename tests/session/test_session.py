@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -271,3 +272,15 @@ def test_a_run_takes_a_sessions_answers(blobs: np.ndarray, tmp_path: Path) -> No
             assert questions is not None
             for row in store.live(number):
                 assert names[row.choice] == NAMES[LABELS[::-1][questions.indices[row.position]]]
+
+
+def test_64_bit_defaults_change_nothing(blobs: np.ndarray) -> None:
+    def played() -> tuple:
+        session = begin(blobs)
+        ids = session.ask(6).ids
+        session.answer({i: NAMES[LABELS[i]] for i in ids})
+        return ids, session.ask(4).ids, session.labels_.tolist(), session.expected_accuracy_
+
+    plain = played()
+    with jax.enable_x64(True):
+        assert played() == plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import pickle
 from collections.abc import Callable
 
@@ -20,6 +21,7 @@ from sklearn.utils.estimator_checks import check_classifiers_classes, parametriz
 from idc_jax import InteractiveClusterer
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
+from idc_jax.session import estimator
 
 N, C = 60, 3
 TRUTH = np.arange(N) % C
@@ -81,6 +83,12 @@ def test_a_frames_columns_are_known_by_name(blobs: np.ndarray) -> None:
 
 
 # -- what it means ---------------------------------------------------------------------------------
+
+
+def test_the_example_is_true() -> None:
+    ran = doctest.testmod(estimator)
+    assert ran.attempted > 5
+    assert not ran.failed
 
 
 @pytest.mark.slow
@@ -178,11 +186,15 @@ def test_what_was_begun_is_kept_for_the_next_fit(
     assert len(begun) == 1
     np.testing.assert_array_equal(model.label_distributions_, fitted.label_distributions_)
     # Other samples, options or seeds are another beginning.
-    model.fit(blobs + 1, KNOWN)
+    given = blobs + 1
+    model.fit(given, KNOWN)
+    given -= 1
+    model.fit(given, KNOWN)
+    assert len(begun) == 3
     model.set_params(random_state=1).fit(blobs + 1, KNOWN)
     model.set_params(options={"graph_committee.hops": 1}).fit(blobs + 1, KNOWN)
     model.set_params(warm_start=False).fit(blobs + 1, KNOWN)
-    assert len(begun) == 5
+    assert len(begun) == 6
 
 
 def test_samples_of_a_new_shape_compile_few_programs(fitted: InteractiveClusterer) -> None:
@@ -240,7 +252,7 @@ def test_classes_beyond_the_clusters_wanted_and_clusters_beyond_the_classes(
         (np.zeros((6, 2)), [0, 1, -1, -1, -1, -1]),
         (np.array([[0, 1], [1, 0]]), [0, 1]),
         (np.array([[0, 1], [1, 0]]), [7, -1]),
-        (np.array([[1e30, 0], [-1e30, 1], [0, 0]]), [0, 1, 1]),
+        (np.array([[1e15, 0], [-1e15, 1], [0, 0]]), [0, 1, 1]),
     ],
     ids=["one column", "all the same", "two samples", "one class", "large numbers"],
 )
@@ -289,3 +301,15 @@ def test_scores_count_known_labels_alone(fitted: InteractiveClusterer, blobs: np
     assert fitted.score(blobs, np.where(half < 0, wrong, half), weight) == 0.75
     with pytest.raises(UserError, match="y has no known label"):
         fitted.score(blobs, np.full(N, -1))
+
+
+def test_numbers_that_nobody_can_reckon_with_are_refused(
+    fitted: InteractiveClusterer, blobs: np.ndarray
+) -> None:
+    odd = blobs.copy()
+    odd[7] = 9.97e36
+    for x in (odd, blobs * 1e20):
+        with pytest.raises(ValueError, match="X: features as large as"):
+            InteractiveClusterer(3).fit(x)
+        with pytest.raises(ValueError, match="X: features as large as"):
+            fitted.predict(x)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from idc_jax.errors import representable
+
 if TYPE_CHECKING:  # importing it for good would bring JAX along
     from idc_jax.data.base import Dataset
 
@@ -95,11 +97,11 @@ class Pictures:
     def _name(self, index: int) -> str:
         if not self._dataset.names:
             return f"sample {index}"
-        name = self._dataset.names[index]
+        name = representable(self._dataset.names[index])
         return name if self._link(index) else Path(name).name or name
 
     def _link(self, index: int) -> str | None:
-        name = self._dataset.names[index] if self._dataset.names else ""
+        name = representable(self._dataset.names[index]) if self._dataset.names else ""
         return name if name.startswith(("http://", "https://")) else None
 
     def _nearest_names(self, index: int) -> list[str]:
@@ -132,11 +134,15 @@ def galleries(probabilities: np.ndarray, count: int = 12) -> list[list[int]]:
 
 
 def _read(path: Path, side: int) -> Image.Image | None:
+    # As the data set reads it, with paper behind what is transparent; here, as it brings JAX along.
+    from idc_jax.data.decode import to_rgb
+
     try:
         with Image.open(path) as opened:
             opened.draft("RGB", (side, side))
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+            image = to_rgb(ImageOps.exif_transpose(opened))
+    # A damaged file is told by each decoder in its own way.
+    except Exception:
         return None  # it was readable when the data set was loaded: show those pixels
     image.thumbnail((side, side))
     return image

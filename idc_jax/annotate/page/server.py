@@ -18,7 +18,7 @@ from idc_jax.annotate.page.guard import Guard
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.session import Session
 from idc_jax.annotate.store import Store
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, representable
 
 if TYPE_CHECKING:
     from idc_jax.data.base import Dataset
@@ -95,7 +95,7 @@ def serve(
     if votes < 1:
         raise UserError(f"votes={votes}: at least one person has to answer each question")
     token = None if host in _LOOPBACK else store.remember("token", secrets.token_urlsafe(18))
-    title = title or dataset.name
+    title = representable(title or dataset.name)
     pictures = Pictures(dataset)
     session = Session(
         store,

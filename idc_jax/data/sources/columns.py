@@ -192,10 +192,11 @@ def checked_labels(
         raise UserError(f"{what}: labels must be integers or strings, got {labels.dtype}")
     found, names = compact_labels(plain)
     unknown = int((found < 0).sum())
+    two = ["labels -1 and 1 are taken for two classes"] if names == ("-1", "1") else []
     if not names:
         return None, (), [f"{what}: no label is known, all are {labels[0]!r} or such"]
     notes = [f"{unknown} of {count} samples have no label"] if unknown else []
-    return found, tuple(map(representable, names)), notes
+    return found, tuple(map(representable, names)), two + notes
 
 
 def checked_names(names: np.ndarray | None, key: str) -> tuple[tuple[str, ...], list[str]]:

@@ -32,9 +32,10 @@ from idc_jax.methods.committee.forecast import (
 )
 from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.opening import first_picks
+from idc_jax.methods.committee.silent import keep_silent, silent_clusters
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.common.choosing import choose, found
-from idc_jax.methods.common.class_space import Heard, agreed, by_number, hear, missing_outputs
+from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear, missing_outputs
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
 from idc_jax.models.base import Variables
@@ -236,14 +237,16 @@ def _learn(
     missing = missing_outputs(evidence, np.asarray(state.slots), np.asarray(before))
     state = _with_room(state, missing)
     slots, prediction = np.asarray(state.slots), np.asarray(state.probabilities)
-    heard = hear(evidence, slots, prediction, place=by_number)
+    heard = hear(evidence, slots, prediction, place=by_prediction)
     if len(state.history):
         new = np.flatnonzero(evidence.round >= round_.since)
         state = state._replace(trials=tried(state.trials, before, new, heard.choice[new]))
-    probs = agreed(_decide(setting, context, state, evidence, heard, round_), heard.linked)
-    state = state._replace(probabilities=probs, slots=heard.slots)
+    probs = _decide(setting, context, state, evidence, heard, round_)
+    silent = silent_clusters(heard.slots, prediction, heard.choice)
+    probs = keep_silent(probs, state.probabilities, silent, heard.rejected)
+    state = state._replace(probabilities=agreed(probs, heard.linked), slots=heard.slots)
     told = int(((evidence.group >= 0) & (heard.choice >= 0)).sum())
-    return _forecast(context, state, setting.parts.num_clusters, told)
+    return _forecast(context, state, setting.parts.num_clusters, told, int(silent.sum()))
 
 
 def _with_room(state: GraphCommitteeState, missing: int) -> GraphCommitteeState:
@@ -286,14 +289,19 @@ def _decide(
 
 
 def _forecast(
-    context: GraphCommitteeContext, state: GraphCommitteeState, wanted: int, answered: int
+    context: GraphCommitteeContext,
+    state: GraphCommitteeState,
+    wanted: int,
+    answered: int,
+    silent: int,
 ) -> tuple[GraphCommitteeState, dict[str, float]]:
     named = int((np.asarray(state.slots) >= 0).sum())
     info = {"answered": float(answered), "classes_named": float(named)}
     if not answered:
         return state, info
     expected = expected_accuracy(state.trials, state.probabilities, context.density)
-    expected *= 1.0 - unnamed_share(wanted, named, answered)
+    # A cluster that is kept stands for a class without a name.
+    expected *= 1.0 - unnamed_share(wanted, named + silent, answered)
     history = np.concatenate([state.history, [[answered, expected]]]).astype(np.float32)
     info["expected_accuracy"] = expected
     info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history, _FURTHER)
