@@ -279,8 +279,9 @@ def _step(
     )
 
     def loss(variables: Variables) -> tuple[jax.Array, Metrics, Variables]:
-        # One pass: each subset is a batch of its own for BatchNorm all the same.
-        groups = jnp.stack((paired, labelled, free), axis=1)
+        # One pass: pairs are a batch of their own for BatchNorm all the same. Labels are not: few
+        # samples of one class, normalised by themselves, look like any others.
+        groups = jnp.stack((paired, labelled | free), axis=1)
         outputs, moved = program.model.apply(variables, seen, True, groups)
         first, second, named, any_ = jnp.split(outputs.logits, [width, 2 * width, 3 * width])
         apart = losses.pair_loss(first, second, told.same, told.real[:width])
