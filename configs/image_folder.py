@@ -15,10 +15,10 @@ which network it is, and ``result.json`` keeps it. To choose:
   needs thousands of them. The same is done where no published network is found.
 
 The graph committee asks "what is this?", which on features like these learns most from few answers;
-``:idc`` asks "which of these clusters?", ``:dsac`` and ``:pcl`` are there as everywhere. On 2,000
-of CIFAR-20's images as EfficientNet-Lite0 sees them (one seed) 20 answers lead to an accuracy of
-0.36 with either, 40 to 0.45 (IDC: 0.42), 100 to 0.50 and 200 to 0.57. With fewer answers than
-clusters, a cluster that nobody has said anything of stays as it was.
+``:idc`` asks "which of these clusters?", ``:dsac``, ``:pcl`` and ``:ipc`` are there as everywhere.
+On 2,000 of CIFAR-20's images as EfficientNet-Lite0 sees them (one seed) 20 answers lead to an
+accuracy of 0.36 with either, 40 to 0.45 (IDC: 0.42), 100 to 0.50 and 200 to 0.57. With fewer
+answers than clusters, a cluster that nobody has said anything of stays as it was.
 
 Subfolders, where there are any (perhaps below ``train/`` and ``test/``), are only used to score the
 result and to simulate answers (``--config.annotator.kind=oracle``). ``docs/data.md`` says how
@@ -54,7 +54,7 @@ def get_config(method: str = "graph_committee") -> ConfigDict:
     if config.init == "random":
         config.init = "auto"
     # Features are compared as they are, images as the network sees them.
-    for group in (config.idc, config.dsac, config.graph_committee):
-        if group.space == "input":
-            group.space = "auto"
+    for name in (name for spec in registry.specs() for name in spec.options):
+        if "space" in config[name] and config[name].space == "input":
+            config[name].space = "auto"
     return config

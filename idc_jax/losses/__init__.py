@@ -3,6 +3,7 @@
 from idc_jax.losses.classification import class_balanced_mean, cross_entropy, masked_mean
 from idc_jax.losses.dsac import class_means, self_paced, weighted_center, weighted_class
 from idc_jax.losses.idc import negative, positive, regularisation
+from idc_jax.losses.ipc import pair_loss
 from idc_jax.losses.pcl import (
     cluster_contrast,
     cluster_entropy,
@@ -26,6 +27,7 @@ __all__ = [
     "masked_mean",
     "must_link_weight",
     "negative",
+    "pair_loss",
     "positive",
     "regularisation",
     "self_paced",

@@ -13,7 +13,7 @@ class MLP(nn.Module):
 
     Attributes:
       hidden: the hidden layers' widths; may be empty.
-      embedding_dim: the embedding's width.
+      embedding_dim: the embedding's width; 0 leaves it out: the last hidden layer is it.
       dtype: the type computed in; parameters and statistics are float32.
     """
 
@@ -29,4 +29,4 @@ class MLP(nn.Module):
             # BatchNorm's shift makes a bias redundant.
             x = dense(features, self.dtype, f"dense_{index}", use_bias=False)(x)
             x = nn.relu(batch_norm(train, self.dtype, f"bn_{index}")(x, mask=mask))
-        return dense(self.embedding_dim, self.dtype, "fc")(x)
+        return dense(self.embedding_dim, self.dtype, "fc")(x) if self.embedding_dim else x

@@ -26,7 +26,7 @@ def _quick_gelu(x: jax.Array) -> jax.Array:
     return x * jax.nn.sigmoid(1.702 * x)
 
 
-_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": lambda x: nn.gelu(x, approximate=False),
     "gelu_tanh": lambda x: nn.gelu(x, approximate=True),
     "quick_gelu": _quick_gelu,
@@ -97,7 +97,7 @@ class TransformerBlock(nn.Module):
         if self.activation == "swiglu":
             y = nn.silu(nn.Dense(self.hidden, dtype=self.dtype, name="gate")(x)) * y
         else:
-            y = _ACTIVATIONS[self.activation](y)
+            y = ACTIVATIONS[self.activation](y)
         return nn.Dense(x.shape[-1], dtype=self.dtype, name="fc2")(y)
 
     def _scale(self, name: str, y: jax.Array) -> jax.Array:
@@ -131,7 +131,7 @@ class AttentionPool(nn.Module):
         mixed = jax.nn.dot_product_attention(query, key, value).reshape(-1, width)
         y = nn.Dense(width, dtype=self.dtype, name="project")(mixed)
         z = nn.LayerNorm(epsilon=self.epsilon, dtype=self.dtype, name="norm")(y)
-        z = _ACTIVATIONS[self.activation](nn.Dense(self.hidden, dtype=self.dtype, name="fc1")(z))
+        z = ACTIVATIONS[self.activation](nn.Dense(self.hidden, dtype=self.dtype, name="fc1")(z))
         return y + nn.Dense(width, dtype=self.dtype, name="fc2")(z)
 
 

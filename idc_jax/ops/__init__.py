@@ -11,6 +11,7 @@ from idc_jax.ops.arrays import (
     squared_distances,
 )
 from idc_jax.ops.contingency import contingency
+from idc_jax.ops.cosines import cosine_exceeded_by
 from idc_jax.ops.kmeans import KMeans, kmeans
 from idc_jax.ops.neighbors import Neighbors, knn, nearest
 from idc_jax.ops.semi_supervised import semi_supervised_kmeans
@@ -23,6 +24,7 @@ __all__ = [
     "center_and_radius",
     "check_finite",
     "contingency",
+    "cosine_exceeded_by",
     "inner",
     "kmeans",
     "knn",

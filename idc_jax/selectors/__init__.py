@@ -5,6 +5,7 @@ from idc_jax.selectors.base import Selection, Selector, SelectorInputs
 from idc_jax.selectors.dsac import dsac
 from idc_jax.selectors.herding import facility_location, max_herding, probcover, u_herding
 from idc_jax.selectors.idc import idc, idc_from_scores
+from idc_jax.selectors.ipc import ipc
 from idc_jax.selectors.k_center import k_center
 from idc_jax.selectors.medoids import medoids
 from idc_jax.selectors.partitioned import idc_partitioned
@@ -26,6 +27,7 @@ __all__ = [
     "idc",
     "idc_from_scores",
     "idc_partitioned",
+    "ipc",
     "k_center",
     "margin",
     "max_herding",

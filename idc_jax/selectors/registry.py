@@ -16,6 +16,7 @@ from idc_jax.selectors.base import Selection, Selector, SelectorInputs
 from idc_jax.selectors.dsac import dsac
 from idc_jax.selectors.herding import facility_location, max_herding, probcover, u_herding
 from idc_jax.selectors.idc import idc
+from idc_jax.selectors.ipc import ipc
 from idc_jax.selectors.k_center import k_center
 from idc_jax.selectors.medoids import medoids
 from idc_jax.selectors.pcl import pcl
@@ -114,6 +115,7 @@ _SELECTORS = {
         Selector("idc", _keyless(idc, "centers"), needs=("centers",)),
         Selector("dsac", _dsac, needs=("centers", "assignments")),
         Selector("pcl", _pcl, asks="pairs"),
+        Selector("ipc", _keyless(ipc, "centers"), needs=("centers",), asks="pairs"),
         Selector("margin", _of_probabilities(margin), needs=("probabilities",)),
         Selector("entropy", _of_probabilities(entropy), needs=("probabilities",)),
         Selector("k_center", _keyless(k_center)),

@@ -31,6 +31,11 @@ Metrics = dict[str, jax.Array]
 Loss = Callable[[Variables], tuple[jax.Array, Metrics, Variables]]
 Carry = TypeVar("Carry")
 
+# Steps of one compiled call of `drive_steps`: the progress bar moves this often. However few of
+# them can be streamed at a time, some divisor is more than half as many: parts of one length, one
+# program.
+_CHUNK = 48
+
 
 class Program(NamedTuple):
     """What a training's step is compiled for; hashable.
@@ -247,6 +252,57 @@ def drive(
                 after(carry, span.stop)
         info = report()
     return carry, info
+
+
+def drive_steps(
+    step: Step,
+    program: Program,
+    learner: Learner,
+    data: Samples,
+    rows: np.ndarray,
+    told: Any,
+    shared: Any,
+    *,
+    phase: str,
+    about: str,
+    log: Log,
+    progress: bool,
+) -> tuple[Learner, dict[str, float]]:
+    """Go through a schedule of any number of steps with one program; see :func:`drive`.
+
+    Args:
+      step: a module's function, since programs are kept by it.
+      program: what it is compiled for.
+      learner: to go on from; its buffers are given up.
+      data: raw samples ``[n, ...]``.
+      rows: int ``[steps, b]``, the samples of each step, on the host.
+      told: a tree of ``[steps, ...]`` arrays on the host: what else a step is told.
+      shared: a tree of arrays that all steps see.
+      phase: of the training, for the log.
+      about: what the bar says.
+      log: called with the mean losses of a few dozen steps at a time.
+      progress: show a bar.
+
+    Returns:
+      The learner, and the mean losses of the last steps; empty without a step.
+    """
+    steps = len(rows)
+
+    def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
+        # Filled up with the last step: one shape for any number.
+        chosen = np.minimum(np.arange(span.start, span.start + _CHUNK), steps - 1)
+        plan = jax.tree.map(lambda a: a[chosen], told)
+        count = len(span)
+        return run_steps(step, program, learner, data, rows[chosen], plan, shared, count=count)
+
+    def tell(span: range, found: list[Metrics]) -> dict[str, float]:
+        values = {name: float(value) for name, value in means(found, len(span)).items()}
+        log({"phase": phase, "step": span.stop, "steps": steps, **values})
+        return values
+
+    bar = tqdm(total=steps, desc=about, unit="step", disable=not progress)
+    spans = (range(start, min(start + _CHUNK, steps)) for start in range(0, steps, _CHUNK))
+    return drive(learner, spans, advance, tell, bar=bar)
 
 
 def drive_epochs(

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from tqdm import tqdm
 
 from idc_jax import losses
 from idc_jax.data.residency import Samples
@@ -26,20 +25,16 @@ from idc_jax.train.engine import (
     Program,
     begin,
     descend,
-    drive,
-    means,
-    run_steps,
+    drive_steps,
     train_only,
 )
 from idc_jax.train.finetune_options import FinetuneOptions, check_options, schedule
 from idc_jax.train.log import Log
+from idc_jax.train.loop import host_generator, repeated_epochs
 from idc_jax.train.parallel import mesh_of, split
 
 __all__ = ["FinetuneOptions", "Supervision", "check_options", "finetune", "schedule"]
 
-# Steps of one compiled call: the progress bar moves this often. However few of them can be streamed
-# at a time, some divisor is more than half as many: parts of one length, one program.
-_CHUNK = 48
 _UNLABELLED_RATIO = 5
 
 
@@ -132,40 +127,25 @@ def finetune(
     program = Program(model, views, _Setup(options, width), _optimizer, mesh_of(data))
     plan_key, run_key = jax.random.split(key)
     restart = options.restart_unlabelled
-    plan = _plan(plan_key, pool, data.shape[0], steps, batch, width, restart=restart)
-    shared = (supervision, run_key)
-
-    def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
-        told = _told(plan, span, steps, options)
-        count = len(span)
-        return run_steps(_step, program, learner, data, told.samples, told, shared, count=count)
-
-    def tell(span: range, found: list[Metrics]) -> dict[str, float]:
-        values = {name: float(value) for name, value in means(found, len(span)).items()}
-        log({"phase": "finetune", "step": span.stop, "steps": steps, **values})
-        return values
-
-    learner, info = drive(
+    told = _Told(
+        *_plan(plan_key, pool, data.shape[0], steps, batch, width, restart=restart),
+        step=np.arange(steps, dtype=np.uint32),
+        regularise=np.arange(steps) >= options.regularise_from * steps,
+    )
+    learner, info = drive_steps(
+        _step,
+        program,
         begin(program, variables, store),
-        (range(start, min(start + _CHUNK, steps)) for start in range(0, steps, _CHUNK)),
-        advance,
-        tell,
-        bar=tqdm(total=steps, desc="fine-tuning", unit="step", disable=not progress),
+        data,
+        told.samples,
+        told,
+        (supervision, run_key),
+        phase="finetune",
+        about="fine-tuning",
+        log=log,
+        progress=progress,
     )
     return learner.variables, learner.memory, info
-
-
-def _told(
-    plan: tuple[np.ndarray, np.ndarray], span: range, steps: int, options: FinetuneOptions
-) -> _Told:
-    """One call's part of the plan, filled up with the last step: one shape for any number."""
-    chosen = np.minimum(np.arange(span.start, span.start + _CHUNK), steps - 1)
-    return _Told(
-        samples=plan[0][chosen],
-        real=plan[1][chosen],
-        step=chosen.astype(np.uint32),
-        regularise=chosen >= options.regularise_from * steps,
-    )
 
 
 def _optimizer(setup: _Setup) -> optax.GradientTransformation:
@@ -198,30 +178,15 @@ def _plan(
 
     It is made on the host, where no new number of answers needs a new program.
     """
-    generator = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
-    labelled = pool[_repeat_epochs(generator, len(pool), batch, steps)]
+    generator = host_generator(key)
+    labelled = pool[repeated_epochs(generator, len(pool), batch, steps)]
     some = min(_UNLABELLED_RATIO * batch, num_samples)
-    longest = len(pool) // batch if restart else num_samples
-    unlabelled = _repeat_epochs(generator, num_samples, some, steps, longest=longest)
+    longest = len(pool) // batch if restart else None
+    unlabelled = repeated_epochs(generator, num_samples, some, steps, longest=longest)
     parts = (labelled, width), (unlabelled, min(_UNLABELLED_RATIO * width, num_samples))
     samples = [np.pad(a, ((0, 0), (0, to - a.shape[1]))) for a, to in parts]
     real = [np.broadcast_to(np.arange(to) < a.shape[1], (steps, to)) for a, to in parts]
     return np.concatenate(samples, axis=1).astype(np.int32), np.concatenate(real, axis=1)
-
-
-def _repeat_epochs(
-    generator: np.random.Generator,
-    count: int,
-    batch: int,
-    steps: int,
-    *,
-    longest: int | None = None,
-) -> np.ndarray:
-    """Shuffled epochs of ``longest`` steps at most, one after the other, ``[steps, batch]``."""
-    per_epoch = max(min(count // batch, longest or count), 1)
-    epochs = -(-steps // per_epoch)
-    orders = [generator.permutation(count)[: per_epoch * batch] for _ in range(epochs)]
-    return np.concatenate(orders).reshape(-1, batch)[:steps]
 
 
 class _Subsets(NamedTuple):

@@ -39,6 +39,37 @@ def steps_per_epoch(num_samples: int, batch_size: int) -> int:
     return num_samples // min(batch_size, num_samples)
 
 
+def host_generator(key: jax.Array) -> np.random.Generator:
+    """NumPy's generator of ``key``: on the host no new number of samples needs a new program."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+
+
+def repeated_epochs(
+    generator: np.random.Generator,
+    count: int,
+    batch: int,
+    steps: int,
+    *,
+    longest: int | None = None,
+) -> np.ndarray:
+    """Shuffled epochs of whole batches, one after the other, cut off after ``steps``.
+
+    Args:
+      generator: shuffles.
+      count: how many there are.
+      batch: of a step, at most ``count``.
+      steps: how many.
+      longest: an epoch begins anew after so many steps; None for when all have been in one.
+
+    Returns:
+      int ``[steps, batch]``, places from 0 to ``count − 1``.
+    """
+    per_epoch = max(min(count // batch, longest or count), 1)
+    epochs = -(-steps // per_epoch)
+    orders = [generator.permutation(count)[: per_epoch * batch] for _ in range(epochs)]
+    return np.concatenate(orders).reshape(-1, batch)[:steps]
+
+
 def run_network(
     model: Model, variables: Variables, view: View, data: Samples, *, block: int | None = None
 ) -> Outputs:

@@ -78,6 +78,11 @@ def begin(
         "pcl_training.block_size": 40,
         "pcl.num_heads": 2,
         "pcl_training.learning_rate": 1e-3,
+        "ipc_training.hidden": 32,
+        "ipc_training.epochs": 40,
+        "ipc_training.min_steps": 0,
+        "ipc.starts": 3,
+        "ipc_training.learning_rate": 3e-3,
     }.items():
         config.update_from_flattened_dict({name: value})
     check_against_data(config, data)

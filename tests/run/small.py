@@ -25,4 +25,6 @@ def shrink(config: ConfigDict, tmp_path: Path) -> ConfigDict:
     config.pcl_training.block_size = 32
     config.pcl_training.warmup_epochs = config.pcl_training.epochs = 1
     config.pcl_training.final_epochs = 0
+    config.ipc_training.warmup_epochs = config.ipc_training.epochs = 2
+    config.ipc_training.min_steps = 0
     return config

@@ -88,9 +88,12 @@ def test_the_run_takes_the_best_network_there_is(
     assert given.to_dict() == before
     assert (config.data.embed_with, config.data.image_size) == (network, side)
     assert config.model.name == ("mlp" if network else "resnet_small")
-    assert config.graph_committee.space == config.idc.space == ("input" if network else "network")
+    for group in (config.graph_committee, config.idc, config.ipc):
+        assert group.space == ("input" if network else "network")
     assert config.pretrain.epochs == (6 if network else 200)
-    assert config.init == ("random" if network and method != "pcl" else "pretrain")
+    assert config.init == (
+        "random" if network and registry.get(method).chooses != "pairs" else "pretrain"
+    )
     assert (network or "trained from scratch") in capsys.readouterr().out
     assert auto.resolve(config, {}).to_dict() == config.to_dict()
 

@@ -168,7 +168,7 @@ def test_help_and_options() -> None:
 def test_help_lists_what_may_stand_behind_the_colon() -> None:
     shown = launch("--help").stdout
     assert all(f":{spec.name} " in shown and spec.summary in shown for spec in registry.specs())
-    assert ":dsac_paper, :idc_paper, :idc_code, :pcl_paper, :pcl_code" in shown
+    assert ":dsac_paper, :idc_paper, :idc_code, :ipc_paper, :pcl_paper, :pcl_code" in shown
 
 
 def test_help_lists_who_may_choose_the_samples() -> None:

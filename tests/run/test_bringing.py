@@ -19,6 +19,7 @@ from idc_jax.annotate.store import Row, Store
 from idc_jax.data.base import Dataset
 from idc_jax.data.identity import digest_of, digests
 from idc_jax.errors import UserError
+from idc_jax.methods import registry
 from idc_jax.runs.bringing import bring, brought_rounds
 from idc_jax.runs.compose import run_experiment
 from idc_jax.runs.sources import write_samples
@@ -186,7 +187,7 @@ def test_what_holds_no_answers_is_told_in_a_line(
         put(store, str(tmp_path / "folder"), dataset(X, PATHS))
 
 
-@pytest.mark.parametrize("method", ["graph_committee", "idc", "dsac", "pcl"])
+@pytest.mark.parametrize("method", registry.names())
 def test_a_run_begins_with_the_answers_of_another(
     tiny: ConfigDict, whole: Path, tmp_path: Path, method: str
 ) -> None:

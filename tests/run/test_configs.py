@@ -93,7 +93,7 @@ def _write_folder(folder: Path, classes: tuple[str, ...], rng: np.random.Generat
     ("name", "method"),
     # Each config once, and every method on images and on features.
     [(name, "idc") for name in CONFIGS if name != "image_folder"]
-    + [(name, method) for name in ("digits", "features") for method in ("dsac", "pcl")]
+    + [(name, method) for name in ("digits", "features") for method in ("dsac", "pcl", "ipc")]
     + [(name, "graph_committee") for name in ("features", "image_folder")],
 )
 def test_every_config_runs(name: str, method: str, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_every_config_runs(name: str, method: str, tmp_path: Path) -> None:
     assert 0 < found["questions"]["asked"] <= 12
     assert 0 <= found["final"]["acc"] <= 1
     logged = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
-    trained = [line for line in logged if line["phase"] in ("train", "finetune")]
+    trained = [line for line in logged if line["phase"] in ("train", "finetune", "refine")]
     assert all(line.get("epochs") or line.get("steps") for line in trained)
     # The graph committee trains no network.
     assert bool(trained) == (method != "graph_committee")

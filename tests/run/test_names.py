@@ -40,6 +40,8 @@ def _deciding_nothing(tree: ast.Module) -> Iterator[ast.expr]:
             yield from getattr(node.value, "elts", ())
         if isinstance(node, ast.FunctionDef) and node.name == "get_config":
             yield from node.args.defaults
+        if isinstance(node, ast.keyword) and node.arg == "phase":
+            yield node.value
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == "phase":

@@ -14,6 +14,7 @@ from idc_jax.errors import UserError
 
 N, BUDGET = cases.N, cases.BUDGET
 every = pytest.mark.parametrize("name", cases.SAMPLES)
+pairs = pytest.mark.parametrize("name", selectors.names("pairs"))
 fixed = pytest.mark.parametrize("name", cases.DETERMINISTIC)
 # Those that look at neighbours, or at clusters.
 local = pytest.mark.parametrize("name", ["idc", "dsac", "typiclust", "probcover"])
@@ -177,9 +178,55 @@ def test_warm_call_compiles_nothing(name, caplog):
     assert not [message for message in caplog.messages if "Compiling" in message]
 
 
+@pairs
+def test_pairs_are_unique_and_typed_and_the_same_again(name):
+    result = picked(name)
+    assert result.indices.shape == (BUDGET, 2)
+    assert result.indices.dtype == jnp.int32
+    assert result.values.dtype == jnp.float32
+    assert len({tuple(pair) for pair in result.indices.tolist()}) == BUDGET
+    assert bool((result.indices[:, 0] >= 0).all())
+    assert bool((result.indices[:, 0] < result.indices[:, 1]).all())
+    assert bool((result.indices[:, 1] < N).all())
+    assert bool(jnp.isfinite(result.values).all())
+    again = selectors.get(name).select(cases.key(), base(), BUDGET)
+    np.testing.assert_array_equal(again.indices, result.indices)
+    select = jax.jit(selectors.get(name).select, static_argnums=2)
+    np.testing.assert_array_equal(select(cases.key(), base(), BUDGET).indices, result.indices)
+
+
+@pairs
+def test_pairs_of_those_allowed_alone(name):
+    inputs = base()._replace(allowed=jnp.arange(N) < 4)
+    result = selectors.get(name).select(cases.key(), inputs, BUDGET)
+    found = [tuple(pair) for pair in result.indices.tolist() if pair[0] >= 0]
+    assert sorted(found) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    np.testing.assert_array_equal(np.isneginf(result.values), result.indices[:, 0] < 0)
+    assert cases.picks(name, base(), 0).shape == (0, 2)
+
+
+@pairs
+def test_pairs_of_duplicates_and_of_half_precision(name):
+    for x in (jnp.ones((N, 6)), base().embeddings.astype(jnp.float16)):
+        result = selectors.get(name).select(cases.key(), base()._replace(embeddings=x), BUDGET)
+        assert len({tuple(pair) for pair in result.indices.tolist()}) == BUDGET
+        assert not np.isnan(np.asarray(result.values)).any()
+
+
+@pairs
+def test_pairs_refuse_nan_and_compile_nothing_anew(name, caplog):
+    broken = base()._replace(embeddings=base().embeddings.at[jnp.array([5, 9]), 0].set(jnp.nan))
+    with pytest.raises(UserError, match="NaN or infinity"):
+        cases.picks(name, broken, 5)
+    cases.picks(name, base(), BUDGET)
+    with jax.log_compiles(), caplog.at_level(logging.DEBUG, "jax"):
+        cases.picks(name, base(), BUDGET)
+    assert not [message for message in caplog.messages if "Compiling" in message]
+
+
 @pytest.mark.parametrize(
     ("name", "field"),
-    [(name, field) for name in cases.SAMPLES for field in selectors.get(name).needs],
+    [(name, field) for name in selectors.names() for field in selectors.get(name).needs],
 )
 def test_missing_inputs_are_named(name, field):
     with pytest.raises(UserError, match=field):

@@ -96,7 +96,7 @@ def test_whatever_was_not_asked_may_be_answered_corrected_and_withdrawn(blobs: n
 
 
 @pytest.mark.parametrize(
-    ("method", "kind"), [("idc", "cluster"), ("dsac", "label"), ("pcl", "pair")]
+    ("method", "kind"), [("idc", "cluster"), ("dsac", "label"), ("pcl", "pair"), ("ipc", "pair")]
 )
 def test_every_method_asks_in_its_own_way(blobs: np.ndarray, method: str, kind: str) -> None:
     session = begin(blobs, method)

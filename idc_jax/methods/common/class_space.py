@@ -49,6 +49,7 @@ def hear(
     probabilities: np.ndarray,
     *,
     place: Place,
+    unnamed: bool = True,
 ) -> Heard:
     """Translate ``evidence`` into outputs.
 
@@ -61,6 +62,7 @@ def hear(
       slots: int32 ``[c]``, as it was before.
       probabilities: ``[n, c]``, a prediction by which groups find their outputs.
       place: gives outputs to groups that have none.
+      unnamed: False where links alone shall give nobody an output.
     """
     closure, c = evidence.closure, len(slots)
     same = meet(evidence, probabilities)
@@ -79,7 +81,7 @@ def hear(
     rejected[evidence.excluded[known, 0], excluded[known]] = True
     if len(closure.cannot):
         rejected |= _kept_apart(closure, implied, c)
-    if not (evidence.group >= 0).any():
+    if unnamed and not (evidence.group >= 0).any():
         together = _together(closure, choice, rejected, np.asarray(probabilities))
         choice = np.where((choice < 0) & (together >= 0), together, choice).astype(np.int32)
         rejected |= _kept_apart(closure, np.where(implied >= 0, implied, together), c)

@@ -169,7 +169,7 @@ VIT_FAMILIES: dict[BackboneNames, VitFamily] = {
     "transformers_clip": VitFamily(1e-5, "quick_gelu", heads={1280: 16, 1408: 16, 1664: 16}),
     "transformers_siglip": VitFamily(1e-6, "gelu_tanh", heads={1152: 16, 1536: 16}),
 }
-_ACTIVATIONS: dict[str, Activation] = {
+NAMED_ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_new": "gelu_tanh",
@@ -268,8 +268,8 @@ def _activation(gated: bool, config: Mapping, family: VitFamily) -> Activation:
         return "swiglu"
     if said is None:
         return family.activation
-    if said not in _ACTIVATIONS:
+    if said not in NAMED_ACTIVATIONS:
         raise UserError(
-            f"the checkpoint's MLPs have {said}; one of {', '.join(_ACTIVATIONS)} would do"
+            f"the checkpoint's MLPs have {said}; one of {', '.join(NAMED_ACTIVATIONS)} would do"
         )
-    return _ACTIVATIONS[said]
+    return NAMED_ACTIVATIONS[said]
