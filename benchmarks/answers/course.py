@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.answers.tasks import Task
-from idc_jax import ops
 from idc_jax.annotate.evidence import Ledger, gather
 from idc_jax.annotate.questions import Answers, Questions, answered, label_questions
 from idc_jax.methods.committee import method as graph_committee
@@ -25,12 +24,25 @@ from idc_jax.metrics import clustering_metrics
 BUDGETS = (1, 2, 5, 10, 25)
 # Answers per class after each round of those that ask in rounds.
 ROUNDS = (1, 2, 3, 5, 7, 10, 15, 20, 25)
-PLAIN: dict[str, Any] = {"decorrelate": False}
+# What the committee has and an hour of scripting has not.
+PLAIN: dict[str, Any] = {
+    "decorrelate": False,
+    "opening": 0.0,
+    "coordinates": 0,
+    "poisson": 0,
+    "prior": False,
+    "student": False,
+}
 LEARNERS: dict[str, dict[str, Any]] = {
     "regression": {**PLAIN, "reaches": ()},
     "spreading": {**PLAIN, "reaches": ((15, 0.95),), "regression": 0.0},
     "graph_committee": {},
-    "without decorrelation": {**PLAIN},
+    "without decorrelation": {"decorrelate": False},
+    "without the opening": {"opening": 0.0},
+    "without coordinates": {"coordinates": 0},
+    "without Poisson learning": {"poisson": 0},
+    "without the prior": {"prior": False},
+    "without the student": {"student": False},
     "without regression": {"regression": 0.0},
     "without spreading": {"reaches": ()},
     "regression in full from the start": {"regression_from": 1e-3},
@@ -38,6 +50,8 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "answers taken as law": {"trust": 0.9999},
 }
 ABLATIONS = tuple(LEARNERS)[3:]
+# The options that change where samples are compared, and so what is shared.
+SPACES = ("decorrelate", "coordinates", "poisson", "student", "reaches")
 # These look at predictions, so they ask in rounds; the others spend their budget at once.
 IN_ROUNDS = ("value", "margin", "u_herding")
 # One after the other: the picks of a smaller budget are the first of a larger one.
@@ -61,20 +75,21 @@ class Stage:
         self.start = cache(self._start)
         self.picks = cache(self._picks)
 
-    def _start(self, decorrelate: bool) -> tuple[GraphCommitteeContext, GraphCommitteeState]:
-        options = GraphCommitteeOptions(decorrelate=decorrelate)
+    def _start(self, **options: Any) -> tuple[GraphCommitteeContext, GraphCommitteeState]:
+        """Of the options, those that change where samples are compared."""
+        options = GraphCommitteeOptions(**options)
         begin, cluster = jax.random.split(self._begin)
         context = graph_committee.compare(begin, jnp.asarray(self.task.inputs), options)
         embeddings, clusters = context.embeddings, self.task.clusters
         return context, graph_committee.first_state(cluster, embeddings, clusters, restarts=3)
 
-    def _picks(self, decorrelate: bool, selector: str, answers: int) -> tuple[Questions, float]:
+    def _picks(self, selector: str, answers: int, **options: Any) -> tuple[Questions, float]:
         """What a selector asks that spends its whole budget at once, and its seconds."""
         begun = time.perf_counter()
-        method = self.method({"decorrelate": decorrelate}, selector)
+        method = self.method(options, selector)
         nothing = gather(len(self.task.labels), [])
         round_ = self._round(1, answers, 0)
-        questions = method.ask(self._ask, *self.start(decorrelate), nothing, round_)
+        questions = method.ask(self._ask, *self.start(**options), nothing, round_)
         return questions, time.perf_counter() - begun
 
     def _round(self, number: int, budget: int, asked: int) -> Round:
@@ -114,16 +129,14 @@ class Stage:
     def course(self, learner: str, selector: str) -> Iterator[tuple[int, Row]]:
         """Play; yields each budget, in answers per class, with what was reached."""
         options = LEARNERS[learner]
-        decorrelate = options.get("decorrelate", True)
-        method, (context, state) = self.method(options, selector), self.start(decorrelate)
-        wanted = max((k for k, _ in options.get("reaches", ((15, 0.0),))), default=1)
-        context = context._replace(neighbors=ops.nearest(context.neighbors, wanted))
+        spaces = {name: options[name] for name in SPACES if name in options}
+        method, (context, state) = self.method(options, selector), self.start(**spaces)
         if selector in IN_ROUNDS:
             # Expectations are scored for the method as it is, so only its rounds are kept.
             whole = (learner, selector) == ("graph_committee", "value")
             yield from self._in_rounds(method, context, state, whole)
         else:
-            yield from self._at_once(method, context, state, decorrelate, selector)
+            yield from self._at_once(method, context, state, selector, spaces)
 
     def _in_rounds(
         self,
@@ -156,13 +169,13 @@ class Stage:
         method: Method,
         context: GraphCommitteeContext,
         first: GraphCommitteeState,
-        decorrelate: bool,
         selector: str,
+        spaces: Row,
     ) -> Iterator[tuple[int, Row]]:
         for budget in BUDGETS:
             wanted = budget * self.task.classes
             largest = BUDGETS[-1] * self.task.classes if selector in GREEDY else wanted
-            picked, seconds = self.picks(decorrelate, selector, largest)
+            picked, seconds = self.picks(selector, largest, **spaces)
             asked = label_questions(1, picked.indices[:wanted], picked.values[:wanted])
             begun = time.perf_counter()
             said = gather(len(self.task.labels), [(asked, self.answer(asked))])

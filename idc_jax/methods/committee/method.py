@@ -1,13 +1,13 @@
 """A committee on the neighbour graph: a clustering from few answers about fixed features.
 
 Works on somebody's embeddings, or those of a network that was pre-trained here. Neighbours are
-made to differ equally in all directions, and features averaged over them. The first round asks
-"what is this?" about one sample in each of as many clusters as there are questions; every later
+made to differ equally in all directions, and features averaged over them. The first rounds ask
+"what is this?" about one sample in each of the largest clusters that hold no answer; every later
 round about samples of which the committee is unsure, which stand in the midst of many, and which
 are far from all that was asked: IDC's value ("Interactive Deep Clustering via Value Mining"), with
-what the committee leaves open for the hardness. The committee, label spreading along the graph and
-regression, learns from all answers, and each answer tests what was predicted before it, which
-tells how good the clustering is and what more answers would bring.
+what the committee leaves open for the hardness. The committee, spreading and currents along the
+graph, regressions and a student of theirs, learns from all answers, and each answer tests what was
+predicted before it, which tells how good the clustering is and what more answers would bring.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ Space = Literal["input", "network", "instance"]
 _LEAST_DOUBT = 1e-3
 # The opening lasts for so many answers at least.
 _LEAST_OPENING = 20
+# Neighbours in the graph where no reach says how many.
+_GRAPH = 15
 # Samples of whose opinions the student learns.
 _STUDENTS = 2_500
 # Keeps the waves of a graph that falls apart, of eigenvalue 1, from being all there is.
@@ -75,7 +77,7 @@ class GraphCommitteeOptions(NamedTuple):
       hops: average the features over their neighbours this often; 0 for not at all.
       hop_neighbors: neighbours per sample in that averaging.
       opening: answers for each wanted cluster up to which rounds ask all over the data, whatever
-        is predicted; then by value.
+        is predicted; then by value. 0 for the first round alone, by the features alone.
       picks: ``"value"``, or any selector of samples of :func:`idc_jax.selectors.names`.
       density_neighbors: K, neighbours in whose midst a sample is worth asking about.
       restarts: of the k-means before any answer, and of that for the first picks.
@@ -180,7 +182,7 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Gra
         z = decorrelate_neighbors(key, x)
     else:
         z = ops.normalize(x - jnp.mean(x, axis=0))
-    widest = max((k for k, _ in options.reaches), default=1)
+    widest = max((k for k, _ in options.reaches), default=_GRAPH)
     # One number of neighbours for both searches: they share a program.
     count = max(widest, options.hop_neighbors, options.density_neighbors)
     found = ops.knn(z, count)
@@ -262,9 +264,10 @@ def _select(
     # In the opening, too, where it is not used: later rounds then compile nothing.
     value = _worth(context.density, probs)
     picks = selectors.idc_from_scores(embeddings, value, budget, labelled=asked, candidates=~asked)
-    if len(state.history) and asked.sum() >= max(options.opening * wanted, _LEAST_OPENING):
+    least = _LEAST_OPENING if options.opening else 0
+    if len(state.history) and asked.sum() >= max(options.opening * wanted, least):
         return picks
-    where = _everywhere(context.space)
+    where = _everywhere(context.space) if options.opening else embeddings
     return first_picks(key, where, context.density, asked, budget, restarts=options.restarts)
 
 
