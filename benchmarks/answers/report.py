@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.answers import figure
 from benchmarks.answers.course import ABLATIONS, BUDGETS, SELECTORS
 from benchmarks.answers.published import METHODS, PARTS, PARTS_BUDGETS, PARTS_TASK, WHOLE
+from benchmarks.answers.reporting import REPORTING
 from benchmarks.answers.tasks import ROOT, TASKS
 
 OURS = ("graph_committee", "value")
@@ -41,10 +42,10 @@ Scores = dict[Setting, dict[int, dict[int, float]]]
 def write(rows: list[Row]) -> None:
     """Fill the documents' tables, and draw the figure; development seeds stay out."""
     rows = [row for row in rows if row["seed"] < DEVELOPMENT]
-    scores = {task: by_setting(row for row in rows if row["task"] == task) for task in TASKS}
-    scores = {task: found for task, found in scores.items() if found}
+    scores, reported = by_task(rows, TASKS), by_task(rows, REPORTING)
     tables = {
         "against": against(scores),
+        "reported": against(reported) if reported else "Nothing yet.",
         "mean": mean_table(scores),
         "parts": parts(scores),
         "harder": harder(scores),
@@ -54,7 +55,12 @@ def write(rows: list[Row]) -> None:
     }
     DOCUMENT.write_text(filled(DOCUMENT.read_text(), tables))
     README.write_text(filled(README.read_text(), {"answers": overview(scores[OVERVIEW])}))
-    whole = "\n\n".join(section(task, found) for task, found in scores.items())
+    whole = "\n\n".join(
+        [
+            *(section(task, found) for task, found in scores.items()),
+            *(section(f"{task} (reports)", found) for task, found in reported.items()),
+        ]
+    )
     GRID.write_text(filled(GRID.read_text(), {"grid": whole}))
     figure.draw(scores, {task: TASKS[task](0).classes for task in scores})
 
@@ -70,6 +76,12 @@ def filled(text: str, tables: dict[str, str]) -> str:
         _, rest = after.split("<!-- end -->", 1)
         text = f"{before}<!-- {name} -->\n{table}\n<!-- end -->{rest}"
     return text
+
+
+def by_task(rows: list[Row], tasks: Iterable[str]) -> dict[str, Scores]:
+    """What was measured on each of ``tasks``, where anything was."""
+    scores = {task: by_setting(row for row in rows if row["task"] == task) for task in tasks}
+    return {task: found for task, found in scores.items() if found}
 
 
 def by_setting(rows: Iterable[Row]) -> Scores:

@@ -1,7 +1,8 @@
 """Accuracy against answers: selectors x learners x budgets x seeds, on several data sets.
 
-    python -m benchmarks.answers.run                         # the whole grid
+    python -m benchmarks.answers.run                         # the whole grid, on sets that choose
     python -m benchmarks.answers.run --tasks digits --seeds 0 1
+    python -m benchmarks.answers.run --tasks wordnet mnist   # sets that report, by name
     python -m benchmarks.answers.run --report                # tables and figure of what is there
 
 Every finished point is a line of ``results/points.jsonl``; what is there is not repeated, so a
@@ -22,11 +23,14 @@ from typing import Any, NamedTuple
 import jax
 
 from benchmarks.answers.course import ABLATIONS, BUDGETS, LEARNERS, SELECTORS, Stage
+from benchmarks.answers.reporting import REPORTING
 from benchmarks.answers.tasks import TASKS
+from idc_jax.errors import UserError
 
 RESULTS = Path(__file__).resolve().parent / "results"
 POINTS = RESULTS / "points.jsonl"
 SEEDS = tuple(range(5))
+SETS = TASKS | REPORTING
 
 
 class Point(NamedTuple):
@@ -68,7 +72,11 @@ def courses(given: argparse.Namespace) -> list[tuple[str, str]]:
 
 def play(task: str, seed: int, missing: list[tuple[str, str]]) -> None:
     """Run courses on one data set."""
-    stage = Stage(TASKS[task](seed), seed)
+    try:
+        found = SETS[task](seed)
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+    stage = Stage(found, seed)
     there = finished()
     for learner, selector in missing:
         for budget, row in stage.course(learner, selector):
@@ -80,7 +88,7 @@ def play(task: str, seed: int, missing: list[tuple[str, str]]) -> None:
 def main() -> None:
     """Run what is missing, or write the tables and the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=TASKS)
+    parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=SETS)
     parser.add_argument("--learners", nargs="*", default=list(LEARNERS), choices=LEARNERS)
     parser.add_argument("--selectors", nargs="*", default=list(SELECTORS), choices=SELECTORS)
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
