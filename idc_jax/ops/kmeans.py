@@ -44,6 +44,7 @@ class KMeans(NamedTuple):
     restarts=count(1),
     max_iterations=count(1),
     batch_size=count(1),
+    used=count(1),
 )
 def kmeans(
     key: jax.Array,
@@ -54,6 +55,7 @@ def kmeans(
     max_iterations: int = 100,
     tolerance: float = 1e-4,
     batch_size: int | None = None,
+    used: int | None = None,
 ) -> KMeans:
     """Lloyd's k-means from k-means++ starts; the best of several restarts.
 
@@ -73,15 +75,19 @@ def kmeans(
         times the mean variance of the columns of ``x``.
       batch_size: take ``max_iterations`` mini-batch steps of so many points in place of Lloyd's
         (Sculley, "Web-scale k-means clustering"): for millions of points.
+      used: make so many of the ``num_clusters`` only; the others' centres are far from everything
+        and no point is theirs. Other numbers up to ``num_clusters`` compile nothing anew.
 
     Raises:
-      UserError: ``num_clusters`` or ``restarts`` out of range, or rows that are not finite.
+      UserError: ``num_clusters``, ``used`` or ``restarts`` out of range, rows that are not finite.
     """
     x = arrays.check_matrix(x)
     check_num_clusters(num_clusters, x.shape[0])
     if restarts < 1:
         raise UserError(f"restarts is {restarts}; 1 or more would do")
-    return _kmeans(key, x, num_clusters, restarts, max_iterations, tolerance, batch_size)
+    if used is not None:
+        check_num_clusters(used, num_clusters)
+    return _kmeans(key, x, num_clusters, restarts, max_iterations, tolerance, batch_size, used)
 
 
 def check_num_clusters(num_clusters: int, num_points: int) -> None:
@@ -101,11 +107,12 @@ def _kmeans(
     max_iterations: int,
     tolerance: float,
     batch_size: int | None,
+    used: jax.Array | None,
 ) -> KMeans:
     def start(key: jax.Array) -> jax.Array:
         sample_key, start_key, _ = jax.random.split(key, 3)
         part = sample_of(sample_key, x, num_clusters)
-        centers = plus_plus(start_key, part, num_clusters)
+        centers = plus_plus(start_key, part, num_clusters, used=used)
         return centers if part is x else lloyd(part, centers, max_iterations, tolerance).centers
 
     def settle(key: jax.Array, centers: jax.Array) -> KMeans:

@@ -12,6 +12,7 @@ predicted before it, which tells how good the clustering is and what more answer
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -264,11 +265,13 @@ def _select(
     # In the opening, too, where it is not used: later rounds then compile nothing.
     value = _worth(context.density, probs)
     picks = selectors.idc_from_scores(embeddings, value, budget, labelled=asked, candidates=~asked)
-    least = _LEAST_OPENING if options.opening else 0
-    if len(state.history) and asked.sum() >= max(options.opening * wanted, least):
+    least = max(math.ceil(options.opening * wanted), _LEAST_OPENING) if options.opening else 0
+    if len(state.history) and asked.sum() >= least:
         return picks
     where = _everywhere(context.space) if options.opening else embeddings
-    return first_picks(key, where, context.density, asked, budget, restarts=options.restarts)
+    capacity = -(-least // max(budget, 1)) * budget
+    how = {"restarts": options.restarts, "capacity": capacity}
+    return first_picks(key, where, context.density, asked, budget, **how)
 
 
 @jax.jit

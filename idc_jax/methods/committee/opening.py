@@ -28,6 +28,7 @@ def first_picks(
     budget: int,
     *,
     restarts: int,
+    capacity: int = 0,
 ) -> Selection:
     """One sample for each of ``budget`` clusters, of the highest ``r − d² / mean d²``.
 
@@ -39,6 +40,7 @@ def first_picks(
         clusters more than the budget, those that hold one of them are left out.
       budget: picks, ``n`` at most.
       restarts: of k-means.
+      capacity: as many clusters as there may ever be: up to so many compile nothing anew.
 
     Returns:
       :class:`~idc_jax.selectors.Selection`. What clusters without candidates leave is filled by
@@ -46,8 +48,9 @@ def first_picks(
     """
     if budget == 0:
         return Selection(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.float32))
-    groups = min(budget + int(asked.sum()), len(features))
-    clusters = ops.kmeans(key, features, groups, restarts=restarts)
+    used = min(budget + int(asked.sum()), len(features))
+    groups = min(max(used, capacity), len(features))
+    clusters = ops.kmeans(key, features, groups, restarts=restarts, used=used)
     distances2 = jnp.sum(jnp.square(features - clusters.centers[clusters.assignments]), axis=1)
     worth = density - distances2 / jnp.maximum(jnp.mean(distances2), 1e-12)
     picks = _best_of_largest(worth, clusters.assignments, asked, groups, min(budget, groups))
