@@ -15,7 +15,8 @@ from benchmarks.answers.tasks import Task
 from idc_jax.annotate.evidence import Ledger, gather
 from idc_jax.annotate.questions import Answers, Questions, answered, label_questions
 from idc_jax.methods.committee import method as graph_committee
-from idc_jax.methods.committee.method import GraphCommitteeOptions
+from idc_jax.methods.committee.options import GraphCommitteeOptions
+from idc_jax.methods.committee.space import compare
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.contract import Method, Parts, Round
 from idc_jax.metrics import clustering_metrics
@@ -79,7 +80,7 @@ class Stage:
         """Of the options, those that change where samples are compared."""
         options = GraphCommitteeOptions(**options)
         begin, cluster = jax.random.split(self._begin)
-        context = graph_committee.compare(begin, jnp.asarray(self.task.inputs), options)
+        context = GraphCommitteeContext({}, compare(begin, jnp.asarray(self.task.inputs), options))
         embeddings, clusters = context.embeddings, self.task.clusters
         return context, graph_committee.first_state(cluster, embeddings, clusters, restarts=3)
 

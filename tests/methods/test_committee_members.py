@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from idc_jax import ops
-from idc_jax.methods.committee.members import CommitteeOptions, decide
-from idc_jax.methods.committee.method import GraphCommitteeOptions, compare
+from idc_jax.methods.committee.members import decide
+from idc_jax.methods.committee.options import CommitteeOptions, GraphCommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
 from idc_jax.methods.committee.prior import class_prior, with_shares
+from idc_jax.methods.committee.space import compare
 from idc_jax.ops.edges import normalized_edges
 from idc_jax.ops.graph import weights_and_degrees
 
@@ -99,7 +100,7 @@ def test_each_part_changes_the_opinion_and_keeps_it_one(features, part):
 
     def opinion(options):
         own = CommitteeOptions(*(getattr(options, name) for name in CommitteeOptions._fields))
-        space = compare(jax.random.key(0), features, options).space
+        space = compare(jax.random.key(0), features, options)
         return decide(space, before, choice, np.zeros((N, C), bool), own)
 
     whole, without = opinion(options), opinion(options._replace(**{part: 0}))

@@ -20,9 +20,9 @@ from idc_jax.methods.committee.forecast import (
     tried,
     unnamed_share,
 )
-from idc_jax.methods.committee.members import CommitteeOptions, decide
-from idc_jax.methods.committee.method import GraphCommitteeOptions
+from idc_jax.methods.committee.members import decide
 from idc_jax.methods.committee.opening import first_picks
+from idc_jax.methods.committee.options import CommitteeOptions, GraphCommitteeOptions
 from idc_jax.methods.committee.regression import regression
 from idc_jax.methods.contract import Parts
 from idc_jax.metrics import clustering_metrics
@@ -280,6 +280,10 @@ def test_the_expected_gain_follows_the_rounds():
         ({"reaches": ((0, 0.5),)}, r"has \(0, 0.5\)"),
         ({"regression_from": 0.0}, "regression_from is 0.0"),
         ({"trust": 1.0}, "trust is 1.0"),
+        ({"opening": -1.0}, "opening is -1.0"),
+        ({"opening": float("nan")}, "opening is nan"),
+        ({"coordinates": -1}, "coordinates is -1"),
+        ({"poisson": -5}, "poisson is -5"),
         ({"regression": -1.0}, "regression is -1.0"),
         ({"steps": 0}, "steps is 0"),
     ],

@@ -1,6 +1,7 @@
 """The graph committee: a clustering from few answers about fixed features."""
 
-from idc_jax.methods.committee.method import GraphCommitteeOptions, build
+from idc_jax.methods.committee.method import build
+from idc_jax.methods.committee.options import GraphCommitteeOptions
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.contract import MethodSpec
 

@@ -9,13 +9,13 @@ mean beats each of them, once there are answers enough to draw planes by.
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops
+from idc_jax.methods.committee.options import CommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
 from idc_jax.methods.committee.prior import class_prior, with_shares
 from idc_jax.methods.committee.regression import regression
@@ -26,35 +26,6 @@ from idc_jax.ops.graph import edge_weights, propagate
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
 _ROWS = 128
 _TINY = 1e-12
-
-
-class CommitteeOptions(NamedTuple):
-    """How answers are learned.
-
-    Attributes:
-      reaches: pairs (neighbours k, α) of the graphs along which answers spread; () for none.
-      iterations: steps of each spreading.
-      poisson: steps of the conjugate gradients of Poisson learning on the widest graph; 0 leaves
-        it out.
-      regression: inverse strength C of the regression's penalty ``|W|² / 2C`` beside the sum of
-        the answers' losses; 0 leaves the regressions and the student out.
-      steps: gradient steps of a regression.
-      regression_from: answers per class named from which the regression counts as much as the
-        spreading; with fewer it counts in proportion, since planes need more answers.
-      prior: bring the classes' shares to what the answers say of them.
-      student: learn a regression on features that were not averaged, from the others' opinions.
-      trust: the share of answers that are taken to be right.
-    """
-
-    reaches: tuple[tuple[int, float], ...] = ((5, 0.99), (15, 0.95))
-    iterations: int = 30
-    poisson: int = 50
-    regression: float = 10.0
-    steps: int = 400
-    regression_from: float = 10.0
-    prior: bool = True
-    student: bool = True
-    trust: float = 0.9
 
 
 def decide(

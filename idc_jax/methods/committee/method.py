@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax import ops, scores, selectors
+from idc_jax import ops, selectors
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import Questions, label_questions
-from idc_jax.errors import UserError, check_at_least, check_one_of
 from idc_jax.methods.committee.forecast import (
     expected_accuracy,
     expected_gain,
@@ -33,78 +32,27 @@ from idc_jax.methods.committee.forecast import (
 )
 from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.opening import first_picks
+from idc_jax.methods.committee.options import GraphCommitteeOptions, check_options
 from idc_jax.methods.committee.silent import keep_silent, silent_clusters
-from idc_jax.methods.committee.space import CommitteeSpace
+from idc_jax.methods.committee.space import CommitteeSpace, compare
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.common.choosing import choose, found
 from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear, missing_outputs
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
 from idc_jax.models.base import Variables
-from idc_jax.ops.edges import Edges, normalized_edges
-from idc_jax.ops.graph import decorrelate_neighbors, smooth
-from idc_jax.ops.spectral import leading_eigenpairs
 from idc_jax.selectors import Selection
 from idc_jax.selectors.uncertainty import margin_values
 from idc_jax.train.loop import run_network
 
-__all__ = ["GraphCommitteeOptions", "build", "compare", "first_state"]
+__all__ = ["build", "first_state"]
 
-Space = Literal["input", "network", "instance"]
 # Doubt of a sample of which the committee is sure.
 _LEAST_DOUBT = 1e-3
 # The opening lasts for so many answers at least.
 _LEAST_OPENING = 20
-# Neighbours in the graph where no reach says how many.
-_GRAPH = 15
-# Samples of whose opinions the student learns.
-_STUDENTS = 2_500
-# Keeps the waves of a graph that falls apart, of eigenvalue 1, from being all there is.
-_SHORTEST = 0.01
 # "What would more answers bring?" is told for so many.
 _FURTHER = 50
-# Up to so many columns, how far a sample lies from the mean says more than rounding: directions
-# alone leave a circle of a plane, and two points of a line.
-_FEW_COLUMNS = 16
-
-
-class GraphCommitteeOptions(NamedTuple):
-    """The method's options.
-
-    Attributes:
-      space: where samples are compared: the ``"input"`` itself, for features that somebody
-        else's network made, the ``"network"``'s embedding, or the ``"instance"`` head's output.
-      decorrelate: make neighbours differ equally in all directions first.
-      hops: average the features over their neighbours this often; 0 for not at all.
-      hop_neighbors: neighbours per sample in that averaging.
-      opening: answers for each wanted cluster up to which rounds ask all over the data, whatever
-        is predicted; then by value. 0 for the first round alone, by the features alone.
-      picks: ``"value"``, or any selector of samples of :func:`idc_jax.selectors.names`.
-      density_neighbors: K, neighbours in whose midst a sample is worth asking about.
-      restarts: of the k-means before any answer, and of that for the first picks.
-      coordinates: eigenvectors of the graph on which a second regression works; 0 for none.
-      reaches, iterations, poisson, regression, steps, regression_from, prior, student, trust: see
-        :class:`~idc_jax.methods.committee.members.CommitteeOptions`.
-    """
-
-    space: Space = "input"
-    decorrelate: bool = True
-    hops: int = 3
-    hop_neighbors: int = 10
-    opening: float = 2.0
-    picks: str = "value"
-    density_neighbors: int = 20
-    restarts: int = 3
-    coordinates: int = 100
-    reaches: tuple[tuple[int, float], ...] = CommitteeOptions().reaches
-    iterations: int = CommitteeOptions().iterations
-    poisson: int = CommitteeOptions().poisson
-    regression: float = CommitteeOptions().regression
-    steps: int = CommitteeOptions().steps
-    regression_from: float = CommitteeOptions().regression_from
-    prior: bool = CommitteeOptions().prior
-    student: bool = CommitteeOptions().student
-    trust: float = CommitteeOptions().trust
 
 
 class _Setting(NamedTuple):
@@ -123,7 +71,7 @@ def build(parts: Parts, options: Options) -> Method:
     own = options["graph_committee"]
     if parts.selector != OWN:
         own = own._replace(picks=parts.selector)
-    _check(own, parts.num_clusters, parts.data.shape[0])
+    check_options(own, parts.num_clusters, parts.data.shape[0])
     setting = _Setting(parts, own)
     return Method(
         init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
@@ -133,7 +81,7 @@ def build(parts: Parts, options: Options) -> Method:
 def _init(setting: _Setting, key: jax.Array) -> tuple[GraphCommitteeContext, GraphCommitteeState]:
     begin_key, space_key, cluster_key = jax.random.split(key, 3)
     variables, x = _embed(setting, begin_key)
-    context = compare(space_key, x, setting.options)._replace(variables=variables)
+    context = GraphCommitteeContext(variables, compare(space_key, x, setting.options))
     c, restarts = setting.parts.num_clusters, setting.options.restarts
     return context, first_state(cluster_key, context.embeddings, c, restarts)
 
@@ -169,71 +117,6 @@ def _embed(setting: _Setting, key: jax.Array) -> tuple[Variables, jax.Array]:
     return variables, outputs.instance if setting.options.space == "instance" else outputs.embedding
 
 
-def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> GraphCommitteeContext:
-    """Make of ``x`` ``[n, d]`` the space and the graph in which samples are compared.
-
-    Args:
-      key: draws the samples that decorrelation looks at.
-      x: ``[n, d]``.
-      options: how.
-    """
-    if x.shape[1] <= _FEW_COLUMNS:
-        x = _on_sphere(x)
-    if options.decorrelate:
-        z = decorrelate_neighbors(key, x)
-    else:
-        z = ops.normalize(x - jnp.mean(x, axis=0))
-    widest = max((k for k, _ in options.reaches), default=_GRAPH)
-    # One number of neighbours for both searches: they share a program.
-    count = max(widest, options.hop_neighbors, options.density_neighbors)
-    found = ops.knn(z, count)
-    space = _space(jax.random.fold_in(key, 1), z, found, widest, options)
-    around = ops.knn(space.features, count)
-    density = scores.representativeness(space.features, options.density_neighbors, neighbors=around)
-    return GraphCommitteeContext({}, space, density)
-
-
-def _space(
-    key: jax.Array,
-    z: jax.Array,
-    found: ops.Neighbors,
-    widest: int,
-    options: GraphCommitteeOptions,
-) -> CommitteeSpace:
-    start, choice = jax.random.split(key)
-    features = _averaged(z, found, options.hop_neighbors, options.hops)
-    near = ops.nearest(found, widest)
-    learns = options.student and options.regression
-    needed = options.poisson or (options.coordinates and options.regression)
-    edges = normalized_edges(near) if needed else None
-    count = options.coordinates if edges is not None and options.regression else 0
-    return CommitteeSpace(
-        features=features,
-        plain=z if learns else z[:, :0],
-        smooth=_coordinates(start, edges, count) if count else z[:, :0],
-        neighbors=near,
-        edges=edges if options.poisson else None,
-        students=jax.random.permutation(choice, len(z))[:_STUDENTS].astype(jnp.int32),
-    )
-
-
-@partial(jax.jit, static_argnames=("count",))
-def _coordinates(key: jax.Array, edges: Edges, count: int) -> jax.Array:
-    """Each sample's place ``[n, e]`` on the graph: long waves count for more than short ones."""
-    values, vectors = leading_eigenpairs(key, edges, count)
-    return ops.normalize(vectors * jax.lax.rsqrt(jnp.maximum(1.0 - values, 0.0) + _SHORTEST))
-
-
-@jax.jit
-def _on_sphere(x: jax.Array) -> jax.Array:
-    return ops.on_sphere(x, *ops.center_and_radius(x))
-
-
-@partial(jax.jit, static_argnames=("count", "hops"))
-def _averaged(z: jax.Array, found: ops.Neighbors, count: int, hops: int) -> jax.Array:
-    return ops.normalize(smooth(z, ops.nearest(found, count), hops=hops))
-
-
 def _ask(
     setting: _Setting,
     key: jax.Array,
@@ -263,7 +146,7 @@ def _select(
     asked = evidence.asked
     budget = min(budget, embeddings.shape[0])
     # In the opening, too, where it is not used: later rounds then compile nothing.
-    value = _worth(context.density, probs)
+    value = _worth(context.space.density, probs)
     picks = selectors.idc_from_scores(embeddings, value, budget, labelled=asked, candidates=~asked)
     least = max(math.ceil(options.opening * wanted), _LEAST_OPENING) if options.opening else 0
     if len(state.history) and asked.sum() >= least:
@@ -271,7 +154,7 @@ def _select(
     where = _everywhere(context.space) if options.opening else embeddings
     capacity = -(-least // max(budget, 1)) * budget
     how = {"restarts": options.restarts, "capacity": capacity}
-    return first_picks(key, where, context.density, asked, budget, **how)
+    return first_picks(key, where, context.space.density, asked, budget, **how)
 
 
 @jax.jit
@@ -363,50 +246,10 @@ def _forecast(
     info = {"answered": float(answered), "classes_named": float(named)}
     if not answered:
         return state, info
-    expected = expected_accuracy(state.trials, state.probabilities, context.density)
+    expected = expected_accuracy(state.trials, state.probabilities, context.space.density)
     # A cluster that is kept stands for a class without a name.
     expected *= 1.0 - unnamed_share(wanted, named + silent, answered)
     history = np.concatenate([state.history, [[answered, expected]]]).astype(np.float32)
     info["expected_accuracy"] = expected
     info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history, _FURTHER)
     return state._replace(history=history), info
-
-
-def _check(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) -> None:
-    """Refuse options that mean nothing.
-
-    Raises:
-      UserError: naming the option, what it is and what would do.
-    """
-    if not 1 <= num_clusters <= num_samples:
-        raise UserError(f"{num_clusters} clusters of {num_samples} samples are impossible")
-    check_one_of("graph_committee.space", options.space, get_args(Space))
-    check_one_of("graph_committee.picks", options.picks, ("value", *selectors.names("samples")))
-    if not options.reaches and not options.regression:
-        raise UserError("graph_committee has neither reaches nor regression; one of them would do")
-    for reach in options.reaches:
-        if not _is_reach(reach):
-            raise UserError(
-                f"graph_committee.reaches has {reach!r}; pairs of neighbours, 1 or more, and a "
-                "reach from 0 to below 1, as in ((10, 0.9), (5, 0.5)), would do"
-            )
-    if not options.regression >= 0:
-        raise UserError(
-            f"graph_committee.regression is {options.regression}; it must be at least 0"
-        )
-    for name in ("restarts", "iterations", "steps"):
-        check_at_least(f"graph_committee.{name}", getattr(options, name), 1)
-    if not options.regression_from > 0:
-        raise UserError(
-            f"graph_committee.regression_from is {options.regression_from}; more than 0 would do"
-        )
-    if not 0 < options.trust < 1:
-        raise UserError(f"graph_committee.trust is {options.trust}; between 0 and 1 would do")
-
-
-def _is_reach(reach: object) -> bool:
-    """Whether it is a number of neighbours and a share."""
-    if not isinstance(reach, tuple | list) or len(reach) != 2:
-        return False
-    k, alpha = reach
-    return isinstance(k, int) and isinstance(alpha, int | float) and k >= 1 and 0 <= alpha < 1

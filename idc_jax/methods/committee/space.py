@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from idc_jax import ops
-from idc_jax.ops.edges import Edges
+from idc_jax import ops, scores
+from idc_jax.methods.committee.options import GraphCommitteeOptions
+from idc_jax.ops.edges import Edges, normalized_edges
+from idc_jax.ops.graph import decorrelate_neighbors, smooth
+from idc_jax.ops.spectral import leading_eigenpairs
+
+# Neighbours in the graph where no reach says how many.
+_GRAPH = 15
+# Samples of whose opinions the student learns.
+_STUDENTS = 2_500
+# Keeps the waves of a graph that falls apart, of eigenvalue 1, from being all there is.
+_SHORTEST = 0.01
+# Up to so many columns, how far a sample lies from the mean says more than rounding: directions
+# alone leave a circle of a plane, and two points of a line.
+_FEW_COLUMNS = 16
 
 
 class CommitteeSpace(NamedTuple):
@@ -15,6 +30,7 @@ class CommitteeSpace(NamedTuple):
 
     Attributes:
       features: float32 ``[n, d]``, averaged over neighbours, of unit length.
+      density: float32 ``[n]``, IDC's representativeness of each sample among the features.
       plain: float32 ``[n, d]``, the same before averaging; ``[n, 0]`` where no student learns.
       smooth: float32 ``[n, e]``, coordinates on the graph, of unit length; e may be 0.
       neighbors: the graph, ``[n, k]`` each.
@@ -23,8 +39,63 @@ class CommitteeSpace(NamedTuple):
     """
 
     features: jax.Array
+    density: jax.Array
     plain: jax.Array
     smooth: jax.Array
     neighbors: ops.Neighbors
     edges: Edges | None
     students: jax.Array
+
+
+def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> CommitteeSpace:
+    """Make of ``x`` ``[n, d]`` the space and the graph in which samples are compared.
+
+    Args:
+      key: draws the samples that decorrelation looks at.
+      x: ``[n, d]``.
+      options: how.
+    """
+    if x.shape[1] <= _FEW_COLUMNS:
+        x = _on_sphere(x)
+    if options.decorrelate:
+        z = decorrelate_neighbors(key, x)
+    else:
+        z = ops.normalize(x - jnp.mean(x, axis=0))
+    widest = max((k for k, _ in options.reaches), default=_GRAPH)
+    # One number of neighbours for both searches: they share a program.
+    count = max(widest, options.hop_neighbors, options.density_neighbors)
+    found = ops.knn(z, count)
+    features = _averaged(z, found, options.hop_neighbors, options.hops)
+    near, around = ops.nearest(found, widest), ops.knn(features, count)
+    density = scores.representativeness(features, options.density_neighbors, neighbors=around)
+    start, choice = jax.random.split(jax.random.fold_in(key, 1))
+    learns = options.student and options.regression
+    needed = options.poisson or (options.coordinates and options.regression)
+    edges = normalized_edges(near) if needed else None
+    count = options.coordinates if edges is not None and options.regression else 0
+    return CommitteeSpace(
+        features=features,
+        density=density,
+        plain=z if learns else z[:, :0],
+        smooth=_coordinates(start, edges, count) if count else z[:, :0],
+        neighbors=near,
+        edges=edges if options.poisson else None,
+        students=jax.random.permutation(choice, len(z))[:_STUDENTS].astype(jnp.int32),
+    )
+
+
+@partial(jax.jit, static_argnames=("count",))
+def _coordinates(key: jax.Array, edges: Edges, count: int) -> jax.Array:
+    """Each sample's place ``[n, e]`` on the graph: long waves count for more than short ones."""
+    values, vectors = leading_eigenpairs(key, edges, count)
+    return ops.normalize(vectors * jax.lax.rsqrt(jnp.maximum(1.0 - values, 0.0) + _SHORTEST))
+
+
+@jax.jit
+def _on_sphere(x: jax.Array) -> jax.Array:
+    return ops.on_sphere(x, *ops.center_and_radius(x))
+
+
+@partial(jax.jit, static_argnames=("count", "hops"))
+def _averaged(z: jax.Array, found: ops.Neighbors, count: int, hops: int) -> jax.Array:
+    return ops.normalize(smooth(z, ops.nearest(found, count), hops=hops))

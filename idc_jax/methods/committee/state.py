@@ -18,12 +18,10 @@ class GraphCommitteeContext(NamedTuple):
     Attributes:
       variables: the network's; none where the input is compared itself.
       space: where samples are compared.
-      density: float32 ``[n]``, IDC's representativeness of each sample among the embeddings.
     """
 
     variables: Variables
     space: CommitteeSpace
-    density: jax.Array
 
     @property
     def embeddings(self) -> jax.Array:

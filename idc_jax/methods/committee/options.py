@@ -1,0 +1,123 @@
+"""The committee's options, and which of them mean nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple, get_args
+
+from idc_jax import selectors
+from idc_jax.errors import UserError, check_at_least, check_one_of
+
+Space = Literal["input", "network", "instance"]
+
+
+class CommitteeOptions(NamedTuple):
+    """How answers are learned.
+
+    Attributes:
+      reaches: pairs (neighbours k, α) of the graphs along which answers spread; () for none.
+      iterations: steps of each spreading.
+      poisson: steps of the conjugate gradients of Poisson learning on the widest graph; 0 leaves
+        it out.
+      regression: inverse strength C of the regression's penalty ``|W|² / 2C`` beside the sum of
+        the answers' losses; 0 leaves the regressions and the student out.
+      steps: gradient steps of a regression.
+      regression_from: answers per class named from which the regression counts as much as the
+        spreading; with fewer it counts in proportion, since planes need more answers.
+      prior: bring the classes' shares to what the answers say of them.
+      student: learn a regression on features that were not averaged, from the others' opinions.
+      trust: the share of answers that are taken to be right.
+    """
+
+    reaches: tuple[tuple[int, float], ...] = ((5, 0.99), (15, 0.95))
+    iterations: int = 30
+    poisson: int = 50
+    regression: float = 10.0
+    steps: int = 400
+    regression_from: float = 10.0
+    prior: bool = True
+    student: bool = True
+    trust: float = 0.9
+
+
+class GraphCommitteeOptions(NamedTuple):
+    """The method's options.
+
+    Attributes:
+      space: where samples are compared: the ``"input"`` itself, for features that somebody
+        else's network made, the ``"network"``'s embedding, or the ``"instance"`` head's output.
+      decorrelate: make neighbours differ equally in all directions first.
+      hops: average the features over their neighbours this often; 0 for not at all.
+      hop_neighbors: neighbours per sample in that averaging.
+      opening: answers for each wanted cluster up to which rounds ask all over the data, whatever
+        is predicted; then by value. 0 for the first round alone, by the features alone.
+      picks: ``"value"``, or any selector of samples of :func:`idc_jax.selectors.names`.
+      density_neighbors: K, neighbours in whose midst a sample is worth asking about.
+      restarts: of the k-means before any answer, and of that for the first picks.
+      coordinates: eigenvectors of the graph on which a second regression works; 0 for none.
+      reaches, iterations, poisson, regression, steps, regression_from, prior, student, trust: see
+        :class:`CommitteeOptions`.
+    """
+
+    space: Space = "input"
+    decorrelate: bool = True
+    hops: int = 3
+    hop_neighbors: int = 10
+    opening: float = 2.0
+    picks: str = "value"
+    density_neighbors: int = 20
+    restarts: int = 3
+    coordinates: int = 100
+    reaches: tuple[tuple[int, float], ...] = CommitteeOptions().reaches
+    iterations: int = CommitteeOptions().iterations
+    poisson: int = CommitteeOptions().poisson
+    regression: float = CommitteeOptions().regression
+    steps: int = CommitteeOptions().steps
+    regression_from: float = CommitteeOptions().regression_from
+    prior: bool = CommitteeOptions().prior
+    student: bool = CommitteeOptions().student
+    trust: float = CommitteeOptions().trust
+
+
+def check_options(options: GraphCommitteeOptions, num_clusters: int, num_samples: int) -> None:
+    """Refuse options that mean nothing.
+
+    Raises:
+      UserError: naming the option, what it is and what would do.
+    """
+    if not 1 <= num_clusters <= num_samples:
+        raise UserError(f"{num_clusters} clusters of {num_samples} samples are impossible")
+    check_one_of("graph_committee.space", options.space, get_args(Space))
+    check_one_of("graph_committee.picks", options.picks, ("value", *selectors.names("samples")))
+    if not options.reaches and not options.regression:
+        raise UserError("graph_committee has neither reaches nor regression; one of them would do")
+    for reach in options.reaches:
+        if not _is_reach(reach):
+            raise UserError(
+                f"graph_committee.reaches has {reach!r}; pairs of neighbours, 1 or more, and a "
+                "reach from 0 to below 1, as in ((10, 0.9), (5, 0.5)), would do"
+            )
+    if not options.regression >= 0:
+        raise UserError(
+            f"graph_committee.regression is {options.regression}; it must be at least 0"
+        )
+    for name in ("restarts", "iterations", "steps"):
+        check_at_least(f"graph_committee.{name}", getattr(options, name), 1)
+    if not 0 <= options.opening < math.inf:
+        raise UserError(f"graph_committee.opening is {options.opening}; it must be at least 0")
+    for name in ("coordinates", "poisson"):
+        check_at_least(f"graph_committee.{name}", getattr(options, name), 0)
+    if not options.regression_from > 0:
+        raise UserError(
+            f"graph_committee.regression_from is {options.regression_from}; more than 0 would do"
+        )
+    if not 0 < options.trust < 1:
+        raise UserError(f"graph_committee.trust is {options.trust}; between 0 and 1 would do")
+
+
+def _is_reach(reach: object) -> bool:
+    """Whether it is a number of neighbours and a share."""
+    if not isinstance(reach, tuple | list) or len(reach) != 2:
+        return False
+    k, alpha = reach
+    return isinstance(k, int) and isinstance(alpha, int | float) and k >= 1 and 0 <= alpha < 1
