@@ -196,8 +196,9 @@ def parts(scores: dict[str, Scores]) -> str:
                 for setting in ((name, "value"), OURS)
             )
             cells.append(gap(without, whole))
-        lines.append([name, *cells])
-    return table(per_class("left out"), lines)
+        if set(cells) != {"–"}:
+            lines.append([name, *cells])
+    return table(per_class("left out"), lines) if lines else "Nothing yet."
 
 
 def harder(scores: dict[str, Scores]) -> str:
