@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax.ops.graph import edge_weights, gathered, weights_and_degrees
+from idc_jax.ops.graph import gathered, weights_and_degrees
 from idc_jax.ops.neighbors import Neighbors
 
 # Edges beyond the lists are padded to a multiple of so many.
@@ -46,10 +46,11 @@ def normalized_edges(neighbors: Neighbors) -> Edges:
 
     Not for use under ``jit``: its shapes depend on the graph.
     """
-    weights = edge_weights(neighbors)
-    indices = np.asarray(neighbors.indices)
+    raw, degrees = weights_and_degrees(neighbors)
+    indices, root = np.asarray(neighbors.indices), 1.0 / np.sqrt(np.asarray(degrees))
+    weights = np.asarray(raw) * root[:, None] * root[indices]
     n, k = indices.shape
-    target, value = indices.ravel(), np.asarray(weights).ravel()
+    target, value = indices.ravel(), weights.ravel()
     order = np.argsort(target, kind="stable")
     target, value, source = target[order], value[order], (order // k).astype(np.int32)
     rank = np.arange(n * k) - np.searchsorted(target, np.arange(n))[target]
@@ -66,13 +67,13 @@ def normalized_edges(neighbors: Neighbors) -> Edges:
     )
     return Edges(
         indices=neighbors.indices,
-        weights=weights,
+        weights=jnp.asarray(weights),
         named_by=jnp.asarray(named_by),
         named_weights=jnp.asarray(named_weights),
         spill_to=jnp.asarray(spill_to),
         spill_from=jnp.asarray(spill_from),
         spill_weights=jnp.asarray(spilled),
-        degrees=weights_and_degrees(neighbors)[1],
+        degrees=degrees,
     )
 
 

@@ -200,7 +200,7 @@ def test_what_was_begun_is_kept_for_the_next_fit(
 def test_samples_of_a_new_shape_compile_few_programs(fitted: InteractiveClusterer) -> None:
     del fitted  # whatever does not depend on the shape is compiled by now
     rng = np.random.default_rng(0)
-    for seed, most in ((0, 16), (1, 0)):
+    for seed, most in ((0, 20), (1, 0)):
         model = InteractiveClusterer(C, random_state=seed)
         with compilations() as programs:
             model.fit(rng.normal(size=(47, 7)), KNOWN[:47])
@@ -221,6 +221,7 @@ def test_every_method_learns_and_asks(blobs: np.ndarray, method: str) -> None:
     quick = {
         "idc": {"idc.head_steps": 10, "finetune.min_steps": 20, "finetune.epochs": 3},
         "dsac": {"dsac_training.epochs": 5},
+        "ipc": {"ipc_training.epochs": 20},
         "pcl": {"pcl_training.block_size": 30, "pcl_training.epochs": 1},
     }
     model = InteractiveClusterer(

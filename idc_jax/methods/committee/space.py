@@ -80,8 +80,14 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
         smooth=_coordinates(start, edges, count) if count else z[:, :0],
         neighbors=near,
         edges=edges if options.poisson else None,
-        students=jax.random.permutation(choice, len(z))[:_STUDENTS].astype(jnp.int32),
+        students=_drawn(choice, len(z)),
     )
+
+
+@partial(jax.jit, static_argnames=("num_samples",))
+def _drawn(key: jax.Array, num_samples: int) -> jax.Array:
+    """The students, without one twice."""
+    return jax.random.permutation(key, num_samples)[:_STUDENTS].astype(jnp.int32)
 
 
 @partial(jax.jit, static_argnames=("count",))

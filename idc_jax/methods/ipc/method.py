@@ -177,7 +177,7 @@ def _compare(setting: _Setting, key: jax.Array, features: jax.Array) -> IpcConte
 
 def _placed(setting: _Setting, x: jax.Array) -> jax.Array:
     """``x`` on every device that the samples are on."""
-    return replicate(x, mesh_of(setting.parts.data))
+    return replicate(jnp.asarray(x), mesh_of(setting.parts.data))
 
 
 def _predict(setting: _Setting, variables: Variables, x: jax.Array) -> jax.Array:
