@@ -13,9 +13,9 @@ from idc_jax.ops.edges import Edges, multiply
 
 # Vectors beyond those wanted, which make the last of them converge.
 _SPARE = 20
-# Where unwanted eigenvalues are taken to end before anything is known of them, and at the most:
-# the filter is of no use where nearly all of its interval is to be damped.
-_FIRST_CUT, _LAST_CUT = 0.5, 0.95
+# Where unwanted eigenvalues are taken to end before anything is known of them, and at the least
+# and the most: an interval from −1 to damp is needed, and some that is not damped.
+_FIRST_CUT, _LEAST_CUT, _LAST_CUT = 0.5, 0.0, 0.95
 
 
 class Eigenpairs(NamedTuple):
@@ -62,7 +62,7 @@ def leading_eigenpairs(
         basis = jnp.linalg.qr(filtered(block, cut))[0]
         inside = arrays.matmul(basis.T, multiply(edges, basis))
         values, turn = jnp.linalg.eigh((inside + inside.T) / 2.0)
-        return arrays.matmul(basis, turn), jnp.minimum(values[0], _LAST_CUT), values
+        return arrays.matmul(basis, turn), jnp.clip(values[0], _LEAST_CUT, _LAST_CUT), values
 
     start = jnp.linalg.qr(jax.random.normal(key, (n, width)))[0]
     state = (start, jnp.float32(_FIRST_CUT), jnp.zeros(width))

@@ -152,7 +152,7 @@ def _pick(
         # Who has nobody left to be compared with takes no room among the anchors.
         distance = jnp.where(picked.any(), distance, state.distance)
         free = free.at[anchor].set(False)
-        return _State(selection, state.made + picked.sum(), free, found, distance)
+        return _State(selection, state.made + picked.sum(dtype=jnp.int32), free, found, distance)
 
     distance = greedy.to_labelled(z, labelled, _log_dissimilarity)
     start = _State(_blank(budget), jnp.int32(0), allowed & ~labelled, allowed.any(), distance)

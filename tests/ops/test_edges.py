@@ -62,3 +62,10 @@ def test_more_eigenpairs_than_samples_are_all_of_them():
     assert found.values.shape == (60,)
     assert found.vectors.shape == (60, 60)
     np.testing.assert_allclose(found.values, np.linalg.eigvalsh(dense(star()))[::-1], atol=1e-4)
+
+
+def test_two_samples_have_the_eigenvalues_one_and_minus_one():
+    near = ops.knn(jnp.eye(2), 1)
+    found = leading_eigenpairs(jax.random.key(0), normalized_edges(near), 5)
+    np.testing.assert_allclose(found.values, [1, -1], atol=1e-5)
+    assert np.isfinite(found.vectors).all()
