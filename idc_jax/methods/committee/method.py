@@ -38,12 +38,11 @@ from idc_jax.methods.committee.space import CommitteeSpace, compare
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.common.choosing import choose, found
 from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear, missing_outputs
+from idc_jax.methods.common.embedding import embed
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
-from idc_jax.models.base import Variables
 from idc_jax.selectors import Selection
 from idc_jax.selectors.uncertainty import margin_values
-from idc_jax.train.loop import run_network
 
 __all__ = ["build", "first_state"]
 
@@ -80,7 +79,7 @@ def build(parts: Parts, options: Options) -> Method:
 
 def _init(setting: _Setting, key: jax.Array) -> tuple[GraphCommitteeContext, GraphCommitteeState]:
     begin_key, space_key, cluster_key = jax.random.split(key, 3)
-    variables, x = _embed(setting, begin_key)
+    variables, x = embed(setting.parts, setting.options.space, begin_key)
     context = GraphCommitteeContext(variables, compare(space_key, x, setting.options))
     c, restarts = setting.parts.num_clusters, setting.options.restarts
     return context, first_state(cluster_key, context.embeddings, c, restarts)
@@ -105,16 +104,6 @@ def _near(embeddings: jax.Array, centers: jax.Array) -> jax.Array:
     distances2 = ops.squared_distances(embeddings, centers)
     usual = jnp.maximum(jnp.mean(jnp.min(distances2, axis=1)), 1e-12)
     return jax.nn.softmax(-distances2 / usual)
-
-
-def _embed(setting: _Setting, key: jax.Array) -> tuple[Variables, jax.Array]:
-    parts = setting.parts
-    if setting.options.space == "input":
-        data = jnp.asarray(parts.data)
-        return {}, data.reshape(data.shape[0], -1).astype(jnp.float32)
-    variables = parts.begin(key)
-    outputs = run_network(parts.model, variables, parts.views.val, parts.data)
-    return variables, outputs.instance if setting.options.space == "instance" else outputs.embedding
 
 
 def _ask(

@@ -25,6 +25,7 @@ from idc_jax.data.criterion import Criterion
 from idc_jax.errors import UserError
 from idc_jax.methods.common.choosing import mean_centers
 from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear
+from idc_jax.methods.common.embedding import embed
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import Method, Options, Parts, Round
 from idc_jax.methods.ipc.pairs import (
@@ -98,7 +99,7 @@ def _check_width(criterion: Criterion, width: int) -> None:
 
 def _init(setting: _Setting, key: jax.Array) -> tuple[IpcContext, IpcState]:
     begin_key, space_key, cluster_key, warm_key = jax.random.split(key, 4)
-    variables, features = _embed(setting, begin_key)
+    variables, features = embed(setting.parts, setting.options.space, begin_key)
     context = _compare(setting, space_key, features)._replace(network=variables)
     context = context._replace(starts=_starts(setting, cluster_key, context.embeddings))
     start, prior = _begin(setting, warm_key, context, 0)
@@ -140,17 +141,6 @@ def _begin(
         progress=setting.parts.progress,
     )
     return start, _predict(setting, start, x)
-
-
-def _embed(setting: _Setting, key: jax.Array) -> tuple[Variables, jax.Array]:
-    """The network's variables and the features ``[n, d]``."""
-    parts = setting.parts
-    if setting.options.space == "input":
-        data = jnp.asarray(parts.data)
-        return {}, data.reshape(data.shape[0], -1).astype(jnp.float32)
-    variables = parts.begin(key)
-    outputs = run_network(parts.model, variables, parts.views.val, parts.data)
-    return variables, outputs.instance if setting.options.space == "instance" else outputs.embedding
 
 
 def _compare(setting: _Setting, key: jax.Array, features: jax.Array) -> IpcContext:

@@ -1,0 +1,27 @@
+"""Features that stay as they are: the input itself, or what a network makes of it."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from idc_jax.methods.contract import Parts
+from idc_jax.models.base import Variables
+from idc_jax.train.loop import run_network
+
+
+def embed(parts: Parts, space: str, key: jax.Array) -> tuple[Variables, jax.Array]:
+    """The network's variables, none for the ``"input"``, and the features ``[n, d]``.
+
+    Args:
+      parts: the data and the network.
+      space: the ``"input"`` as it is, the ``"network"``'s embedding, or the ``"instance"`` head's
+        output.
+      key: begins the network.
+    """
+    if space == "input":
+        data = jnp.asarray(parts.data)
+        return {}, data.reshape(data.shape[0], -1).astype(jnp.float32)
+    variables = parts.begin(key)
+    outputs = run_network(parts.model, variables, parts.views.val, parts.data)
+    return variables, outputs.instance if space == "instance" else outputs.embedding
