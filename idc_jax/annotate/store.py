@@ -380,7 +380,7 @@ class Store:
             db.execute("PRAGMA synchronous=FULL")
             db.executescript(_SCHEMA.read_text())
         # What is damaged may be quoted in an error, and be no text.
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise StoreError(f"cannot open the store of answers {path}: {error}") from error
         self.path, self._db = path, db
 
@@ -421,7 +421,7 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise StoreError(f"the store of answers {self.path}: {error}") from error
 
     def _read(self, get: Callable[[sqlite3.Cursor], Any], query: str, values: tuple) -> Any:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from idc_jax.errors import UserError
 
 _SEPARATORS = ",;\t"
+# What escapes half of a character: it needs the other half beside it, and no file holds it alone.
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_text(path: Path) -> str:
@@ -43,7 +46,13 @@ def parse_json(text: str) -> Any:
       UserError: it is not JSON, or holds what nobody can mean.
     """
     try:
-        return json.loads(text)
+        found = json.loads(text)
+        if _HALF.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])[1:-1]
+        raise UserError(f"holds {half}, half of a character; whole ones would do") from error
     except RecursionError as error:
         raise UserError("not JSON (nested too deeply)") from error
     except ValueError as error:

@@ -306,6 +306,20 @@ def test_encodings(tmp_path: Path, store: Store, encoding: str, ending: str) -> 
     assert said(store) == {0: "käse", 1: "brot"}
 
 
+@pytest.mark.parametrize("field", ["answer", "annotator", "client_id"])
+def test_half_a_character_is_told_and_nothing_is_taken(
+    tmp_path: Path, store: Store, field: str
+) -> None:
+    store.freeze(labels(2))
+    whole = {"round": 1, "position": 0, "answer": "cat \U0001f408", "annotator": "ann"}
+    half = {"round": 1, "position": 1, "answer": "dog", field: "x\ud800"}
+    with pytest.raises(UserError, match=r"line 2: holds \\ud800, half of a character"):
+        import_file(store, put(tmp_path / "answers.jsonl", [whole, half]), max_groups=5)
+    assert said(store) == {}
+    import_file(store, put(tmp_path / "answers.jsonl", [whole]), max_groups=5)
+    assert said(store) == {0: "cat \U0001f408"}
+
+
 @pytest.mark.parametrize("written", [2, 2.0, "2", " 2", "2.0"])
 def test_numbers_however_they_are_written(
     tmp_path: Path, store: Store, cluster_questions, written: object

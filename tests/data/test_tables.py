@@ -9,6 +9,7 @@ import pytest
 
 from idc_jax.data import Dataset, load
 from idc_jax.data.sources import table
+from idc_jax.data.sources.columns import row_names
 from idc_jax.errors import UserError
 
 pa = pytest.importorskip("pyarrow", reason="needs the extra idc_jax[export]")
@@ -169,3 +170,9 @@ def test_a_damaged_one(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"cannot be read as \.parquet") as caught:
             load("features", path=tmp_path / "f.parquet")
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("beyond", [1e300, float("inf")])
+def test_numbers_that_no_integer_holds_name_no_rows(beyond: float) -> None:
+    assert row_names({"id": np.array([beyond, 7.0])}, 2) is None
+    assert row_names({"id": np.array([5.0, 7.0])}, 2).tolist() == [5, 7]

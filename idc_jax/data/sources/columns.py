@@ -158,10 +158,11 @@ def row_names(columns: dict[str, np.ndarray], count: int) -> np.ndarray | None:
 
 
 def _whole(column: np.ndarray) -> np.ndarray:
-    """Numbers without fractions as integers."""
+    """Numbers without fractions as integers, unless they are too large to be exact."""
     if column.dtype.kind != "f" or not (column == np.rint(column)).all():
         return column
-    return column.astype(np.int64)
+    wide = column.astype(np.float64)
+    return wide.astype(np.int64) if (np.abs(wide) < _EXACT).all() else column
 
 
 def named(names: Iterable[str], wanted: Sequence[str]) -> str | None:
@@ -218,7 +219,7 @@ def _plain(labels: np.ndarray) -> np.ndarray | None:
         return _text(labels)
     if labels.dtype.kind == "f":
         known = ~np.isnan(labels)
-        whole = np.where(known, labels, -1)
+        whole = np.where(known, labels, -1).astype(np.float64)
         if not (np.abs(whole) < _EXACT).all() or (whole != np.rint(whole)).any():
             return None
         labels = whole.astype(np.int64)
