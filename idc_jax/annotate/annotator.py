@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from idc_jax.annotate.fusion import agreement, fuse
-from idc_jax.annotate.questions import SKIP, Answers, Questions, answered
+from idc_jax.annotate.questions import SKIP, Answers, Questions, answered, some
 from idc_jax.annotate.store import Store
 from idc_jax.errors import UserError
 
@@ -25,6 +25,8 @@ class Annotator(NamedTuple):
       fusion: how their answers become one; see :func:`idc_jax.annotate.fusion.fuse`.
       refresh: ``(store) -> None``: brings into the store what was said or corrected elsewhere about
         rounds that are over, before a run goes on; None where nobody says anything elsewhere.
+      meanwhile: ``(learn) -> None``: has ``learn`` called by ``answer``, whenever people said
+        something that nobody had asked; None where they cannot.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Annotator(NamedTuple):
     votes: int = 1
     fusion: FusionName = "majority"
     refresh: Callable[[Store], None] | None = None
+    meanwhile: Callable[[Callable[[], None]], None] | None = None
 
 
 def collect(store: Store, questions: Questions, annotator: Annotator) -> Answers:
@@ -66,6 +69,19 @@ def collect(store: Store, questions: Questions, annotator: Annotator) -> Answers
             f"the first at position {missing[0]}"
         )
     return said_so_far(store, frozen, annotator)
+
+
+def all_said(store: Store, annotator: Annotator) -> list[tuple[Questions, Answers]]:
+    """What the store holds of all rounds: the questions that somebody answered, votes fused."""
+    found = []
+    for number in store.rounds():
+        there = sorted({row.position for row in store.live(number)})
+        if there:
+            questions = store.questions(number)
+            assert questions is not None
+            answers = said_so_far(store, questions, annotator)
+            found.append((some(questions, there), some(answers, there)))
+    return found
 
 
 def said_so_far(store: Store, questions: Questions, annotator: Annotator) -> Answers:

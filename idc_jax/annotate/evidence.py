@@ -20,6 +20,7 @@ from idc_jax.annotate.questions import (
     UNASKED,
     Answers,
     Questions,
+    some,
 )
 from idc_jax.errors import UserError
 
@@ -114,6 +115,8 @@ class Ledger:
         cluster = questions.kind == "cluster"
         first = CLUSTERS + elsewhere * CLUSTERS_ELSEWHERE
         group = np.where(cluster & (said >= 0), first + said, said).astype(np.int32)
+        if questions.kind == "grid":
+            questions, answers, group = self._without_moot(questions, answers, group)
         about = questions.indices
         self._group[about], self._round[about] = group, questions.round
         self._role[about], self._weight[about] = questions.roles, answers.weight
@@ -138,6 +141,20 @@ class Ledger:
             pair_round=np.concatenate([np.zeros(0, np.int32), *self._pair_round]),
             closure=self._links.closure(),
         )
+
+    def _without_moot(
+        self, questions: Questions, answers: Answers, group: np.ndarray
+    ) -> tuple[Questions, Answers, np.ndarray]:
+        """A grid's answers but for "not of this group" where another group is known already.
+
+        What was ruled out is entered all the same.
+        """
+        offered = questions.candidates[:, 0]
+        refused = group == NONE_OF_THESE
+        self._excluded.append(np.stack([questions.indices, offered], axis=1)[refused])
+        before = self._group[questions.indices]
+        kept = ~(refused & (before >= 0) & (before != offered))
+        return some(questions, kept), some(answers, kept), group[kept]
 
     def _add_pairs(self, questions: Questions, said: np.ndarray) -> None:
         self._pairs.append(np.concatenate([questions.indices, said[:, None]], axis=1))

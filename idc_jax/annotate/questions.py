@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-QuestionKind = Literal["cluster", "pair", "label"]
+QuestionKind = Literal["cluster", "pair", "label", "grid"]
 
 
 class Code(enum.IntEnum):
@@ -32,6 +32,8 @@ class Role(enum.IntEnum):
     REPRESENTATIVE = 1
     # Far from its cluster's centre: speaks for itself alone.
     DIFFICULT = 2
+    # Nobody asked: somebody picked it out and said what it is.
+    VOLUNTEERED = 3
 
 
 NONE_OF_THESE, SKIP, UNASKED = Code
@@ -44,12 +46,12 @@ class Questions(NamedTuple):
     """The frozen questions of one round.
 
     Attributes:
-      kind: ``"cluster"`` (which of these clusters?), ``"pair"`` (same or different?) or
-        ``"label"`` (what is this?).
+      kind: ``"cluster"`` (which of these clusters?), ``"pair"`` (same or different?),
+        ``"label"`` (what is this?) or ``"grid"`` (is it of this group?; several are shown at once).
       round: the round that asks, from 1.
       indices: int32 ``[m]``, the samples asked about; ``[m, 2]`` for pairs.
       candidates: int32 ``[m, t]``, the cluster ids offered, best first, -1 where there are
-        fewer; ``[m, 0]`` for the other kinds.
+        fewer; ``[m, 1]`` for grids, the class id of the group; ``[m, 0]`` for the other kinds.
       exemplars: int32 ``[c]``, for each cluster id the sample that stands for it, -1 for none;
         ``[0]`` where the kind shows no clusters.
       members: int32 ``[c, r]``, a few more samples of each cluster, -1 where there are fewer.
@@ -72,6 +74,11 @@ class Questions(NamedTuple):
         return int(self.indices.shape[0])
 
     @property
+    def volunteered(self) -> bool:
+        """Whether nobody asked: people picked the samples out themselves."""
+        return self.count > 0 and bool((self.roles == Role.VOLUNTEERED).all())
+
+    @property
     def here(self) -> np.ndarray:
         """Bool ``[m]``, those about samples that the data still have."""
         return np.all(self.indices.reshape(self.count, -1) >= 0, axis=1)
@@ -86,7 +93,8 @@ class Answers(NamedTuple):
       indices: int32 ``[m]`` or ``[m, 2]``.
       candidates: int32 ``[m, t]``.
       choice: int32 ``[m]``. Cluster questions: the chosen cluster id or ``NONE_OF_THESE``.
-        Pairs: ``SAME`` or ``DIFFERENT``. Labels: a class id >= 0. Any kind: ``SKIP``.
+        Pairs: ``SAME`` or ``DIFFERENT``. Labels: a class id >= 0. Grids: the group's class id or
+        ``NONE_OF_THESE``. Any kind: ``SKIP``.
       weight: float32 ``[m]``, how far each is believed: the share of the people asked who said it.
     """
 
@@ -118,6 +126,14 @@ def label_questions(
 def pair_questions(round_: int, pairs: np.ndarray, values: np.ndarray) -> Questions:
     """Build "same or different?" questions about ``pairs`` ``[m, 2]``."""
     return _plain("pair", round_, pairs, values, None)
+
+
+def grid_questions(
+    round_: int, indices: np.ndarray, groups: np.ndarray, values: np.ndarray, roles: np.ndarray
+) -> Questions:
+    """Build "is it of this group?" questions about ``indices`` ``[m]`` and ``groups`` ``[m]``."""
+    questions = _plain("grid", round_, indices, values, roles)
+    return questions._replace(candidates=np.asarray(groups, np.int32).reshape(-1, 1))
 
 
 def plain_roles(count: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from idc_jax.annotate.questions import (
     QuestionKind,
     Questions,
 )
-from idc_jax.annotate.store import Store
+from idc_jax.annotate.store import Row, Store
 from idc_jax.annotate.textfile import parse_json, read_lines
 from idc_jax.errors import UserError, representable
 
@@ -29,6 +29,7 @@ _WORDS: dict[QuestionKind, dict[str, int]] = {
     "cluster": {"none": NONE_OF_THESE, "skip": SKIP},
     "pair": {"same": SAME, "different": DIFFERENT, "skip": SKIP},
     "label": {"skip": SKIP},
+    "grid": {"none": NONE_OF_THESE, "skip": SKIP},
 }
 
 
@@ -59,7 +60,7 @@ def decode_choice(
         return words[folded(written)]
     number = whole(written)
     if number is not None:
-        if questions.kind == "cluster" and number in _offered(questions, position):
+        if questions.kind in ("cluster", "grid") and number in _offered(questions, position):
             return number
         if questions.kind == "label" and 0 <= number <= MAX_GROUP:
             return number
@@ -91,8 +92,8 @@ def question_records(questions: Questions, names: Sequence[str]) -> Iterator[dic
             "candidates": [
                 {
                     "cluster": cluster,
-                    "exemplar": _named([questions.exemplars[cluster]], names),
-                    "members": _named(questions.members[cluster], names),
+                    "exemplar": _named(questions.exemplars[cluster : cluster + 1], names),
+                    "members": _named(questions.members[cluster : cluster + 1].reshape(-1), names),
                 }
                 for cluster in candidates
             ],
@@ -103,6 +104,8 @@ def question_records(questions: Questions, names: Sequence[str]) -> Iterator[dic
 def answer_records(store: Store) -> Iterator[dict[str, Any]]:
     """One dict a row of the store, in the order of writing: the export of everything."""
     rounds = {round_: store.questions(round_) for round_ in store.rounds()}
+    names = {group.id: group.name for group in store.groups()}
+    merged = store.merged()
     for row in store.rows():
         questions = rounds[row.round]
         assert questions is not None
@@ -115,10 +118,20 @@ def answer_records(store: Store) -> Iterator[dict[str, Any]]:
             "candidates": _offered(questions, row.position),
             "annotator": row.annotator,
             "answer": None if row.undoes else encode_choice(questions.kind, row.choice),
+            "name": _name_of(questions.kind, row, merged, names),
             "undoes": row.undoes,
             "seconds": row.seconds,
             "time": row.time,
         }
+
+
+def _name_of(
+    kind: QuestionKind, row: Row, merged: Mapping[int, int], names: Mapping[int, str]
+) -> str | None:
+    """What people call the group that an answer names, today."""
+    if row.undoes or kind not in ("label", "grid"):
+        return None
+    return names.get(merged.get(row.choice, row.choice))
 
 
 def export_answers(store: Store, path: Path) -> None:

@@ -9,7 +9,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +35,9 @@ _EVER_GROUPS = _GROUPS.format("answers") + " AND undoes IS NULL AND choice >= 0"
 # What the store remembers of a run that people ended early: who, each time that it had gone on.
 _STOPPED, _WENT_ON = "stopped", "went on:"
 
+
+# In place of its id, what stands for a group that is no more.
+_GONE = -1
 
 # (round) -> where its samples are now, int32 ``[n]`` by the numbers that they had when they were
 # asked about, -1 for those that are gone; None where they have their numbers still.
@@ -79,6 +82,26 @@ class Group(NamedTuple):
     id: int
     name: str
     exemplar: int
+
+
+class GroupRow(NamedTuple):
+    """One line of what was written of groups.
+
+    Attributes:
+      sequence: grows with every line.
+      key: made by the client that named it first.
+      id: its class id from then on; that of another group where it was merged, -1 once deleted.
+      name: its name from then on.
+      exemplar: the sample that it was named for, -1 for none.
+      time: seconds since the epoch (UTC).
+    """
+
+    sequence: int
+    key: str
+    id: int
+    name: str
+    exemplar: int
+    time: float
 
 
 class Store:
@@ -154,6 +177,11 @@ class Store:
         found = self._all("SELECT value FROM meta WHERE key = ?", (key,))
         return found[0][0] if found else None
 
+    def recall_all(self, prefix: str) -> dict[str, str]:
+        """What is saved under keys that begin with ``prefix``, by the rest of the key."""
+        query = "SELECT substr(key, ?), value FROM meta WHERE substr(key, 1, ?) = ?"
+        return dict(self._all(query, (len(prefix) + 1, len(prefix), prefix)))
+
     def go_on(self, changes: int) -> None:
         """Note that the run goes on after so many ``changes`` of it: nobody has stopped it now."""
         if changes:
@@ -190,6 +218,14 @@ class Store:
         assert frozen is not None
         return frozen
 
+    def append(self, questions: Questions) -> Questions:
+        """Save ``questions`` as the next round, whatever number they have; returns them as saved.
+
+        Somebody else may have begun a round since they were made.
+        """
+        with self._write():
+            return self.freeze(questions._replace(round=max(self.rounds(), default=0) + 1))
+
     def questions(self, round_: int) -> Questions | None:
         """The frozen questions of a round, or None where it was never asked.
 
@@ -204,6 +240,10 @@ class Store:
             raise StoreError(
                 f"the store of answers {self.path}: the questions of round {round_} are damaged"
             ) from error
+        if questions.kind == "grid" and (merged := self.merged()):
+            offered = [[merged.get(id_, id_) for id_ in ids] for ids in questions.candidates]
+            candidates = np.asarray(offered, np.int32).reshape(questions.candidates.shape)
+            questions = questions._replace(candidates=candidates)
         numbers = self._numbers(round_) if self._numbers else None
         return questions if numbers is None else renumbered(questions, numbers)
 
@@ -235,13 +275,30 @@ class Store:
     def live(self, round_: int) -> tuple[Row, ...]:
         """The answers that count: not reversed, and each person's latest to each question.
 
-        Those about samples that are gone do not.
+        Those about samples that are gone do not. What was said to be of a group that was merged
+        into another is of that one.
         """
         rows = self._rows("SELECT * FROM live WHERE round = ? ORDER BY sequence", (round_,))
+        rows = self._as_merged(round_, rows)
         if self._numbers is None or self._numbers(round_) is None:
             return rows
         questions = self.questions(round_)
         return tuple(row for row in rows if questions and questions.here[row.position])
+
+    def _as_merged(self, round_: int, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        merged = self.merged() if rows else {}
+        if not merged:
+            return rows
+        kind = self._one("SELECT kind FROM rounds WHERE round = ?", (round_,))[0]
+        if kind not in ("label", "grid"):
+            return rows
+        return tuple(row._replace(choice=merged.get(row.choice, row.choice)) for row in rows)
+
+    def version(self) -> tuple[int, int]:
+        """Numbers that grow with every row: of answers, and of names."""
+        count = 'SELECT (SELECT max(sequence) FROM answers), (SELECT max(sequence) FROM "groups")'
+        answers, names = self._one(count)
+        return answers or 0, names or 0
 
     def find(self, client_id: str) -> Row | None:
         """The row with this client id, or None."""
@@ -311,13 +368,18 @@ class Store:
         with self._write() as db:
             groups = self.groups()
             named = next((group.id for group in groups if group.key == key), None)
+            if named is None and (was := self._was(key)) is not None:
+                named = self.merged()[was]
+                if named != _GONE:  # it was merged: the name is the other's
+                    return next(group for group in groups if group.id == named)
+                named = was
             if named is None:
                 called = {folded(group.name): group for group in reversed(groups)}
                 if folded(name) in called:
                     return called[folded(name)]
                 if limit is not None and len(counted := self.used_groups()) >= limit:
                     raise UserError(f"there are {len(counted)} groups already; the most is {limit}")
-                named = self._id_of(name, groups, class_names, taken)
+                named = self._id_of(name, class_names, taken)
             db.execute(
                 'INSERT INTO "groups" (key, id, name, exemplar, time) VALUES (?, ?, ?, ?, ?)',
                 (key, named, name, exemplar, time.time()),
@@ -326,7 +388,8 @@ class Store:
 
     def used_groups(self) -> frozenset[int]:
         """Ids of groups that count: with an answer, or named and never used so far."""
-        live = {row[0] for row in self._all(_LIVE_GROUPS)}
+        merged = self.merged()
+        live = {merged.get(row[0], row[0]) for row in self._all(_LIVE_GROUPS)} - {_GONE}
         ever = {row[0] for row in self._all(_EVER_GROUPS)}
         # One whose answers were all corrected, as those of a typing error, is no more.
         return frozenset(live | ({group.id for group in self.groups()} - ever))
@@ -334,7 +397,6 @@ class Store:
     def _id_of(
         self,
         name: str,
-        groups: Sequence[Group],
         class_names: Sequence[str],
         taken: Iterable[int],
     ) -> int:
@@ -343,18 +405,68 @@ class Store:
         if folded(name) in classes:
             return classes[folded(name)]
         live = (row[0] for row in self._all(_LIVE_GROUPS))
-        used = (group.id for group in groups)
+        # Also by groups that are no more: their numbers may be given back.
+        used = (row[0] for row in self._all('SELECT id FROM "groups"'))
         return 1 + max((len(class_names) - 1, *used, *live, *taken))
+
+    def enter_group(self, key: str, id_: int, name: str) -> bool:
+        """Write what the group that ``key`` named first is from now on, unless it is that already.
+
+        With the id of another group it is merged into that one; with -1 it is no more. What it was
+        before stays written, and entering that again undoes it.
+
+        Returns:
+          Whether it was something else.
+
+        Raises:
+          UserError: no group was named by ``key``, or it would be gone while answers name it.
+        """
+        with self._write() as db:
+            rows = [row for row in self.group_rows() if row.key == key]
+            if not rows:
+                raise UserError(f"there is no group {key!r}")
+            if (rows[-1].id, rows[-1].name) == (id_, name):
+                return False
+            if id_ == _GONE and self._is_named(rows[-1].id):
+                raise UserError(f"{rows[-1].name!r} is not empty: move or withdraw its answers")
+            db.execute(
+                'INSERT INTO "groups" (key, id, name, exemplar, time) VALUES (?, ?, ?, ?, ?)',
+                (key, id_, name, -1, time.time()),
+            )
+        return True
+
+    def _is_named(self, id_: int) -> bool:
+        merged = self.merged()
+        return any(merged.get(row[0], row[0]) == id_ for row in self._all(_LIVE_GROUPS))
+
+    def group_rows(self) -> tuple[GroupRow, ...]:
+        """All that was ever written of groups, in the order of writing."""
+        return tuple(GroupRow(*row) for row in self._all('SELECT * FROM "groups" ORDER BY sequence'))
+
+    def merged(self) -> dict[int, int]:
+        """The ids of groups that are no more, each with that of the group that it is now."""
+        first: dict[str, int] = {}
+        now: dict[str, int] = {}
+        for row in self.group_rows():
+            first.setdefault(row.key, row.id)
+            now[row.key] = row.id
+        into = {first[key]: id_ for key, id_ in now.items() if id_ != first[key]}
+        return {id_: _followed(into, id_) for id_ in into}
+
+    def _was(self, key: str) -> int | None:
+        """The id of the group that ``key`` named first and that is no more; None for no such."""
+        id_ = next((row.id for row in self.group_rows() if row.key == key), None)
+        return id_ if id_ in self.merged() else None
 
     def groups(self) -> tuple[Group, ...]:
         """The named groups by id, each with its latest name and first exemplar."""
         found: dict[str, Group] = {}
-        for key, id_, name, exemplar in self._all(
-            'SELECT key, id, name, exemplar FROM "groups" ORDER BY sequence'
-        ):
-            first = found.get(key)
-            found[key] = Group(key, id_, name, first.exemplar if first else exemplar)
-        groups = sorted(found.values(), key=lambda group: group.id)
+        first: dict[str, GroupRow] = {}
+        for row in self.group_rows():
+            first.setdefault(row.key, row)
+            found[row.key] = Group(row.key, row.id, row.name, first[row.key].exemplar)
+        there = (group for key, group in found.items() if group.id == first[key].id)
+        groups = sorted(there, key=lambda group: group.id)
         if self._numbers is None or self._numbers(1) is None:
             return tuple(groups)
         # Nobody noted when each was named: a sample that was said to be of it stands for it.
@@ -436,6 +548,14 @@ class Store:
 
     def _rows(self, query: str, values: tuple = ()) -> tuple[Row, ...]:
         return tuple(Row(*row[1:]) for row in self._all(query, values))
+
+
+def _followed(into: Mapping[int, int], id_: int) -> int:
+    """Where ``id_`` leads, through all that was merged one after the other."""
+    seen = {id_}
+    while (id_ := into[id_]) in into and id_ not in seen:
+        seen.add(id_)
+    return id_
 
 
 def renumbered(questions: Questions, numbers: np.ndarray) -> Questions:

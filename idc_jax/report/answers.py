@@ -30,7 +30,7 @@ def count_questions(rounds: Sequence[Round]) -> dict[str, int]:
     for _, answers in rounds:
         choice = np.asarray(answers.choice)
         skipped = int(np.sum(choice == SKIP))
-        none = int(np.sum(choice == NONE_OF_THESE)) if answers.kind == "cluster" else 0
+        none = int(np.sum(choice == NONE_OF_THESE)) if answers.kind in ("cluster", "grid") else 0
         counts["asked"] += len(choice)
         outcomes["skip"] += skipped
         outcomes["none"] += none
@@ -57,7 +57,7 @@ def describe_choice(kind: str, choice: int, class_names: Sequence[str] = ()) -> 
         return "skip"
     if kind == "pair":
         return "same" if choice == SAME else "different"
-    if kind == "label":
+    if kind == "label" or (kind == "grid" and choice >= 0):
         return name_of(choice, class_names)
     return "none" if choice == NONE_OF_THESE else f"cluster {choice}"
 

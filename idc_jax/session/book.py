@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from idc_jax.annotate.annotator import Annotator, said_so_far
+from idc_jax.annotate.annotator import Annotator, all_said
 from idc_jax.annotate.questions import (
     Answers,
     QuestionKind,
     Questions,
     label_questions,
     pair_questions,
-    some,
 )
 from idc_jax.annotate.store import Row, Store
 from idc_jax.errors import UserError
@@ -65,16 +64,7 @@ class Book:
 
     def rounds(self) -> list[tuple[Questions, Answers]]:
         """What was answered so far; questions that nobody has answered may come again."""
-        anybody = Annotator("anybody", lambda *_: None)
-        found = []
-        for number in self.store.rounds():
-            questions = self.store.questions(number)
-            assert questions is not None
-            there = sorted({row.position for row in self.store.live(number)})
-            answers = said_so_far(self.store, questions, anybody)
-            if there:
-                found.append((some(questions, there), some(answers, there)))
-        return found
+        return all_said(self.store, Annotator("anybody", lambda *_: None))
 
     def told(self, *, groups: Mapping[int, str]) -> tuple[list[str], list[str]]:
         """Who answered about each sample ``[n]`` and what, in words, several joined by "; "."""

@@ -17,7 +17,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from idc_jax.annotate.page import STATIC
-from idc_jax.annotate.page.guard import MAX_BODY_BYTES
+from idc_jax.annotate.page.board_app import board_routes
+from idc_jax.annotate.page.guard import max_body_bytes
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.session import Session
 from idc_jax.annotate.page.wire import Post, RefusedError, check_annotator, parse
@@ -25,6 +26,7 @@ from idc_jax.annotate.page.wire import Post, RefusedError, check_annotator, pars
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_QUESTIONS, _MOST_HELD = 50, 500
 _MOST_WRITTEN_AT_ONCE = 200
+_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 _log = logging.getLogger(__name__)
 
 _Reply = dict[str, Any] | RefusedError
@@ -61,8 +63,9 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
         if request.path_params["run"] != run or not 0 <= sample < pictures.size:
             raise RefusedError(404, "there is no such picture")
         body, media_type = pictures.render(sample, request.path_params["size"] == "large")
-        forever = {"Cache-Control": "private, max-age=31536000, immutable"}
-        return Response(body, media_type=media_type, headers=forever)
+        return Response(body, media_type=media_type, headers=_FOREVER)
+
+    board = board_routes(session, pictures, run=run, page=_template("board.html"), title=title)
 
     async def post(request: Request) -> Response:
         body = await _body(request)
@@ -79,6 +82,7 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
             Route("/api/state", state),
             Route("/api/questions", questions),
             Route("/api/recent", recent),
+            *board,
             Route("/api/{kind}", post, methods=["POST"]),
             Route("/pictures/{run}/{size}/{index:int}", picture),
             Mount("/static", StaticFiles(directory=STATIC)),
@@ -141,8 +145,8 @@ async def _body(request: Request) -> bytes:
     parts = bytearray()
     async for chunk in request.stream():
         parts += chunk
-        if len(parts) > MAX_BODY_BYTES:
-            raise RefusedError(413, f"the body must have at most {MAX_BODY_BYTES} bytes")
+        if len(parts) > (most := max_body_bytes(request.url.path)):
+            raise RefusedError(413, f"the body must have at most {most} bytes")
     return bytes(parts)
 
 

@@ -9,6 +9,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 16 * 1024
+# What is done on the board may be about every sample.
+MAX_GESTURE_BYTES = 1024 * 1024
+GESTURE = "/api/gesture"
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -62,7 +65,7 @@ class Guard:
             if not given or not secrets.compare_digest(given[0].encode(), self._token.encode()):
                 return _refuse(404, "not found")
         if scope["method"] == "POST":
-            return _refuse_post(headers)
+            return _refuse_post(headers, max_body_bytes(scope["path"]))
         return None
 
     def _without_token(self, scope: Scope) -> Scope:
@@ -72,7 +75,12 @@ class Guard:
         return {**scope, "path": path or "/", "raw_path": (path or "/").encode()}
 
 
-def _refuse_post(headers: Headers) -> Response | None:
+def max_body_bytes(path: str) -> int:
+    """How long the body of a post to ``path`` may be."""
+    return MAX_GESTURE_BYTES if path.endswith(GESTURE) else MAX_BODY_BYTES
+
+
+def _refuse_post(headers: Headers, most: int) -> Response | None:
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):
         return _refuse(403, "posts are taken from this page alone")
@@ -81,8 +89,8 @@ def _refuse_post(headers: Headers) -> Response | None:
     if headers.get("content-type", "").split(";")[0].strip() != "application/json":
         return _refuse(415, "the body must be application/json")
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-        return _refuse(413, f"the body must have at most {MAX_BODY_BYTES} bytes")
+    if not length.isdigit() or int(length) > most:
+        return _refuse(413, f"the body must have at most {most} bytes")
     return None
 
 

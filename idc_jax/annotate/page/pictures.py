@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,9 @@ if TYPE_CHECKING:  # importing it for good would bring JAX along
 # The longest side of what is sent: to fill a screen, and for a tile.
 _LARGE, _TILE = 1024, 256
 _CACHED_PICTURES = 4096
+# In a sheet of many: the longest side, and up to which every pixel stays as it is.
+_IN_SHEET, _EXACT = 128, 64
+_CACHED_TILES = 20_000
 _NEIGHBORS = 3
 _IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
@@ -37,6 +41,7 @@ class Pictures:
         """Render the samples of ``dataset``, at most ``largest`` pixels along the longer side."""
         self._dataset, self._largest = dataset, largest
         self.render = lru_cache(_CACHED_PICTURES)(self._render)
+        self._tile = lru_cache(_CACHED_TILES)(self._small)
         self._neighbors = lru_cache(_CACHED_PICTURES)(self._nearest_names)
 
     @property
@@ -67,6 +72,38 @@ class Pictures:
             "link": self._link(index),
             "near": self._neighbors(index) if named and alone else [],
         }
+
+    def sheet(self, samples: tuple[int, ...]) -> Rendered:
+        """Many samples in one picture: tiles side by side, as many in each row as there are rows.
+
+        Args:
+          samples: which, from left to right and from the top down.
+        """
+        tiles = [self._tile(index) for index in samples]
+        # As they are where they are small: the browser scales them up without a blur.
+        side = min(_IN_SHEET, max(max(tile.size) for tile in tiles))
+        columns = sheet_columns(len(tiles))
+        size = (columns * side, -(-len(tiles) // columns) * side)
+        modes = {tile.mode if tile.size == (side, side) else "RGBA" for tile in tiles}
+        sheet = Image.new(modes.pop() if len(modes) == 1 else "RGBA", size)
+        for at, tile in enumerate(tiles):
+            if max(tile.size) > side:
+                tile = tile.copy()
+                tile.thumbnail((side, side))
+            row, column = divmod(at, columns)
+            corner = (column * side + (side - tile.width) // 2, row * side + (side - tile.height) // 2)
+            sheet.paste(tile, corner)
+        out = io.BytesIO()
+        if side > _EXACT:
+            sheet.save(out, "WEBP", quality=80, method=0)
+            return Rendered(out.getvalue(), "image/webp")
+        sheet.save(out, "PNG", compress_level=1)
+        return Rendered(out.getvalue(), "image/png")
+
+    def _small(self, index: int) -> Image.Image:
+        file = self._file(index)
+        photo = _read(file, _IN_SHEET) if file else None
+        return self._pixels(index) if photo is None else photo
 
     def _render(self, index: int, large: bool) -> Rendered:
         out = io.BytesIO()
@@ -113,6 +150,11 @@ class Pictures:
             return []
         nearest = np.argpartition(distances, count - 1)[:count]
         return [self._name(int(i)) for i in sorted(nearest, key=lambda i: distances[i])]
+
+
+def sheet_columns(count: int) -> int:
+    """How many of ``count`` tiles stand side by side in a sheet."""
+    return max(1, math.ceil(math.sqrt(count)))
 
 
 def galleries(probabilities: np.ndarray, count: int = 12) -> list[list[int]]:

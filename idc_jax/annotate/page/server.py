@@ -14,6 +14,7 @@ import uvicorn
 
 from idc_jax.annotate.annotator import Annotator, FusionName
 from idc_jax.annotate.page.app import build_app
+from idc_jax.annotate.page.groups import Prediction
 from idc_jax.annotate.page.guard import Guard
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.session import Session
@@ -41,6 +42,8 @@ class Page(NamedTuple):
         `idc_jax.runs.outlook`); ``galleries_before`` and ``galleries_after``, for each
         cluster a list of sample indices.
       finish: says that the run is over.
+      show_groups: ``(prediction, heard)``: puts on the board what was learned from the store as it
+        was at the version ``heard``.
     """
 
     url: str
@@ -48,6 +51,7 @@ class Page(NamedTuple):
     progress: Callable[[Mapping[str, Any]], None]
     show_result: Callable[[Mapping[str, Any]], None]
     finish: Callable[[], None]
+    show_groups: Callable[[Prediction, tuple[int, int]], None]
 
 
 @contextmanager
@@ -105,6 +109,10 @@ def serve(
         votes=votes,
         grace_seconds=grace_seconds,
         class_names=dataset.class_names,
+        fusion=fusion,
+    )
+    asks = Annotator(
+        "page", lambda _, asked: session.ask(asked), votes, fusion, meanwhile=session.meanwhile
     )
     run = store.remember("run", secrets.token_hex(8))
     app = build_app(session, pictures, run=run, title=title)
@@ -112,10 +120,11 @@ def serve(
     with _bound(host, port) as listener, _running(guarded, listener):
         yield Page(
             url=_url(host, listener.getsockname()[1], token),
-            annotator=Annotator("page", lambda _, asked: session.ask(asked), votes, fusion),
+            annotator=asks,
             progress=session.progress,
             show_result=session.show_result,
             finish=session.finish,
+            show_groups=session.show_groups,
         )
         session.finish()
         time.sleep(linger_seconds)

@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal
 
+from idc_jax.annotate.annotator import Annotator, FusionName
+from idc_jax.annotate.page.board import Board
+from idc_jax.annotate.page.groups import Prediction
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.wire import (
     AnswerPost,
     FinishPost,
+    GesturePost,
     Post,
     RefusedError,
     RenamePost,
@@ -49,6 +53,7 @@ class Session:
         votes: int,
         grace_seconds: float,
         class_names: Sequence[str] = (),
+        fusion: FusionName = "majority",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -70,6 +75,17 @@ class Session:
         self._progress: dict[str, Any] = {}
         self._losses: list[float] = []
         self._results: list[dict[str, Any]] = []
+        self._learn: Callable[[], None] = _nothing
+        self._heard = store.version()  # what the board's last prediction was learned from
+        self._gestured = 0
+        self._foreseeing = False
+        self.board = Board(
+            store,
+            pictures,
+            annotator=Annotator("page", lambda *_: None, votes, fusion),
+            max_groups=max_groups,
+            class_names=class_names,
+        )
 
     # -- called by the experiment ------------------------------------------------------------
 
@@ -82,10 +98,35 @@ class Session:
         with self._changed:
             self._check_open()
             self.open(questions)
-            while (left := self._seconds_left()) > 0:
-                self._changed.wait(min(left, 0.5))
+        while True:
+            with self._changed:
                 self._check_open()
-            self.close()
+                if (left := self._seconds_left()) <= 0:
+                    self.close()
+                    return
+                if not self._news():
+                    self._changed.wait(min(left, 0.5))
+                    continue
+                self._foreseeing = True
+            # People go on meanwhile.
+            self._learn()
+            with self._changed:
+                self._foreseeing = False
+
+    def meanwhile(self, learn: Callable[[], None]) -> None:
+        """Have ``learn`` called by :meth:`ask` whenever something was done on the board.
+
+        Args:
+          learn: predicts from all that was said, and has it shown by :meth:`show_groups`.
+        """
+        with self._changed:
+            self._learn = learn
+
+    def show_groups(self, prediction: Prediction, heard: tuple[int, int]) -> None:
+        """Put on the board what was learned from the store as it was at a ``version``."""
+        with self._changed:
+            self._heard = heard
+            self.board.show(prediction)
 
     def open(self, questions: Questions) -> None:
         """Open a round for answers."""
@@ -156,7 +197,20 @@ class Session:
                 "losses": self._losses,
                 "results": len(self._results),
                 "result": self._results[-1] if self._results else None,
+                "board": self.board.version(),
             }
+
+    def overview(self, annotator: str) -> dict[str, Any]:
+        """What the board shows; see :meth:`Board.overview`."""
+        del annotator
+        with self._changed:
+            standing = {
+                "phase": self._phase,
+                "round": self._questions.round if self._questions else 0,
+                "learning": self._foreseeing or self._phase == "learning",
+                "learned": self._heard[0] >= self._gestured,
+            }
+        return self.board.overview() | standing
 
     def next_questions(
         self, annotator: str, held: Sequence[int], spare: Sequence[int], count: int
@@ -241,6 +295,8 @@ class Session:
     def _take(self, post: Post, rows: list[Row]) -> dict[str, Any]:
         if isinstance(post, RenamePost):
             return self._rename(post)
+        if isinstance(post, GesturePost):
+            return self._gesture(post, rows)
         if isinstance(post, FinishPost):
             if self._questions and post.round < self._questions.round:
                 return {"ok": True}  # somebody was quicker
@@ -314,6 +370,21 @@ class Session:
         return undone._replace(
             client_id=post.client_id, choice=0, seconds=0.0, undoes=post.undoes, time=0.0
         )
+
+    def _gesture(self, post: GesturePost, rows: list[Row]) -> dict[str, Any]:
+        # What came before it is written before it.
+        self._store.add(rows)
+        self._after(rows)
+        rows.clear()
+        reply = self.board.take(post)
+        self._gestured = self._store.version()[0]
+        if self._questions is not None:
+            self._count_votes()
+        return reply
+
+    def _news(self) -> bool:
+        """Whether something was done on the board since the last prediction."""
+        return self._learn is not _nothing and self._heard[0] < self._gestured
 
     def _rename(self, post: RenamePost) -> dict[str, Any]:
         if all(group.key != post.key for group in self._store.groups()):
@@ -401,6 +472,10 @@ class Session:
                 if cluster >= 0
             ],
         }
+
+
+def _nothing() -> None:
+    pass
 
 
 def _known(describe: Callable[[int], dict[str, Any]], index: int) -> dict[str, Any] | None:

@@ -60,7 +60,29 @@ class StopPost(NamedTuple):
     round: int
 
 
-Post = AnswerPost | UndoPost | RenamePost | FinishPost | StopPost
+class GesturePost(NamedTuple):
+    """Something done on the board; see :class:`~idc_jax.annotate.page.board.Board`.
+
+    A group is told by ``"id:7"`` where it has a name, by ``"cluster:3"`` where it has none.
+    ``new`` is the (key, name) of a group that is made, ``kept`` of a group that is split the
+    samples that stay, ``undoes`` a gesture, and ``answers`` are client ids of answers.
+    """
+
+    client_id: str
+    annotator: str
+    kind: str
+    seconds: float
+    samples: tuple[int, ...]
+    kept: tuple[int, ...]
+    group: str | None
+    to: str | None
+    new: tuple[str, str] | None
+    name: str | None
+    undoes: str | None
+    answers: tuple[str, ...]
+
+
+Post = GesturePost | AnswerPost | UndoPost | RenamePost | FinishPost | StopPost
 
 
 def parse(kind: str, body: bytes) -> Post:
@@ -143,6 +165,22 @@ class _Reader:
             raise RefusedError(422, f"'seconds' must be a number from 0 to {_MAX_SECONDS:.0f}")
         return float(value)
 
+    def optional(self, name: str, longest: int) -> str | None:
+        return self.text(name, longest) if self.has(name) else None
+
+    def samples(self, name: str) -> tuple[int, ...]:
+        values = self.take(name) if self.has(name) else []
+        whole = isinstance(values, list) and all(type(value) is int for value in values)
+        if not whole or len(set(values)) < len(values):
+            raise RefusedError(422, f"{name!r} must be a list of samples, each once")
+        return tuple(values)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        values = self.take(name) if self.has(name) else []
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise RefusedError(422, f"{name!r} must be a list of client ids")
+        return tuple(values)
+
     def answer(self) -> int | str | None:
         if not self.has("answer"):
             return None
@@ -151,12 +189,12 @@ class _Reader:
             raise RefusedError(422, "'answer' must be a word or a whole number")
         return value[:_MAX_NAME] if isinstance(value, str) else value
 
-    def group(self) -> tuple[str, str] | None:
-        if not self.has("group"):
+    def group(self, field: str = "group") -> tuple[str, str] | None:
+        if not self.has(field):
             return None
-        value = self.take("group")
+        value = self.take(field)
         if not isinstance(value, dict):
-            raise RefusedError(422, "'group' must be an object")
+            raise RefusedError(422, f"{field!r} must be an object")
         inner = _Reader(value)
         found = (inner.text("key", _MAX_ID), inner.text("name", _MAX_NAME).strip() or "group")
         inner.end()
@@ -202,10 +240,31 @@ def _stop(reader: _Reader) -> StopPost:
     return StopPost(annotator=reader.annotator(), round=reader.integer("round"))
 
 
+def _gesture(reader: _Reader) -> GesturePost:
+    post = GesturePost(
+        client_id=reader.text("client_id", _MAX_ID),
+        annotator=reader.annotator(),
+        kind=reader.text("kind", _MAX_NAME),
+        seconds=reader.seconds(),
+        samples=reader.samples("samples"),
+        kept=reader.samples("kept"),
+        group=reader.optional("group", _MAX_ID),
+        to=reader.optional("to", _MAX_ID),
+        new=reader.group("new"),
+        name=reader.optional("name", _MAX_NAME),
+        undoes=reader.optional("undoes", _MAX_ID),
+        answers=reader.texts("answers"),
+    )
+    if not post.client_id.isalnum():
+        raise RefusedError(422, "'client_id' of a gesture must be letters and digits")
+    return post
+
+
 _PARSERS: dict[str, Callable[[_Reader], Post]] = {
     "answer": _answer,
     "undo": _undo,
     "rename": _rename,
     "finish": _finish,
     "stop": _stop,
+    "gesture": _gesture,
 }

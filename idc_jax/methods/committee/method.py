@@ -22,7 +22,7 @@ import numpy as np
 
 from idc_jax import ops, selectors
 from idc_jax.annotate.evidence import Evidence, says_something
-from idc_jax.annotate.questions import Questions, label_questions
+from idc_jax.annotate.questions import Questions, Role, label_questions
 from idc_jax.methods.committee.forecast import (
     expected_accuracy,
     expected_gain,
@@ -176,7 +176,9 @@ def _learn(
     slots, prediction = np.asarray(state.slots), np.asarray(state.probabilities)
     heard = hear(evidence, slots, prediction, place=by_prediction)
     if len(state.history):
-        new = np.flatnonzero(evidence.round >= round_.since)
+        # What people picked out themselves, often for being wrong, is no fair trial.
+        asked = evidence.role != Role.VOLUNTEERED
+        new = np.flatnonzero((evidence.round >= round_.since) & asked)
         state = state._replace(trials=tried(state.trials, before, new, heard.choice[new]))
     probs = _decide(setting, context, state, evidence, heard, round_)
     silent = silent_clusters(heard.slots, prediction, heard.choice)

@@ -1,0 +1,89 @@
+"""The routes of the board: its document, the groups, their members, and sheets of pictures."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from jinja2 import Template
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from idc_jax.annotate.page.pictures import Pictures
+from idc_jax.annotate.page.session import Session
+from idc_jax.annotate.page.wire import RefusedError, check_annotator
+
+_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+_MOST_IN_SHEET, _CACHED_SHEETS = 64, 512
+
+
+def board_routes(
+    session: Session, pictures: Pictures, *, run: str, page: Template, title: str
+) -> list[Route]:
+    """The routes of the board.
+
+    Args:
+      session: of the page.
+      pictures: of the samples.
+      run: an id of the run.
+      page: the board's document.
+      title: of the run.
+    """
+    board = session.board
+    document = page.render(run=run, title=title)
+    sheet_of = lru_cache(_CACHED_SHEETS)(pictures.sheet)
+
+    async def index(_: Request) -> Response:
+        return HTMLResponse(document)
+
+    def overview(request: Request) -> Response:
+        name = check_annotator(request.query_params.get("annotator", ""))
+        return JSONResponse(session.overview(name))
+
+    def members(request: Request) -> Response:
+        query = request.query_params
+        body = board.members(
+            query.get("group", ""), query.get("sort", "doubt"), query.get("filter", "all")
+        )
+        return Response(body, media_type="application/octet-stream")
+
+    def parts(request: Request) -> Response:
+        return JSONResponse(board.parts(request.query_params.get("group", "")))
+
+    def sample(request: Request) -> Response:
+        return JSONResponse(board.sample(request.path_params["index"]))
+
+    def sheet(request: Request) -> Response:
+        samples = _samples(request.path_params["samples"], pictures.size)
+        if request.path_params["run"] != run:
+            raise RefusedError(404, "there is no such picture")
+        body, media_type = sheet_of(samples)
+        return Response(body, media_type=media_type, headers=_FOREVER)
+
+    def names(request: Request) -> Response:
+        samples = _samples(request.path_params["samples"], pictures.size)
+        if request.path_params["run"] != run:
+            raise RefusedError(404, "there is no such sample")
+        told = [pictures.describe(sample)["name"] for sample in samples]
+        return JSONResponse(told, headers=_FOREVER)
+
+    return [
+        Route("/board", index),
+        Route("/api/board", overview),
+        Route("/api/board/members", members),
+        Route("/api/board/parts", parts),
+        Route("/api/board/samples/{index:int}", sample),
+        Route("/pictures/{run}/sheet/{samples}", sheet),
+        Route("/names/{run}/{samples}", names),
+    ]
+
+
+def _samples(text: str, size: int) -> tuple[int, ...]:
+    """Sample numbers, joined by "-"."""
+    parts = text.split("-")
+    if len(parts) > _MOST_IN_SHEET or not all(p.isascii() and p.isdigit() for p in parts):
+        raise RefusedError(422, f"up to {_MOST_IN_SHEET} sample numbers are expected")
+    samples = tuple(int(part[:9]) for part in parts)
+    if max(samples) >= size:
+        raise RefusedError(404, "there is no such sample")
+    return samples
