@@ -137,6 +137,7 @@ class MethodSpec(NamedTuple):
       small: likewise, for a small network that learns in minutes on a CPU.
       features: likewise, besides ``small``, for features that somebody else's network made.
       usual: whether it is the one to take where nobody names another.
+      quick: whether it learns within seconds, so also while people are still answering.
     """
 
     name: str
@@ -154,3 +155,4 @@ class MethodSpec(NamedTuple):
     small: Mapping[str, Any] = {}
     features: Mapping[str, Any] = {}
     usual: bool = False
+    quick: bool = False

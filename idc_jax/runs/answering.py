@@ -153,6 +153,8 @@ def answer_names(dataset: Dataset, store: Store) -> tuple[str, ...]:
 
 def announce(event: str, values: Mapping[str, Any]) -> None:
     """Print a line for every round that has been evaluated."""
+    if event == "groups":
+        return
     if event != "evaluated":
         logging.info("%s %s", event, dict(values))
         return
@@ -211,6 +213,11 @@ def _shown_on(page: Any) -> Notify:
     before: dict[str, Any] = {}
 
     def notify(event: str, values: Mapping[str, Any]) -> None:
+        if event == "groups":
+            page.show_groups(
+                *(values[name] for name in ("probabilities", "slots", "embeddings", "heard"))
+            )
+            return
         announce(event, values)
         if event != "evaluated":
             return

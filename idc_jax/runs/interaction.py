@@ -92,6 +92,18 @@ class Interaction:
         Raises:
           UserError: a prediction that means nothing; the state is then as it was.
         """
+        self.state, info = self._after(round_)
+        return info
+
+    def foresee(self, round_: Round) -> State:
+        """The state that :meth:`learn` would come to; this one stays as it is.
+
+        Raises:
+          UserError: as :meth:`learn`.
+        """
+        return self._after(round_)[0]
+
+    def _after(self, round_: Round) -> tuple[State, dict[str, float]]:
         with in_32_bits():
             key, evidence = self._key(_LEARN, round_.number), self.evidence
             state, info = self._method.learn(key, self.context, self.state, evidence, round_)
@@ -101,8 +113,7 @@ class Interaction:
                 f"round {round_.number}: {self.spec.name} predicts numbers that are not finite; "
                 "the answers are kept: try a lower learning rate or weaker options"
             )
-        self.state = state
-        return info
+        return state, info
 
     @property
     def evidence(self) -> Evidence:

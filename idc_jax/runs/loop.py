@@ -23,9 +23,10 @@ from idc_jax.annotate.questions import Answers, Questions, some
 from idc_jax.annotate.records import export_answers
 from idc_jax.annotate.samples import open_store
 from idc_jax.annotate.store import Store
+from idc_jax.annotate.volunteered import volunteered_rounds
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
-from idc_jax.methods.contract import Method, MethodSpec, Round
+from idc_jax.methods.contract import Method, MethodSpec, Round, State, embeddings_of
 from idc_jax.metrics import cluster_health, clustering_metrics, collapse_warning
 from idc_jax.report import count_questions
 from idc_jax.runs.bringing import brought_rounds
@@ -35,6 +36,8 @@ from idc_jax.runs.pace import Pace, Step, make_pace
 from idc_jax.runs.workdir import Course, MetricsLog
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 
+# Room for so many answers that nobody asks for, at first; it doubles.
+_UNASKED = 256
 # (probabilities before any answer) -> who answers; called once per process.
 MakeAnnotator = Callable[[np.ndarray], Annotator]
 # Told what happens, for a page that shows it.
@@ -87,6 +90,8 @@ class _Run(NamedTuple):
     course: Course
     log: MetricsLog
     notify: Notify
+    # Whether people may say things that nobody asked.
+    listens: bool = False
 
 
 class _Progress(NamedTuple):
@@ -131,7 +136,7 @@ def run(
         all answers that are there.
       log: where metrics go.
       seconds: what has been spent so far, by phase; added to.
-      notify: told of each phase and each round's metrics.
+      notify: told of each phase, each round's metrics, and the groups as they become.
 
     Returns:
       The outcome.
@@ -152,6 +157,7 @@ def run(
             progress = _begin(this, seconds)
             _save(this, checkpoints, progress)
         annotator = make_annotator(progress.initial)
+        this = this._replace(listens=annotator.meanwhile is not None)
         progress, rounds = _play(this, checkpoints, annotator, progress)
         export_answers(store, workdir / "answers.jsonl")
     checkpoints.close()
@@ -172,18 +178,27 @@ def _play(
     """Go round after round to the end, from wherever the run is."""
     if annotator.refresh is not None:
         annotator.refresh(this.store)
+    heard = this.store.version()
     rounds = _heard(this, annotator, max(this.course.start, progress.history[-1]["round"]))
     this.interaction.hear_again(rounds)
     if (since := _unlearned(this, rounds, progress)) is not None:
         progress = _learn_again(this, rounds, progress, since)
         _save(this, checkpoints, progress)
-    pace = _pace(this, len(rounds))
-    while step := pace.step(_spent(this, len(rounds))):
+    _show_groups(this, this.interaction.state, heard)
+    while True:
         number = len(rounds) + 1
+        if (last := _volunteered_until(this, len(rounds))) >= number:
+            progress, rounds = _learn_volunteered(this, number, last, annotator, progress)
+            _save(this, checkpoints, progress)
+            continue
+        pace = _pace(this, len(rounds))
+        step = pace.step(_spent(this, len(rounds)))
+        if step is None:
+            break
         if (name := this.store.stopped_by()) is not None:
             logging.warning("%s stopped the run after round %d", name, number - 1)
             break
-        round_ = _round_of(progress, number, step, pace.total)
+        round_ = _round_of(progress, number, step, _total(this, pace))
         progress, said = _round(this, round_, annotator, progress)
         if said is None:
             logging.warning("nothing is left to ask; the run ends after %d rounds", number - 1)
@@ -191,6 +206,58 @@ def _play(
         rounds = said
         _save(this, checkpoints, progress)
     return progress, rounds
+
+
+def _volunteered_until(this: _Run, last: int) -> int:
+    """The last of the rounds that nobody asked and that follow ``last`` at once, or ``last``."""
+    marks = volunteered_rounds(this.store)
+    while last + 1 in marks:
+        last += 1
+    return last
+
+
+def _learn_volunteered(
+    this: _Run, first: int, last: int, annotator: Annotator, progress: _Progress
+) -> tuple[_Progress, list[tuple[Questions, Answers]]]:
+    """Learn what people said unasked, in the rounds from ``first`` to ``last``."""
+    heard = this.store.version()
+    rounds = _heard(this, annotator, last)
+    this.interaction.hear_again(rounds)
+    counts = _spent(this, last)
+    pace = _pace(this, last)
+    round_ = Round(
+        number=last,
+        budget=sum(counts[first - 1 :]),
+        asked=progress.history[-1]["questions"],
+        total=_total(this, pace),
+        last=pace.step(counts) is None,
+        since=_unlearned(this, rounds, progress) or first,
+    )
+    progress = _learned(this, round_, rounds, progress)
+    _show_groups(this, this.interaction.state, heard)
+    return progress, rounds
+
+
+def _show_groups(this: _Run, state: State, heard: tuple[int, int]) -> None:
+    """Tell what the groups are in ``state``, learned from the store as it was at ``heard``."""
+    values = {
+        "probabilities": np.asarray(state.probabilities),
+        "slots": getattr(state, "slots", None),
+        "embeddings": embeddings_of(this.interaction.context, state),
+        "heard": heard,
+    }
+    this.notify("groups", values)
+
+
+def _foresee(this: _Run, round_: Round, annotator: Annotator, progress: _Progress) -> None:
+    """Show what the groups become by all that was said so far, while ``round_`` is open."""
+    heard = this.store.version()
+    last = max(this.store.rounds())
+    rounds = _heard(this, annotator, last, open_=round_.number)
+    this.interaction.hear_again(rounds)
+    since = _unlearned(this, rounds, progress) or round_.number
+    round_ = round_._replace(number=last, since=since)
+    _show_groups(this, this.interaction.foresee(round_), heard)
 
 
 def _widened(probabilities: np.ndarray, clusters: int) -> np.ndarray:
@@ -204,17 +271,21 @@ def question_total(rounds: list[tuple[Questions, Answers]]) -> dict[str, int]:
     return count_questions(rounds)
 
 
-def _heard(this: _Run, annotator: Annotator, last: int) -> list[tuple[Questions, Answers]]:
+def _heard(
+    this: _Run, annotator: Annotator, last: int, *, open_: int | None = None
+) -> list[tuple[Questions, Answers]]:
     """The rounds up to ``last``, with what was answered about samples that are here.
 
-    Of earlier stages, what nobody answered was never asked.
+    Of earlier stages, of what nobody asked, and from a round that is ``open_`` on, only what has
+    an answer was ever asked.
     """
-    rounds = []
+    rounds, volunteered = [], volunteered_rounds(this.store)
     for number in range(1, last + 1):
         questions = this.store.questions(number)
         assert questions is not None, f"round {number} was learned but its questions are gone"
         kept, answers = questions.here, said_so_far(this.store, questions, annotator)
-        if number <= this.course.start:
+        is_open = open_ is not None and number >= open_
+        if number <= this.course.start or number in volunteered or is_open:
             there = [row.position for row in this.store.live(number)]
             kept = kept & np.isin(np.arange(questions.count), there)
         rounds.append((some(questions, kept), some(answers, kept)))
@@ -263,10 +334,19 @@ def _pace(this: _Run, rounds: int) -> Pace:
         questions = this.store.questions(number)
         assert questions is not None
         brought[number] = questions.count
+    brought |= volunteered_rounds(this.store)
     # A new stage may have given up a round that nobody had finished.
     raised = any(change.anew or "budget" in change.changed for change in this.course.changes)
     counts = _spent(this, rounds)
     return make_pace(this.plan.budget, this.plan.rounds, brought, counts, raised=raised)
+
+
+def _total(this: _Run, pace: Pace) -> int:
+    """How many answers there may be, so that no further one compiles the learning anew."""
+    unasked = sum(volunteered_rounds(this.store).values())
+    if not unasked and not this.listens:
+        return pace.total
+    return pace.total - unasked + max(_UNASKED, 1 << (max(unasked, 1) - 1).bit_length())
 
 
 def _round_of(progress: _Progress, number: int, step: Step, total: int) -> Round:
@@ -285,7 +365,7 @@ def _learn_again(
     pace = _pace(this, number)
     new = sum(counts[since - 1 :])
     last = pace.step(counts) is None
-    round_ = Round(number, new, sum(counts) - new, pace.total, last, since)
+    round_ = Round(number, new, sum(counts) - new, _total(this, pace), last, since)
     # The corrected round takes the place of what it was.
     history = [entry for entry in progress.history if entry["round"] < max(number, 1)]
     return _learned(this, round_, rounds, progress._replace(history=history))
@@ -311,21 +391,37 @@ def _round(
         questions = this.store.questions(number)
         if questions is None:
             questions = this.interaction.ask(round_)
+            questions = this.store.append(questions) if questions.count else questions
     if questions.count:
-        this.notify("annotate", {"round": number, "questions": questions.count})
-        with _timed(seconds, "annotate"):
-            collect(this.store, questions, annotator)
+        _collect(this, questions, round_, annotator, progress)
+    heard = this.store.version()
+    # With what people said unasked meanwhile.
+    last = _volunteered_until(this, questions.round) if questions.count else number - 1
     # Earlier rounds, too: somebody may have corrected them meanwhile.
-    rounds = _heard(this, annotator, number if questions.count else number - 1)
+    rounds = _heard(this, annotator, last)
     this.interaction.hear_again(rounds)
     ends = not questions.count or this.store.stopped_by() is not None
     round_ = round_._replace(
-        budget=questions.count,
+        number=max(last, number),
+        budget=sum(_spent(this, last)[number - 1 :]),
         last=round_.last or ends,
         since=_unlearned(this, rounds, progress) or number,
     )
     progress = _learned(this, round_, rounds, progress)
+    _show_groups(this, this.interaction.state, heard)
     return progress, rounds if questions.count else None
+
+
+def _collect(
+    this: _Run, questions: Questions, round_: Round, annotator: Annotator, progress: _Progress
+) -> None:
+    """Have ``questions`` answered, and show meanwhile what comes of what nobody had asked."""
+    this.notify("annotate", {"round": questions.round, "questions": questions.count})
+    if annotator.meanwhile is not None and this.interaction.spec.quick:
+        now = round_._replace(number=questions.round)
+        annotator.meanwhile(partial(_foresee, this, now, annotator, progress))
+    with _timed(progress.seconds, "annotate"):
+        collect(this.store, questions, annotator)
 
 
 def _learned(

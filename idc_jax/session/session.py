@@ -9,22 +9,20 @@ import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from idc_jax.annotate.annotator import Annotator, collect
-from idc_jax.annotate.questions import (
-    Questions,
-)
-from idc_jax.annotate.store import Store
+from idc_jax.annotate.annotator import collect
+from idc_jax.annotate.questions import Answers, Questions
+from idc_jax.annotate.store import Row, Store
 from idc_jax.data.base import Dataset
 from idc_jax.data.identity import digests
 from idc_jax.errors import UserError, check_at_least
 from idc_jax.export import FinishedRun, Options, Table, make_table
 from idc_jax.export import export as export_run
 from idc_jax.methods import registry
-from idc_jax.methods.contract import Round
+from idc_jax.methods.contract import Round, State, embeddings_of
 from idc_jax.ops.inputs import in_32_bits
 from idc_jax.report import write_atomically
 from idc_jax.runs.interaction import Interaction
@@ -37,6 +35,9 @@ from idc_jax.session.samples import as_features, as_samples
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 from idc_jax.train.log import Log, silent
 from idc_jax.train.parallel import all_devices
+
+if TYPE_CHECKING:  # a web server is loaded only where one is wanted
+    from idc_jax.annotate.page import Page
 
 # Whoever answers, unless a name is given.
 _ME = "me"
@@ -138,13 +139,7 @@ class Session:
           UserError: ``count`` below 1.
         """
         check_at_least("count", count, 1)
-        self._catch_up()
-        number = max(self._book.store.rounds(), default=0) + 1
-        asked = sum(questions.count for questions, _ in self._book.rounds())
-        round_ = Round(number, count, asked, room(asked + count), False, number)
-        questions = self._interaction.ask(round_)
-        if questions.count:
-            questions = self._book.store.freeze(questions)
+        questions = self._asked(count)
         called = [self._book.called(row) for row in questions.indices.tolist()]
         return Batch(
             questions.kind, questions.indices, tuple(called), questions.values, questions.candidates
@@ -364,7 +359,7 @@ class Session:
             print(f"Questions are asked at {page.url}", flush=True)
             self._hear_losses = page.progress
             while rounds is None or rounds > 0:
-                questions = self._next_for(page.annotator, per_round)
+                questions = self._next_on(page, per_round)
                 if questions is None or self._book.store.stopped_by() is not None:
                     break
                 rounds = None if rounds is None else rounds - 1
@@ -406,11 +401,19 @@ class Session:
 
     # -- inside --------------------------------------------------------------------------------
 
+    def _asked(self, count: int) -> Questions:
+        """The next round, of at most ``count`` questions."""
+        self._catch_up()
+        number = max(self._book.store.rounds(), default=0) + 1
+        asked = sum(questions.count for questions, _ in self._book.rounds())
+        round_ = Round(number, count, asked, room(asked + count), False, number)
+        questions = self._interaction.ask(round_)
+        return self._book.store.append(questions) if questions.count else questions
+
     def _next(self, count: int) -> Questions | None:
         """The next round; None where nothing is left to ask."""
-        if not len(self.ask(count)):
-            return None
-        return self._book.store.questions(max(self._book.store.rounds()))
+        questions = self._asked(count)
+        return questions if questions.count else None
 
     def _next_telling(self, count: int, hear: Log) -> Questions | None:
         self._hear_losses = hear
@@ -419,12 +422,34 @@ class Session:
         finally:
             self._hear_losses = silent
 
-    def _next_for(self, annotator: Annotator, count: int) -> Questions | None:
+    def _next_on(self, page: Page, count: int) -> Questions | None:
+        """Ask the next round on the page; None where nothing is left to ask."""
+        self._show_on(page, self._interaction.state, self._learned)
         questions = self._next(count)
+        self._show_on(page, self._interaction.state, self._learned)
         if questions is not None:
-            collect(self._book.store, questions, annotator)
+            if self._interaction.spec.quick and page.annotator.meanwhile is not None:
+                page.annotator.meanwhile(lambda: self._foresee_on(page))
+            collect(self._book.store, questions, page.annotator)
             self._catch_up()
+            self._show_on(page, self._interaction.state, self._learned)
         return questions
+
+    def _foresee_on(self, page: Page) -> None:
+        """Show on the board what comes of all that was said so far; nothing is learned for good."""
+        rows = self._book.store.rows()
+        rounds = self._book.rounds()
+        if rounds and len(rows) > self._learned:
+            self._interaction.hear_again(rounds)
+            state = self._interaction.foresee(_round_with(rounds, rows[self._learned :]))
+            self._show_on(page, state, len(rows))
+
+    def _show_on(self, page: Page, state: State, heard: int) -> None:
+        """Put the groups of ``state``, learned from the first ``heard`` rows, on the board."""
+        embeddings = embeddings_of(self._interaction.context, state)
+        slots = getattr(state, "slots", None)
+        # Rows are numbered from 1, and none is ever deleted.
+        page.show_groups(state.probabilities, slots, embeddings, (heard, 0))
 
     def _standing(self) -> dict[str, Any]:
         return {"groups": [group._asdict() for group in self.groups_], "outlook": self._expected}
@@ -448,14 +473,9 @@ class Session:
             self._interaction.begin()
             self._expected = None
             return
-        since = min(row.round for row in new)
-        counts = {questions.round: questions.count for questions, _ in rounds}
-        told = sum(count for number, count in counts.items() if number >= since)
-        asked, last = sum(counts.values()), max(counts, default=since)
-        total = room(asked)
-        round_ = Round(max(last, since), told, asked - told, total, False, since)
         try:
-            self._expected = outlook(self._interaction.learn(round_)) or self._expected
+            info = self._interaction.learn(_round_with(rounds, new))
+            self._expected = outlook(info) or self._expected
         except KeyboardInterrupt:
             self._learned = len(rows) - len(new)  # when somebody asks again
             raise
@@ -466,3 +486,12 @@ class Session:
         if self._leave is not None:
             self._leave()
         self._leave = weakref.finalize(self, leave)
+
+
+def _round_with(rounds: Sequence[tuple[Questions, Answers]], new: Sequence[Row]) -> Round:
+    """The round that learns ``rounds``, of which the rows ``new`` were not known before."""
+    since = min(row.round for row in new)
+    counts = {questions.round: questions.count for questions, _ in rounds}
+    told = sum(count for number, count in counts.items() if number >= since)
+    asked, last = sum(counts.values()), max(counts, default=since)
+    return Round(max(last, since), told, asked - told, room(asked), False, since)

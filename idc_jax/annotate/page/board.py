@@ -66,7 +66,8 @@ class Board:
         self._store, self._pictures, self._annotator = store, pictures, annotator
         self._max_groups, self._class_names = max_groups, class_names
         self._lock = threading.RLock()
-        self._prediction = Prediction(np.zeros((pictures.size, 0), np.float32))
+        # All in one, as long as nothing is known.
+        self._prediction = Prediction(np.ones((pictures.size, 1), np.float32), np.array([-1]))
         self._predictions = 0
         self._view: _View | None = None
         self._do: Mapping[str, Callable[[GesturePost, Hand], None]] = {
@@ -93,11 +94,12 @@ class Board:
         """The groups, each with its surest and least sure samples, and what was done last."""
         view = self._look()
         names = {group.id: group.name for group in view.groups.groups if group.id >= 0}
+        shown = range(len(view.groups.groups)) if self._predictions else ()
         return {
             "version": list(view.version),
             "clustered": self._predictions > 0,
             "size": self._pictures.size,
-            "groups": [self._overview_of(view, at) for at in range(len(view.groups.groups))],
+            "groups": [self._overview_of(view, at) for at in shown],
             "history": history(self._store, names),
             "splits": self._prediction.embeddings is not None,
         }
@@ -305,7 +307,11 @@ class Board:
         return _View(version, groups, _disputed(self._store, self._pictures.size))
 
     def _group(self, view: _View, ref: str) -> Standing:
+        # A cluster may have got a name since somebody saw it without one.
+        cluster = ref.removeprefix("cluster:")
         found = next((group for group in view.groups.groups if group.ref == ref), None)
+        if found is None and ref != cluster:
+            found = next((g for g in view.groups.groups if str(g.number) == cluster), None)
         if found is None:
             raise RefusedError(409, "that group is no more")
         return found

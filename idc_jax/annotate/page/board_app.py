@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.session import Session
-from idc_jax.annotate.page.wire import RefusedError, check_annotator
+from idc_jax.annotate.page.wire import RefusedError
 
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 _MOST_IN_SHEET, _CACHED_SHEETS = 64, 512
@@ -36,9 +36,11 @@ def board_routes(
     async def index(_: Request) -> Response:
         return HTMLResponse(document)
 
-    def overview(request: Request) -> Response:
-        name = check_annotator(request.query_params.get("annotator", ""))
-        return JSONResponse(session.overview(name))
+    def overview(_: Request) -> Response:
+        return JSONResponse(board.overview())
+
+    def version(_: Request) -> Response:
+        return JSONResponse(session.board_state())
 
     def members(request: Request) -> Response:
         query = request.query_params
@@ -70,6 +72,7 @@ def board_routes(
     return [
         Route("/board", index),
         Route("/api/board", overview),
+        Route("/api/board/version", version),
         Route("/api/board/members", members),
         Route("/api/board/parts", parts),
         Route("/api/board/samples/{index:int}", sample),

@@ -14,7 +14,6 @@ import uvicorn
 
 from idc_jax.annotate.annotator import Annotator, FusionName
 from idc_jax.annotate.page.app import build_app
-from idc_jax.annotate.page.groups import Prediction
 from idc_jax.annotate.page.guard import Guard
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.session import Session
@@ -42,8 +41,9 @@ class Page(NamedTuple):
         `idc_jax.runs.outlook`); ``galleries_before`` and ``galleries_after``, for each
         cluster a list of sample indices.
       finish: says that the run is over.
-      show_groups: ``(prediction, heard)``: puts on the board what was learned from the store as it
-        was at the version ``heard``.
+      show_groups: ``(probabilities [n, c], slots [c], embeddings [n, d], heard)``: puts on the
+        board what was learned from the store as it was at the version ``heard``. Slots are the
+        class ids that outputs stand for, -1 for none; they and embeddings may be None.
     """
 
     url: str
@@ -51,7 +51,7 @@ class Page(NamedTuple):
     progress: Callable[[Mapping[str, Any]], None]
     show_result: Callable[[Mapping[str, Any]], None]
     finish: Callable[[], None]
-    show_groups: Callable[[Prediction, tuple[int, int]], None]
+    show_groups: Callable[..., None]
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal
 
+import numpy as np
+
 from idc_jax.annotate.annotator import Annotator, FusionName
 from idc_jax.annotate.page.board import Board
 from idc_jax.annotate.page.groups import Prediction
@@ -122,11 +124,18 @@ class Session:
         with self._changed:
             self._learn = learn
 
-    def show_groups(self, prediction: Prediction, heard: tuple[int, int]) -> None:
-        """Put on the board what was learned from the store as it was at a ``version``."""
+    def show_groups(
+        self,
+        probabilities: np.ndarray,
+        slots: np.ndarray | None,
+        embeddings: np.ndarray | None,
+        heard: tuple[int, int],
+    ) -> None:
+        """Put what was learned on the board; see :meth:`Page.show_groups`."""
+        arrays = (None if one is None else np.asarray(one) for one in (slots, embeddings))
         with self._changed:
             self._heard = heard
-            self.board.show(prediction)
+            self.board.show(Prediction(np.asarray(probabilities), *arrays))
 
     def open(self, questions: Questions) -> None:
         """Open a round for answers."""
@@ -200,17 +209,16 @@ class Session:
                 "board": self.board.version(),
             }
 
-    def overview(self, annotator: str) -> dict[str, Any]:
-        """What the board shows; see :meth:`Board.overview`."""
-        del annotator
+    def board_state(self) -> dict[str, Any]:
+        """Where the board stands: its version, and whether what was done on it is learned."""
         with self._changed:
-            standing = {
+            return {
+                "version": self.board.version(),
                 "phase": self._phase,
                 "round": self._questions.round if self._questions else 0,
                 "learning": self._foreseeing or self._phase == "learning",
                 "learned": self._heard[0] >= self._gestured,
             }
-        return self.board.overview() | standing
 
     def next_questions(
         self, annotator: str, held: Sequence[int], spare: Sequence[int], count: int

@@ -18,4 +18,5 @@ SPEC = MethodSpec(
     defaults={"rounds": 10, "graph_committee.space": "network"},
     features={"graph_committee.space": "input"},
     usual=True,
+    quick=True,
 )
