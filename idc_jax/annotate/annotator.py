@@ -25,8 +25,8 @@ class Annotator(NamedTuple):
       fusion: how their answers become one; see :func:`idc_jax.annotate.fusion.fuse`.
       refresh: ``(store) -> None``: brings into the store what was said or corrected elsewhere about
         rounds that are over, before a run goes on; None where nobody says anything elsewhere.
-      meanwhile: ``(learn) -> None``: has ``learn`` called by ``answer``, whenever people said
-        something that nobody had asked; None where they cannot.
+      meanwhile: ``(learn) -> None``: has ``learn`` called by ``answer``, when it begins and
+        whenever people said something that nobody had asked; None where they cannot.
     """
 
     name: str

@@ -34,6 +34,8 @@ _LIVE_GROUPS = _GROUPS.format("live") + " AND choice >= 0"
 _EVER_GROUPS = _GROUPS.format("answers") + " AND undoes IS NULL AND choice >= 0"
 # What the store remembers of a run that people ended early: who, each time that it had gone on.
 _STOPPED, _WENT_ON = "stopped", "went on:"
+# And of one that people went on with.
+_FURTHER = "further:"
 
 
 # In place of its id, what stands for a group that is no more.
@@ -194,6 +196,17 @@ class Store:
     def stopped_by(self) -> str | None:
         """Who ended the run, if somebody did."""
         return self.recall(self._stopped())
+
+    def ask_further(self, count: int, round_: int) -> None:
+        """Note that ``count`` more questions are wanted after ``round_``, the last; only once."""
+        with self.whole():
+            self.remember(f"{_FURTHER}{round_}", str(count))
+            # Whoever stopped it before.
+            self.remember(f"{_WENT_ON}{_FURTHER}{round_}", "")
+
+    def further(self) -> int:
+        """How many questions are wanted beside those that the run was begun with."""
+        return sum(map(int, self.recall_all(_FURTHER).values()))
 
     def _stopped(self) -> str:
         query = "SELECT count(*) FROM meta WHERE key LIKE ?"

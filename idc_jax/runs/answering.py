@@ -60,11 +60,14 @@ class Answering(NamedTuple):
       make_annotator: ``(probabilities before any answer [n, c]) -> annotator``.
       notify: told of each phase and of each round's metrics.
       show_losses: shown the training's losses.
+      goes_on: once the run is over and reported, waits for what people still want: whether they
+        said something, or want to be asked more.
     """
 
     make_annotator: Callable[[np.ndarray], Annotator]
     notify: Notify
     show_losses: Log
+    goes_on: Callable[[], bool] = bool
 
 
 @contextmanager
@@ -202,7 +205,12 @@ def _page(
         ) as page,
     ):
         print(f"Questions are asked at {page.url}", flush=True)
-        yield Answering(lambda _: page.annotator, _shown_on(page), page.progress)
+
+        def goes_on() -> bool:
+            print(f"The groups stay at {page.url}board as long as somebody is there", flush=True)
+            return page.stay()
+
+        yield Answering(lambda _: page.annotator, _shown_on(page), page.progress, goes_on)
         page.finish()
 
 

@@ -104,20 +104,24 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
     people = AnnotatorOptions(**config.annotator)
     with answering(people, dataset, config.num_clusters, config.seed, workdir) as answers:
         listeners += [log, answers.show_losses]
-        outcome = run(
-            registry.get(config.method),
-            method,
-            dataset,
-            answers.make_annotator,
-            Plan(config.budget, config.rounds, config.seed),
-            workdir,
-            course=course,
-            log=log,
-            seconds=seconds,
-            notify=answers.notify,
-        )
-    outcome.seconds["total"] = sum(outcome.seconds.values())
-    return write_outcome(config, dataset, outcome, log, workdir, course)
+        while True:
+            outcome = run(
+                registry.get(config.method),
+                method,
+                dataset,
+                answers.make_annotator,
+                Plan(config.budget, config.rounds, config.seed),
+                workdir,
+                course=course,
+                log=log,
+                seconds=seconds,
+                notify=answers.notify,
+            )
+            outcome.seconds["total"] = sum(outcome.seconds.values())
+            report = write_outcome(config, dataset, outcome, log, workdir, course)
+            if not answers.goes_on():
+                return report
+            seconds = {}
 
 
 def _bring(store: Store, config: ConfigDict, dataset: Dataset, identity: np.ndarray) -> None:

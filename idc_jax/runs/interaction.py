@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from idc_jax.annotate.evidence import Evidence, Ledger
-from idc_jax.annotate.questions import Answers, Questions
+from idc_jax.annotate.questions import Answers, Questions, answered, label_questions
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Context, Method, MethodSpec, Round, State, embeddings_of
 from idc_jax.ops.inputs import in_32_bits
@@ -102,6 +102,15 @@ class Interaction:
           UserError: as :meth:`learn`.
         """
         return self._after(round_)[0]
+
+    def rehearse(self, round_: Round) -> None:
+        """Have :meth:`learn` compiled, by an answer that nobody gave; nothing of it is kept."""
+        ledger = Ledger(self._num_samples)
+        asked = label_questions(round_.number, np.zeros(1, np.int32), np.zeros(1))
+        ledger.add(asked, answered(asked, np.zeros(1)))
+        with in_32_bits():
+            key = self._key(_LEARN, round_.number)
+            self._method.learn(key, self.context, self.state, ledger.evidence(), round_)
 
     def _after(self, round_: Round) -> tuple[State, dict[str, float]]:
         with in_32_bits():

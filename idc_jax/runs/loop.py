@@ -151,6 +151,7 @@ def run(
             plan.seed,
             family=partial(_family, brought_rounds(store), course),
         )
+        plan = plan._replace(budget=plan.budget + store.further())
         this = _Run(interaction, dataset, store, plan, workdir, course, log, notify)
         progress = _resume(this, checkpoints, seconds)
         if progress is None:
@@ -250,10 +251,16 @@ def _show_groups(this: _Run, state: State, heard: tuple[int, int]) -> None:
 
 
 def _foresee(this: _Run, round_: Round, annotator: Annotator, progress: _Progress) -> None:
-    """Show what the groups become by all that was said so far, while ``round_`` is open."""
+    """Show what the groups become by all that was said so far, while ``round_`` is open.
+
+    As long as nothing was, prepare for it.
+    """
     heard = this.store.version()
     last = max(this.store.rounds())
     rounds = _heard(this, annotator, last, open_=round_.number)
+    if not any(questions.count for questions, _ in rounds):
+        this.interaction.rehearse(round_)
+        return
     this.interaction.hear_again(rounds)
     since = _unlearned(this, rounds, progress) or round_.number
     round_ = round_._replace(number=last, since=since)
@@ -337,6 +344,7 @@ def _pace(this: _Run, rounds: int) -> Pace:
     brought |= volunteered_rounds(this.store)
     # A new stage may have given up a round that nobody had finished.
     raised = any(change.anew or "budget" in change.changed for change in this.course.changes)
+    raised = raised or this.store.further() > 0
     counts = _spent(this, rounds)
     return make_pace(this.plan.budget, this.plan.rounds, brought, counts, raised=raised)
 

@@ -436,10 +436,15 @@ class Session:
         return questions
 
     def _foresee_on(self, page: Page) -> None:
-        """Show on the board what comes of all that was said so far; nothing is learned for good."""
+        """Show on the board what comes of all that was said so far; nothing is learned for good.
+
+        As long as nothing was said, prepare for it.
+        """
         rows = self._book.store.rows()
         rounds = self._book.rounds()
-        if rounds and len(rows) > self._learned:
+        if not rounds:
+            self._interaction.rehearse(Round(1, 1, 0, room(1), False, 1))
+        elif len(rows) > self._learned:
             self._interaction.hear_again(rounds)
             state = self._interaction.foresee(_round_with(rounds, rows[self._learned :]))
             self._show_on(page, state, len(rows))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 
 from jinja2 import Template
 from starlette.requests import Request
@@ -14,6 +16,11 @@ from idc_jax.annotate.page.session import Session
 from idc_jax.annotate.page.wire import RefusedError
 
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+_POLICY = "Content-Security-Policy"
+_ONE_FILE = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
 _MOST_IN_SHEET, _CACHED_SHEETS = 64, 512
 
 
@@ -35,6 +42,14 @@ def board_routes(
 
     async def index(_: Request) -> Response:
         return HTMLResponse(document)
+
+    def report(_: Request) -> Response:
+        # It is one file, with its styles and pictures in it.
+        return _file(session.folder / "report.html", "text/html", {_POLICY: _ONE_FILE})
+
+    def table(_: Request) -> Response:
+        saved = {"Content-Disposition": 'attachment; filename="assignments.csv"'}
+        return _file(session.folder / "assignments.csv", "text/csv", saved)
 
     def overview(_: Request) -> Response:
         return JSONResponse(board.overview())
@@ -71,6 +86,8 @@ def board_routes(
 
     return [
         Route("/board", index),
+        Route("/report", report),
+        Route("/assignments.csv", table),
         Route("/api/board", overview),
         Route("/api/board/version", version),
         Route("/api/board/members", members),
@@ -79,6 +96,13 @@ def board_routes(
         Route("/pictures/{run}/sheet/{samples}", sheet),
         Route("/names/{run}/{samples}", names),
     ]
+
+
+def _file(path: Path, media_type: str, headers: Mapping[str, str]) -> Response:
+    try:
+        return Response(path.read_bytes(), media_type=media_type, headers=dict(headers))
+    except FileNotFoundError as error:
+        raise RefusedError(404, "it is not there yet: it is made at the end of the run") from error
 
 
 def _samples(text: str, size: int) -> tuple[int, ...]:

@@ -44,6 +44,8 @@ class Page(NamedTuple):
       show_groups: ``(probabilities [n, c], slots [c], embeddings [n, d], heard)``: puts on the
         board what was learned from the store as it was at the version ``heard``. Slots are the
         class ids that outputs stand for, -1 for none; they and embeddings may be None.
+      stay: says that all is asked, learned and reported, and waits for people: True when they said
+        something on the board or want more questions, False when they have gone.
     """
 
     url: str
@@ -52,6 +54,7 @@ class Page(NamedTuple):
     show_result: Callable[[Mapping[str, Any]], None]
     finish: Callable[[], None]
     show_groups: Callable[..., None]
+    stay: Callable[[], bool]
 
 
 @contextmanager
@@ -68,6 +71,7 @@ def serve(
     fusion: FusionName = "majority",
     grace_seconds: float = 5.0,
     linger_seconds: float = 3.0,
+    idle_seconds: float = 60.0,
 ) -> Iterator[Page]:
     """Serve the questions of a run on a local web page while the context is open.
 
@@ -83,6 +87,7 @@ def serve(
       votes: how many people answer each question.
       fusion: how their answers become one.
       grace_seconds: how long after the last answer one may still go back.
+      idle_seconds: somebody whose browser was not heard of for so long has gone.
       linger_seconds: how long the page stays after the context is left, for its last message.
 
     Yields:
@@ -125,6 +130,7 @@ def serve(
             show_result=session.show_result,
             finish=session.finish,
             show_groups=session.show_groups,
+            stay=lambda: session.stay(idle_seconds),
         )
         session.finish()
         time.sleep(linger_seconds)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from idc_jax.annotate.page.wire import (
     AnswerPost,
     FinishPost,
     GesturePost,
+    MorePost,
     Post,
     RefusedError,
     RenamePost,
@@ -32,7 +34,7 @@ from idc_jax.annotate.stopping import left_out
 from idc_jax.annotate.store import Group, Row, Store, StoreError
 from idc_jax.errors import UserError
 
-Phase = Literal["waiting", "asking", "learning", "done"]
+Phase = Literal["waiting", "asking", "learning", "over", "done"]
 
 # A question that was handed out waits this long for its answer before others may get it too.
 _LEASE_SECONDS = 60.0
@@ -80,6 +82,7 @@ class Session:
         self._learn: Callable[[], None] = _nothing
         self._heard = store.version()  # what the board's last prediction was learned from
         self._gestured = 0
+        self._seen, self._ended, self._further = clock(), False, store.further()
         self._foreseeing = False
         self.board = Board(
             store,
@@ -88,6 +91,11 @@ class Session:
             max_groups=max_groups,
             class_names=class_names,
         )
+
+    @property
+    def folder(self) -> Path:
+        """Where the run leaves everything."""
+        return self._store.path.parent
 
     # -- called by the experiment ------------------------------------------------------------
 
@@ -100,16 +108,17 @@ class Session:
         with self._changed:
             self._check_open()
             self.open(questions)
+            fresh = self._learn is not _nothing
         while True:
             with self._changed:
                 self._check_open()
                 if (left := self._seconds_left()) <= 0:
                     self.close()
                     return
-                if not self._news():
+                if not fresh and not self._news():
                     self._changed.wait(min(left, 0.5))
                     continue
-                self._foreseeing = True
+                fresh, self._foreseeing = False, self._news()
             # People go on meanwhile.
             self._learn()
             with self._changed:
@@ -171,6 +180,27 @@ class Session:
         with self._changed:
             self._results.append(_plain(dict(result)))
 
+    def stay(self, idle_seconds: float) -> bool:
+        """Say that all is asked and learned, and wait for what people want next.
+
+        Args:
+          idle_seconds: nobody is there who has not been heard of for so long.
+
+        Returns:
+          Whether something was said, or more questions are wanted; False once nobody is there, or
+          somebody closed the page for good.
+        """
+        with self._changed:
+            self._phase = "over"
+            self._ended = False
+            while not self._ended and self._clock() - self._seen < idle_seconds:
+                if self._store.further() > self._further or self._heard[0] < self._gestured:
+                    self._further = self._store.further()
+                    self._phase = "learning"
+                    return True
+                self._changed.wait(0.5)
+            return False
+
     def finish(self) -> None:
         """Say that the run is over."""
         with self._changed:
@@ -182,6 +212,7 @@ class Session:
     def state(self, annotator: str) -> dict[str, Any]:
         """Everything but the questions."""
         with self._changed:
+            self._seen = self._clock()
             given = sum(min(len(voters), self._votes) for voters in self._voters)
             groups = self._store.groups()
             idle = 0
@@ -206,12 +237,13 @@ class Session:
                 "losses": self._losses,
                 "results": len(self._results),
                 "result": self._results[-1] if self._results else None,
-                "board": self.board.version(),
+                "report": (self.folder / "report.html").exists(),
             }
 
     def board_state(self) -> dict[str, Any]:
         """Where the board stands: its version, and whether what was done on it is learned."""
         with self._changed:
+            self._seen = self._clock()
             return {
                 "version": self.board.version(),
                 "phase": self._phase,
@@ -305,6 +337,8 @@ class Session:
             return self._rename(post)
         if isinstance(post, GesturePost):
             return self._gesture(post, rows)
+        if isinstance(post, MorePost):
+            return self._more(post)
         if isinstance(post, FinishPost):
             if self._questions and post.round < self._questions.round:
                 return {"ok": True}  # somebody was quicker
@@ -389,6 +423,13 @@ class Session:
         if self._questions is not None:
             self._count_votes()
         return reply
+
+    def _more(self, post: MorePost) -> dict[str, Any]:
+        if post.count:
+            self._store.ask_further(post.count, post.round)
+        else:
+            self._ended = True
+        return {"ok": True}
 
     def _news(self) -> bool:
         """Whether something was done on the board since the last prediction."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 _MAX_ID, _MAX_NAME = 80, 60
 _MAX_SECONDS = 86_400.0
+_MOST_FURTHER = 1000
 
 
 class RefusedError(Exception):
@@ -82,7 +83,15 @@ class GesturePost(NamedTuple):
     answers: tuple[str, ...]
 
 
-Post = GesturePost | AnswerPost | UndoPost | RenamePost | FinishPost | StopPost
+class MorePost(NamedTuple):
+    """Somebody wants ``count`` more questions after ``round``, the last; 0: to close the page."""
+
+    annotator: str
+    round: int
+    count: int
+
+
+Post = GesturePost | MorePost | AnswerPost | UndoPost | RenamePost | FinishPost | StopPost
 
 
 def parse(kind: str, body: bytes) -> Post:
@@ -240,6 +249,13 @@ def _stop(reader: _Reader) -> StopPost:
     return StopPost(annotator=reader.annotator(), round=reader.integer("round"))
 
 
+def _more(reader: _Reader) -> MorePost:
+    post = MorePost(reader.annotator(), reader.integer("round"), reader.integer("count"))
+    if post.count > _MOST_FURTHER:
+        raise RefusedError(422, f"'count' must be at most {_MOST_FURTHER}")
+    return post
+
+
 def _gesture(reader: _Reader) -> GesturePost:
     post = GesturePost(
         client_id=reader.text("client_id", _MAX_ID),
@@ -267,4 +283,5 @@ _PARSERS: dict[str, Callable[[_Reader], Post]] = {
     "finish": _finish,
     "stop": _stop,
     "gesture": _gesture,
+    "more": _more,
 }

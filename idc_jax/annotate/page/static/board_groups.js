@@ -7,7 +7,7 @@ export const EVERYTHING = "everything";
 
 function strip(group) {
   const samples = [...group.surest, ...group.least_sure];
-  if (!samples.length) return element("span", { class: "strip" }, "empty");
+  if (!samples.length) return element("span", { class: "strip" }, group.size ? "" : "empty");
   const indices = samples.map(({ index }) => index);
   return element("span", { class: "strip" }, ...samples.map((sample, at) => {
     const node = element("span", { class: `mini${at === group.surest.length ? " first" : ""}` });

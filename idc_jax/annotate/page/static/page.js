@@ -7,6 +7,7 @@ import { listen, makeId, meaning, measurePaint } from "./input.js";
 import { askName, groupCalled } from "./naming.js";
 import { Queue } from "./queue.js";
 import { drawCountdown, screenNow } from "./screens.js";
+import { FURTHER } from "./over.js";
 import { Outbox, read } from "./server.js";
 import { addRecent, addUnsent, drawRecents, drawSaved, drawStanding } from "./standing.js";
 
@@ -285,6 +286,8 @@ function act(action, event, target) {
     stop: () => asking() && $("stop-dialog").showModal(),
     "stop-now": () => stop(target),
     go,
+    more: () => outbox.push("more", { annotator: page.name, round: page.state.round, count: FURTHER }),
+    end: () => outbox.push("more", { annotator: page.name, round: page.state.round, count: 0 }),
     who: askWho,
     close: () => target.closest("dialog").close(),
     rename: () => rename(target.dataset.key),

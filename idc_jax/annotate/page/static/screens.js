@@ -2,6 +2,7 @@
 
 import { badge, element, message } from "./draw.js";
 import { drawProgress, drawResult } from "./learn.js";
+import { drawOver } from "./over.js";
 
 // What to show instead of a question: a key that changes when the screen has to, and the screen.
 // `result` is one that has not been looked at, `unsent` says that answers wait to be saved,
@@ -23,6 +24,7 @@ export function screenNow(state, { result, unsent, fetching }) {
       text: "All answers are saved and learned. You may close this page.",
     })];
   }
+  if (state.phase === "over") return [`over ${state.results}`, () => drawOver(state)];
   if (result) {
     return [`result ${state.results}`, () => drawResult(result, {
       title: `Round ${result.round ?? state.round - 1} is learned`,
