@@ -60,7 +60,8 @@ def read_run(folder: Path) -> FinishedRun:
         images = (
             _start(result) / Path(data["path"]).expanduser() if data["source"] == "folder" else None
         )
-        group = np.asarray([row["cluster"] for row in rows], np.int32)
+        # Runs of before groups had names here called it the cluster.
+        group = np.asarray([row.get("group") or row["cluster"] for row in rows], np.int32)
         confidence = np.asarray([row["confidence"] for row in rows], float)
         samples, answer = ([row[key] for row in rows] for key in ("sample", "answer"))
         samples = _names(folder / "samples.npz", len(rows)) or samples
@@ -133,9 +134,12 @@ def _read_answers(path: Path, size: int, fusion: str) -> _Said:
             assert questions is not None
             rows = by_people(store.live(number))
             _enter(questions, rows, people)
-            if questions.kind == "label":
-                choice, here = fuse(rows, questions.count, fusion), questions.here
-                said.classes[questions.indices[here]] = choice[here]
+            if questions.kind in ("label", "grid"):
+                choice = fuse(rows, questions.count, fusion)
+                given = np.zeros(questions.count, bool)
+                given[[row.position for row in rows]] = True
+                told = questions.here & given
+                said.classes[questions.indices[told]] = choice[told]
     for sample, names in people.items():
         said.people[sample] = "; ".join(names)
     return said

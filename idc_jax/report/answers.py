@@ -118,6 +118,5 @@ def name_of(index: int, names: Sequence[str]) -> str:
 
 def _each(rounds: Sequence[Round]) -> Iterator[tuple[str, list[int], int]]:
     for _, answers in rounds:
-        rows = np.asarray(answers.indices).reshape(len(answers.choice), -1).tolist()
-        for indices, choice in zip(rows, np.asarray(answers.choice).tolist(), strict=True):
-            yield answers.kind, indices, choice
+        for row, choice in zip(answers.indices, np.asarray(answers.choice).tolist(), strict=True):
+            yield answers.kind, np.atleast_1d(row).tolist(), choice

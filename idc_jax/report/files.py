@@ -98,11 +98,13 @@ def write_assignments(
     names: Sequence[str] = (),
     rounds: Sequence[Round] = (),
     class_names: Sequence[str] = (),
+    group_names: Sequence[str] = (),
 ) -> Path:
     """Write ``assignments.csv``: one line per sample, in the data set's order.
 
-    Columns: ``sample`` (its name, else its index), ``cluster``, ``confidence`` (the largest
-    probability) and ``answer`` (what the annotator said of it, several joined by "; ").
+    Columns: ``sample`` (its name, else its index), ``group`` (the number of its cluster), ``name``
+    (what that is called), ``confidence`` (the largest probability) and ``answer`` (what the
+    annotator said of it, several joined by "; ").
 
     Args:
       path: where to write.
@@ -110,6 +112,7 @@ def write_assignments(
       names: one name per sample, or empty.
       rounds: the questions and answers of every round.
       class_names: one name per id that a label answer can give, or empty.
+      group_names: ``[c]``, what the clusters are called; empty for "cluster 0" and so on.
 
     Returns:
       ``path``.
@@ -121,12 +124,14 @@ def write_assignments(
     answers = answers_by_sample(rounds, names, class_names)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["sample", "cluster", "confidence", "answer"])
+    writer.writerow(["sample", "group", "name", "confidence", "answer"])
+    called = group_names or [f"cluster {group}" for group in range(probabilities.shape[1])]
     for i, (cluster, confidence) in enumerate(
         zip(probabilities.argmax(1), probabilities.max(1), strict=True)
     ):
         name = names[i] if names else i
-        writer.writerow([name, int(cluster), f"{confidence:.6f}", "; ".join(answers[i])])
+        answer = "; ".join(answers[i])
+        writer.writerow([name, int(cluster), called[cluster], f"{confidence:.6f}", answer])
     return write_atomically(path, table.getvalue())
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from idc_jax import annotate
+from idc_jax.annotate.closure import CLUSTERS
+from idc_jax.annotate.questions import UNASKED, Answers, Questions
 from idc_jax.annotate.samples import open_store
 from idc_jax.data.base import Dataset
+from idc_jax.export import name_groups
 from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
 from idc_jax.runs.answering import answer_names
 from idc_jax.runs.configuration import departures
@@ -37,20 +42,23 @@ def write_outcome(
     with open_store(workdir) as store:
         result["disagreement"] = annotate.disagreement(store, config.annotator.fusion)
         names = answer_names(dataset, store)
+    asked = [one for one in outcome.rounds if not one[0].volunteered]
+    groups = group_names(outcome, names)
     # What an export goes by: the ids of answers have names, and relative paths a beginning.
-    result |= {"answer_names": names, "started_in": str(Path.cwd())}
+    result |= {"answer_names": names, "group_names": groups, "started_in": str(Path.cwd())}
     write_assignments(
         workdir / "assignments.csv",
         probabilities=outcome.final,
         names=dataset.names,
         rounds=outcome.rounds,
         class_names=names,
+        group_names=groups,
     )
     report = write_report(
         workdir,
         dataset=dataset,
         result=result,
-        rounds=outcome.rounds,
+        rounds=asked,
         initial_probabilities=outcome.initial,
         final_probabilities=outcome.final,
         embeddings=outcome.embeddings,
@@ -62,6 +70,13 @@ def write_outcome(
     # Last: who finds it knows that the run is complete.
     write_result(workdir / "result.json", result)
     return report
+
+
+def group_names(outcome: Outcome, names: Sequence[str]) -> tuple[str, ...]:
+    """What people called each cluster ``[c]``, by the ``names`` of answers' ids."""
+    said = annotate.gather(len(outcome.final), outcome.rounds).group
+    said = np.where(said < CLUSTERS, said, UNASKED)
+    return name_groups(outcome.final.argmax(axis=1), said, names, outcome.final.shape[1])
 
 
 def network_name(config: ConfigDict) -> str:
@@ -80,6 +95,13 @@ def stages(workdir: Path, course: Course) -> list[dict[str, Any]]:
             before, number = saved.meta["history"] if saved else [], number + 1
         found.append({"after_round": change.round, "changed": change.changed, "before": before})
     return found
+
+
+def _question_total(rounds: Sequence[tuple[Questions, Answers]]) -> dict[str, int]:
+    """What was asked and answered; ``unasked`` counts what people said besides."""
+    unasked = sum(questions.count for questions, _ in rounds if questions.volunteered)
+    total = question_total([one for one in rounds if not one[0].volunteered])
+    return total | ({"unasked": unasked} if unasked else {})
 
 
 def make_result(
@@ -105,7 +127,7 @@ def make_result(
         },
         "network": network_name(config),
         "embedded_with": config.data.embed_with or None,
-        "questions": question_total(outcome.rounds),
+        "questions": _question_total(outcome.rounds),
         "stages": stages,
         "rounds": outcome.history,
         "initial": scored[0],

@@ -68,12 +68,13 @@ def test_assignments(tmp_path):
         names=("a,1.png", "b.png", "c.png"),
         rounds=rounds,
         class_names=("cat",),
+        group_names=("cluster 0", "cat"),
     )
     assert list(csv.reader(path.open())) == [
-        ["sample", "cluster", "confidence", "answer"],
-        ["a,1.png", "0", "0.900000", "same as b.png"],
-        ["b.png", "1", "0.800000", "cat; same as a,1.png; different from c.png"],
-        ["c.png", "0", "0.500000", "different from b.png"],
+        ["sample", "group", "name", "confidence", "answer"],
+        ["a,1.png", "0", "cluster 0", "0.900000", "same as b.png"],
+        ["b.png", "1", "cat", "0.800000", "cat; same as a,1.png; different from c.png"],
+        ["c.png", "0", "cluster 0", "0.500000", "different from b.png"],
     ]
 
 

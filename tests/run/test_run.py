@@ -37,7 +37,7 @@ def result(workdir: Path) -> dict:
 def test_a_run_leaves_what_it_promises(whole: Path) -> None:
     assert (whole / "report.html").exists()
     found = result(whole)
-    assert set(found) == {*RESULT_KEYS, "answer_names", "disagreement", "started_in"}
+    assert set(found) == {*RESULT_KEYS, "answer_names", "group_names", "disagreement", "started_in"}
     assert found["questions"]["asked"] == 12
     assert [entry["questions"] for entry in found["rounds"]] == [0, 6, 12]
     assert found["final"]["acc"] >= found["initial"]["acc"]

@@ -244,12 +244,13 @@ class Session:
         """Where the board stands: its version, and whether what was done on it is learned."""
         with self._changed:
             self._seen = self._clock()
+            learned = self._heard[0] >= self._gestured
             return {
                 "version": self.board.version(),
                 "phase": self._phase,
                 "round": self._questions.round if self._questions else 0,
-                "learning": self._foreseeing or self._phase == "learning",
-                "learned": self._heard[0] >= self._gestured,
+                "learning": not learned and (self._foreseeing or self._phase == "learning"),
+                "learned": learned,
             }
 
     def next_questions(
