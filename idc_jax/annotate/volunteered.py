@@ -66,9 +66,10 @@ def _gesture(id_: str, rows: Sequence[Row]) -> Gesture:
     return Gesture(id_, rows[0].annotator, rows[0].time, choices, withdrawn)
 
 
-def is_done(store: Store, gesture: str) -> bool:
-    """Whether ``gesture`` has been written."""
-    return store.find(_ROW.format(gesture, 0)) is not None
+def written_by(store: Store, gesture: str) -> str | None:
+    """Who wrote the answers of ``gesture``; None where there are none."""
+    first = store.find(_ROW.format(gesture, 0))
+    return None if first is None else first.annotator
 
 
 class Hand:
@@ -140,13 +141,15 @@ class Hand:
 
     def undo(self, gesture: str) -> None:
         """Take back all that ``gesture`` wrote, and give again what it took back."""
-        rows = [
-            row for row in self._store.rows() if row.client_id.startswith(f"gesture:{gesture}:")
-        ]
+        every = self._store.rows()
+        own = [n for n, r in enumerate(every) if r.client_id.startswith(f"gesture:{gesture}:")]
+        rows = [every[n] for n in own]
         self.withdraw(row.client_id for row in rows if not row.undoes)
+        # Questions that were answered again since then, and by whom.
+        since = {(r.round, r.position, r.annotator) for r in every[max(own, default=0) + 1 :]}
         for row in rows:
             before = self._store.find(row.undoes) if row.undoes else None
-            if before is not None and not self._said_since(before, gesture):
+            if before and (before.round, before.position, before.annotator) not in since:
                 self._append(before._replace(seconds=0.0, time=0.0))
 
     def end(self) -> tuple[Row, ...]:
@@ -159,14 +162,6 @@ class Hand:
         self._written += len(rows)
         self._rows = []
         return rows
-
-    def _said_since(self, before: Row, gesture: str) -> bool:
-        """Whether the person gave another answer to the question after ``gesture``."""
-        return any(
-            (row.position, row.annotator) == (before.position, before.annotator)
-            and not row.client_id.startswith(f"gesture:{gesture}:")
-            for row in self._store.live(before.round)
-        )
 
     def _own(self, samples: Sequence[int]) -> dict[int, list[tuple[Row, _Place]]]:
         """What the person has said of each sample by itself and counts."""

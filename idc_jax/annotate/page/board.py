@@ -17,7 +17,7 @@ from idc_jax.annotate.annotator import Annotator, all_said
 from idc_jax.annotate.evidence import gather
 from idc_jax.annotate.page.groups import Board as Groups
 from idc_jax.annotate.page.groups import Places, Prediction, Standing, split, stand, typical
-from idc_jax.annotate.page.history import history, note, say_of, undo, was_done
+from idc_jax.annotate.page.history import done_by, history, note, say_of, undo
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.wire import GesturePost, RefusedError
 from idc_jax.annotate.questions import Questions, label_questions
@@ -194,7 +194,10 @@ class Board:
         if any(not 0 <= sample < self._pictures.size for sample in post.samples + post.kept):
             raise RefusedError(422, "there is no such sample")
         with self._lock:
-            if not was_done(self._store, post.client_id):
+            known = done_by(self._store, post.client_id)
+            if known not in (None, post.annotator):
+                raise RefusedError(409, "this client id is somebody else's")
+            if known is None:
                 lines = self._store.version()[1]
                 hand = Hand(self._store, post.client_id, post.annotator, post.seconds)
                 try:

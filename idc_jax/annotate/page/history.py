@@ -12,7 +12,7 @@ from idc_jax.annotate.page.wire import RefusedError
 from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Questions
 from idc_jax.annotate.records import encode_choice
 from idc_jax.annotate.store import GroupRow, Row, Store
-from idc_jax.annotate.volunteered import Gesture, Hand, gestures, is_done
+from idc_jax.annotate.volunteered import Gesture, Hand, gestures, written_by
 from idc_jax.errors import UserError
 
 _MOST = 100
@@ -38,9 +38,10 @@ def note(store: Store, gesture: str, annotator: str, since: int, undoes: str | N
         store.remember(f"{_DID}{gesture}", json.dumps(did))
 
 
-def was_done(store: Store, gesture: str) -> bool:
-    """Whether ``gesture`` has been written."""
-    return is_done(store, gesture) or store.recall(f"{_DID}{gesture}") is not None
+def done_by(store: Store, gesture: str) -> str | None:
+    """Who did ``gesture``; None where it was not written."""
+    told = store.recall(f"{_DID}{gesture}")
+    return json.loads(told)["who"] if told else written_by(store, gesture)
 
 
 def history(store: Store, names: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -92,7 +93,7 @@ def undo(store: Store, hand: Hand, what: str) -> None:
         lines = [row.sequence for row in rows if f"{_NAMES}{row.sequence}" == what]
     else:
         lines = json.loads(store.recall(f"{_DID}{what}") or '{"lines": []}')["lines"]
-    if not lines and not is_done(store, what):
+    if not lines and done_by(store, what) is None:
         raise RefusedError(422, "there is no such thing to undo")
     hand.undo(what)
     hand.end()
