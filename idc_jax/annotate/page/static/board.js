@@ -18,6 +18,8 @@ const board = {
   overview: null,
   groups: [],
   ref: EVERYTHING,
+  done: [], // gestures of this window, oldest first
+  undone: new Set(), // what this window has undone
   drawn: "", // what of the group the grid shows, at which version
 };
 
@@ -59,6 +61,7 @@ async function draw() {
   grid.pictures = board.groups.every(({ surest }) => surest.every(({ picture }) => picture));
   drawGroups($("groups"), board.groups, board.ref);
   drawStanding(overview);
+  drawHead(group);
   const [sort, filter] = [$("sort").value, $("filter").value];
   const wanted = JSON.stringify([overview.version, board.ref, sort, filter]);
   // Where something is under way, the server does not know yet what was taken away here.
@@ -118,7 +121,10 @@ function drawSaved() {
 // -- what is done --------------------------------------------------------------------------------
 
 function post(kind, fields) {
-  outbox.push("gesture", gesture(board.name, kind, fields));
+  const body = gesture(board.name, kind, fields);
+  if (kind === "undo") board.undone.add(fields.undoes);
+  else board.done.push(body.client_id);
+  outbox.push("gesture", body);
 }
 
 // What was said of the selection; `gone` says that it leaves the group.
@@ -187,20 +193,34 @@ function change(index) {
   askTarget("It is", all, (picked) => post("move", { samples: [index], ...target(picked) }));
 }
 
-// What one did last and has not taken back.
+// What one did last and has not taken back, here or in another window.
 function undoLast() {
-  const mine = board.overview?.history.filter(({ who, undone, undoes }) =>
-    who === board.name && !undone && !undoes) ?? [];
-  const sent = new Set(outbox.entries().map(({ body }) => body.undoes));
-  const last = mine.find(({ id }) => !sent.has(id));
-  if (last) post("undo", { undoes: last.id });
+  const history = board.overview?.history ?? [];
+  const undone = new Set(history.filter((one) => one.undone).map(({ id }) => id));
+  const mine = history.filter(({ who, undoes }) => who === board.name && !undoes).map(({ id }) => id);
+  const last = [...board.done.toReversed(), ...mine]
+    .find((id) => !undone.has(id) && !board.undone.has(id));
+  if (last) post("undo", { undoes: last });
   else notice("There is nothing left to undo that you did.");
 }
 
+function undo(node) {
+  const { id } = node.dataset;
+  node.disabled = true;
+  // What comes back by this may be undone again.
+  if (board.overview.history.find((one) => one.id === id)?.undoes) board.undone.clear();
+  post("undo", { undoes: id });
+}
+
 function open(ref) {
+  $("grid").focus({ preventScroll: true });
+  if (ref === board.ref) return;
   board.ref = ref;
-  grid.clear();
-  draw();
+  // Nobody shall select what is of the group before.
+  grid.selected = new Set();
+  grid.empty();
+  $("grid").dataset.view = "";
+  draw().catch(() => {}); // the next poll tries again
 }
 
 function step(by) {
@@ -221,7 +241,7 @@ const actions = {
   rename: () => askRename(current(), (name) => post("rename", { group: board.ref, name })),
   delete: () => post("delete", { group: board.ref }),
   history: () => showHistory(board.overview?.history ?? []),
-  undo: (node) => { node.disabled = true; post("undo", { undoes: node.dataset.id }); },
+  undo,
   "undo-last": undoLast,
   withdraw: (node) => { node.disabled = true; post("withdraw", { answers: [node.dataset.id] }); },
   change: (node) => change(Number(node.dataset.index)),
@@ -265,7 +285,7 @@ addEventListener("keydown", (event) => {
   measurePaint(event);
 });
 
-for (const id of ["sort", "filter"]) $(id).addEventListener("change", () => draw());
+for (const id of ["sort", "filter"]) $(id).addEventListener("change", () => draw().catch(() => {}));
 
 // -- staying in touch ----------------------------------------------------------------------------
 

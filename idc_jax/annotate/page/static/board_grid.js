@@ -59,6 +59,11 @@ export class Grid {
     this.#layOut();
   }
 
+  empty() {
+    this.set(new Uint32Array(), new Uint8Array(), new Uint8Array(), true);
+    this.onSelect();
+  }
+
   // Take samples away before the server has: what was moved is gone at once.
   remove(samples) {
     const kept = [];
