@@ -37,7 +37,7 @@ from idc_jax.runs.workdir import Course, MetricsLog
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 
 # Room for so many answers that nobody asks for, at first; it doubles.
-_UNASKED = 256
+_UNASKED = 1024
 # (probabilities before any answer) -> who answers; called once per process.
 MakeAnnotator = Callable[[np.ndarray], Annotator]
 # Told what happens, for a page that shows it.

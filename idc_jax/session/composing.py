@@ -24,9 +24,9 @@ _NOISE, _DROPOUT = 0.6, 0.4
 _ROOM = 256
 
 
-def room(answers: int) -> int:
-    """The answers to prepare for where there are so many now."""
-    return max(_ROOM, 1 << (answers - 1).bit_length())
+def room(answers: int, least: int = _ROOM) -> int:
+    """The answers to prepare for, ``least`` or more, where there are so many now."""
+    return max(least, 1 << (answers - 1).bit_length())
 
 
 def compose(

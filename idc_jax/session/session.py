@@ -39,6 +39,9 @@ from idc_jax.train.parallel import all_devices
 if TYPE_CHECKING:  # a web server is loaded only where one is wanted
     from idc_jax.annotate.page import Page
 
+# Answers to prepare for at first, and where many may be given at once: beyond, learning is compiled
+# again whenever they have doubled.
+_ROOM, _ROOM_ON_BOARD = 256, 1024
 # Whoever answers, unless a name is given.
 _ME = "me"
 
@@ -52,6 +55,8 @@ class Session:
 
     # Hears of the training's losses: the page as long as it is served, a widget while it waits.
     _hear_losses: Log = staticmethod(silent)
+    # Answers to prepare for, at least.
+    _room = _ROOM
     # Lets go of the folder that the session was saved in.
     _leave: weakref.finalize | None = None
 
@@ -354,7 +359,7 @@ class Session:
         from idc_jax.annotate.page import serve
 
         self._book.store.go_on(len(self._book.store.rounds()) + 1)
-        limit = self._settings.num_clusters
+        limit, self._room = self._settings.num_clusters, _ROOM_ON_BOARD
         with serve(self._book.store, self._shown(), num_clusters=limit, port=port) as page:
             print(f"Questions are asked at {page.url}", flush=True)
             self._hear_losses = page.progress
@@ -406,7 +411,7 @@ class Session:
         self._catch_up()
         number = max(self._book.store.rounds(), default=0) + 1
         asked = sum(questions.count for questions, _ in self._book.rounds())
-        round_ = Round(number, count, asked, room(asked + count), False, number)
+        round_ = Round(number, count, asked, room(asked + count, self._room), False, number)
         questions = self._interaction.ask(round_)
         return self._book.store.append(questions) if questions.count else questions
 
@@ -443,10 +448,10 @@ class Session:
         rows = self._book.store.rows()
         rounds = self._book.rounds()
         if not rounds:
-            self._interaction.rehearse(Round(1, 1, 0, room(1), False, 1))
+            self._interaction.rehearse(Round(1, 1, 0, room(1, self._room), False, 1))
         elif len(rows) > self._learned:
             self._interaction.hear_again(rounds)
-            state = self._interaction.foresee(_round_with(rounds, rows[self._learned :]))
+            state = self._interaction.foresee(self._round_with(rounds, rows[self._learned :]))
             self._show_on(page, state, len(rows))
 
     def _show_on(self, page: Page, state: State, heard: int) -> None:
@@ -479,11 +484,22 @@ class Session:
             self._expected = None
             return
         try:
-            info = self._interaction.learn(_round_with(rounds, new))
+            info = self._interaction.learn(self._round_with(rounds, new))
             self._expected = outlook(info) or self._expected
         except KeyboardInterrupt:
             self._learned = len(rows) - len(new)  # when somebody asks again
             raise
+
+    def _round_with(
+        self, rounds: Sequence[tuple[Questions, Answers]], new: Sequence[Row]
+    ) -> Round:
+        """The round that learns ``rounds``, of which the rows ``new`` were not known before."""
+        since = min(row.round for row in new)
+        counts = {questions.round: questions.count for questions, _ in rounds}
+        told = sum(count for number, count in counts.items() if number >= since)
+        asked, last = sum(counts.values()), max(counts, default=since)
+        total = room(asked, self._room)
+        return Round(max(last, since), told, asked - told, total, False, since)
 
     def _keep_to(self, folder: Path) -> None:
         """Keep other processes out of ``folder`` as long as this session is there."""
@@ -492,11 +508,3 @@ class Session:
             self._leave()
         self._leave = weakref.finalize(self, leave)
 
-
-def _round_with(rounds: Sequence[tuple[Questions, Answers]], new: Sequence[Row]) -> Round:
-    """The round that learns ``rounds``, of which the rows ``new`` were not known before."""
-    since = min(row.round for row in new)
-    counts = {questions.round: questions.count for questions, _ in rounds}
-    told = sum(count for number, count in counts.items() if number >= since)
-    asked, last = sum(counts.values()), max(counts, default=since)
-    return Round(max(last, since), told, asked - told, room(asked), False, since)
