@@ -92,8 +92,10 @@ def question_records(questions: Questions, names: Sequence[str]) -> Iterator[dic
             "candidates": [
                 {
                     "cluster": cluster,
-                    "exemplar": _named(questions.exemplars[cluster : cluster + 1], names),
-                    "members": _named(questions.members[cluster : cluster + 1].reshape(-1), names),
+                    "exemplar": _named(questions.exemplars[cluster : cluster + 1].tolist(), names),
+                    "members": _named(
+                        questions.members[cluster : cluster + 1].reshape(-1).tolist(), names
+                    ),
                 }
                 for cluster in candidates
             ],

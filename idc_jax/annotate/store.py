@@ -454,7 +454,9 @@ class Store:
 
     def group_rows(self) -> tuple[GroupRow, ...]:
         """All that was ever written of groups, in the order of writing."""
-        return tuple(GroupRow(*row) for row in self._all('SELECT * FROM "groups" ORDER BY sequence'))
+        return tuple(
+            GroupRow(*row) for row in self._all('SELECT * FROM "groups" ORDER BY sequence')
+        )
 
     def merged(self) -> dict[int, int]:
         """The ids of groups that are no more, each with that of the group that it is now."""

@@ -20,11 +20,12 @@ from idc_jax.train.start import Start, make_begin
 # The network of the methods that train one, as in configs/features.py.
 _WIDTH, _EMBEDDING, _EPOCHS = 256, 128, 6
 _NOISE, _DROPOUT = 0.6, 0.4
-# Answers for which there is room at first: twice as many compile the learning again.
-_ROOM = 256
+# Answers for which there is room at first, and where many may come at once: twice as many compile
+# the learning again.
+ROOM, ROOM_ON_BOARD = 256, 1024
 
 
-def room(answers: int, least: int = _ROOM) -> int:
+def room(answers: int, least: int = ROOM) -> int:
     """The answers to prepare for, ``least`` or more, where there are so many now."""
     return max(least, 1 << (answers - 1).bit_length())
 

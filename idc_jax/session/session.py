@@ -29,7 +29,7 @@ from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.lock import share
 from idc_jax.runs.outlook import outlook
 from idc_jax.session.book import Book
-from idc_jax.session.composing import compose, room
+from idc_jax.session.composing import ROOM, ROOM_ON_BOARD, compose, room
 from idc_jax.session.parts import Batch, Group, Settings
 from idc_jax.session.samples import as_features, as_samples
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
@@ -39,9 +39,6 @@ from idc_jax.train.parallel import all_devices
 if TYPE_CHECKING:  # a web server is loaded only where one is wanted
     from idc_jax.annotate.page import Page
 
-# Answers to prepare for at first, and where many may be given at once: beyond, learning is compiled
-# again whenever they have doubled.
-_ROOM, _ROOM_ON_BOARD = 256, 1024
 # Whoever answers, unless a name is given.
 _ME = "me"
 
@@ -56,7 +53,7 @@ class Session:
     # Hears of the training's losses: the page as long as it is served, a widget while it waits.
     _hear_losses: Log = staticmethod(silent)
     # Answers to prepare for, at least.
-    _room = _ROOM
+    _room = ROOM
     # Lets go of the folder that the session was saved in.
     _leave: weakref.finalize | None = None
 
@@ -359,7 +356,7 @@ class Session:
         from idc_jax.annotate.page import serve
 
         self._book.store.go_on(len(self._book.store.rounds()) + 1)
-        limit, self._room = self._settings.num_clusters, _ROOM_ON_BOARD
+        limit, self._room = self._settings.num_clusters, ROOM_ON_BOARD
         with serve(self._book.store, self._shown(), num_clusters=limit, port=port) as page:
             print(f"Questions are asked at {page.url}", flush=True)
             self._hear_losses = page.progress
@@ -490,9 +487,7 @@ class Session:
             self._learned = len(rows) - len(new)  # when somebody asks again
             raise
 
-    def _round_with(
-        self, rounds: Sequence[tuple[Questions, Answers]], new: Sequence[Row]
-    ) -> Round:
+    def _round_with(self, rounds: Sequence[tuple[Questions, Answers]], new: Sequence[Row]) -> Round:
         """The round that learns ``rounds``, of which the rows ``new`` were not known before."""
         since = min(row.round for row in new)
         counts = {questions.round: questions.count for questions, _ in rounds}
@@ -507,4 +502,3 @@ class Session:
         if self._leave is not None:
             self._leave()
         self._leave = weakref.finalize(self, leave)
-

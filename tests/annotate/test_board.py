@@ -63,7 +63,8 @@ def test_the_least_sure_come_first_or_last(table):
     assert (np.diff(doubt) >= 0).all()
     assert (np.diff(confidence[table.members("cluster:3", "sure")]) <= 0).all()
     unsure = table.members("cluster:3", "doubt", "unsure")
-    assert unsure and confidence[unsure].max() < 0.5
+    assert len(unsure)
+    assert confidence[unsure].max() < 0.5
     assert sorted(table.members("cluster:3", "typical")) == table.members("cluster:3")
 
 
@@ -209,7 +210,7 @@ def test_pictures_of_all_shapes_fit_a_sheet(tmp_path, dataset):
     few = dataset._replace(inputs=dataset.inputs[:3], labels=None, names=names)
     sheet = Image.open(io.BytesIO(Pictures(few).sheet((0, 1, 2)).body))
     assert sheet.size == (256, 256)
-    assert sheet.getpixel((64, 64))[3] == 255 and sheet.getpixel((64, 5))[3] == 0
+    assert [sheet.getpixel(at)[3] for at in ((64, 64), (64, 5))] == [255, 0]
 
 
 def test_before_anything_is_clustered_there_are_no_groups(store, dataset):

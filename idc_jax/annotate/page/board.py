@@ -1,7 +1,7 @@
 """The board: all groups and their members, and what people do with them.
 
-Every gesture is an answer in the store like any other, written whole before it is acknowledged; what
-is seen is folded from the store and the method's last prediction, so that it is the same for all.
+Every gesture is an answer in the store like any other, written whole before it is acknowledged.
+What is seen is folded from the store and the method's last prediction: it is the same for all.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from idc_jax.annotate.volunteered import Hand
 from idc_jax.errors import UserError
 
 Sort = Literal["doubt", "sure", "typical", "number"]
-SORTS, FILTERS = ("doubt", "sure", "typical", "number"), ("all", "unsure", "answered", "disagreeing")
+SORTS, FILTERS = (
+    ("doubt", "sure", "typical", "number"),
+    ("all", "unsure", "answered", "disagreeing"),
+)
 # All samples, whatever their group.
 EVERYTHING = "everything"
 _SUREST, _LEAST_SURE, _PART = 5, 3, 12
@@ -280,15 +283,19 @@ class Board:
         return id_
 
     def _name(self, key: str, name: str, exemplar: int) -> int:
-        how = {"limit": self._max_groups, "class_names": self._class_names}
-        return self._store.name_group(key, name, exemplar, **how).id
+        named = self._store.name_group(
+            key, name, exemplar, limit=self._max_groups, class_names=self._class_names
+        )
+        return named.id
 
     def _key(self, id_: int) -> str:
         """By which the store knows the group of a class id; a class of the data set gets one."""
         found = next((group.key for group in self._store.groups() if group.id == id_), None)
         if found is None:
             name = self._class_names[id_] if id_ < len(self._class_names) else f"class {id_}"
-            found = self._store.name_group(f"class {id_}", name, -1, class_names=self._class_names).key
+            found = self._store.name_group(
+                f"class {id_}", name, -1, class_names=self._class_names
+            ).key
         return found
 
     # -- inside --------------------------------------------------------------------------------
@@ -348,9 +355,7 @@ class Board:
             "answered": int(view.groups.answered[members].sum()),
             "disagreeing": int(view.disputed[members].sum()),
             "surest": [self._shown(i) for i in members[:_SUREST].tolist()],
-            "least_sure": [
-                self._shown(i) for i in members[_SUREST:][::-1][:_LEAST_SURE].tolist()
-            ],
+            "least_sure": [self._shown(i) for i in members[_SUREST:][::-1][:_LEAST_SURE].tolist()],
         }
 
     def _shown(self, index: int) -> dict[str, Any]:
@@ -359,7 +364,9 @@ class Board:
     def _exemplars(self) -> Questions:
         """What stands for the outputs on the board."""
         outputs = [group for group in self._look().groups.groups if group.number >= 0]
-        rows = [np.resize(g.members[:_SUREST], _SUREST) if len(g.members) else None for g in outputs]
+        rows = [
+            np.resize(g.members[:_SUREST], _SUREST) if len(g.members) else None for g in outputs
+        ]
         nobody = np.full(_SUREST, -1, np.int32)
         shown = np.asarray([nobody if row is None else row for row in rows], np.int32)
         blank = label_questions(0, np.zeros(0, np.int32), np.zeros(0))
@@ -367,7 +374,7 @@ class Board:
 
 
 def _made_of(key: str) -> int | None:
-    """The number of the cluster that a group was, before it had a name; see :meth:`Board._named`."""
+    """The number of the cluster that a group was before it had a name, by :meth:`Board._named`."""
     found = re.fullmatch(r"cluster:([0-9]+) [0-9]+", key)
     return int(found[1]) if found else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -81,9 +81,7 @@ class Board(NamedTuple):
     answered: np.ndarray
 
 
-def stand(
-    prediction: Prediction, evidence: Evidence, places: Places
-) -> Board:
+def stand(prediction: Prediction, evidence: Evidence, places: Places) -> Board:
     """Put every sample where it was said to be, else where it is predicted to be.
 
     Args:
@@ -167,9 +165,7 @@ def _head(number: int, id_: int, names: Mapping[int, str]) -> Standing:
     return Standing(f"id:{id_}", number, id_, names.get(id_, f"class {id_}"), nobody)
 
 
-def _ids_of_outputs(
-    prediction: Prediction, said: np.ndarray, places: Places
-) -> np.ndarray:
+def _ids_of_outputs(prediction: Prediction, said: np.ndarray, places: Places) -> np.ndarray:
     """The class id that each output stands for, -1 for none, int64 ``[c]``."""
     probs, slots = prediction.probabilities, prediction.slots
     if slots is not None:
@@ -193,11 +189,11 @@ def _ids_of_outputs(
 
 
 def _predicted(
-    probs: np.ndarray, excluded: np.ndarray, column: Mapping[int, int], ids: Sequence[int]
+    probs: np.ndarray, excluded: np.ndarray, column: Mapping[int, int], ids: np.ndarray
 ) -> np.ndarray:
     """The likeliest output of each sample that was not ruled out, int64 ``[n]``."""
     place = probs.argmax(axis=1)
-    known = {**column, **{CLUSTERS + n: n for n, id_ in enumerate(ids) if id_ < 0}}
+    known = {**column, **{CLUSTERS + n: n for n, id_ in enumerate(ids.tolist()) if id_ < 0}}
     rows = [(sample, known[group]) for sample, group in excluded.tolist() if group in known]
     if not rows:
         return place

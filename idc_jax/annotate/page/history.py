@@ -143,8 +143,8 @@ def in_words(questions: Questions, row: Row, names: Mapping[int, str]) -> str:
             return f"none of the clusters {', '.join(offered)}"
         return f"belongs with cluster {row.choice}"
     if row.choice == NONE_OF_THESE:
-        offered = int(questions.candidates[row.position, 0])
-        return f"not {names.get(offered, f'class {offered}')}"
+        group = int(questions.candidates[row.position, 0])
+        return f"not {names.get(group, f'class {group}')}"
     return names.get(row.choice, f"class {row.choice}")
 
 

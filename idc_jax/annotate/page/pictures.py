@@ -91,7 +91,10 @@ class Pictures:
                 tile = tile.copy()
                 tile.thumbnail((side, side))
             row, column = divmod(at, columns)
-            corner = (column * side + (side - tile.width) // 2, row * side + (side - tile.height) // 2)
+            corner = (
+                column * side + (side - tile.width) // 2,
+                row * side + (side - tile.height) // 2,
+            )
             sheet.paste(tile, corner)
         out = io.BytesIO()
         if side > _EXACT:

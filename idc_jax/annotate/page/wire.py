@@ -88,7 +88,7 @@ class MorePost(NamedTuple):
 
     annotator: str
     round: int
-    count: int
+    count: int  # type: ignore[assignment]  # tuple.count is of no use here
 
 
 Post = GesturePost | MorePost | AnswerPost | UndoPost | RenamePost | FinishPost | StopPost
