@@ -1,4 +1,4 @@
-"""The pictures of the page in the documentation: one of each kind of question.
+"""The pictures of the page in the documentation: one of each kind of question, and the board.
 
     python benchmarks/page/screenshots.py docs/images
     python benchmarks/page/screenshots.py FOLDER --all
@@ -165,6 +165,36 @@ def photograph_rounds(browser, dataset, folder, screen):
         page.close()
 
 
+def photograph_board(browser, dataset, folder, screen):
+    """A group in which most is right, and a few that are not, selected."""
+    rng = np.random.default_rng(5)
+    wrong = rng.random(dataset.size) < 0.08
+    clusters = np.where(wrong, rng.integers(0, NUM_CLASSES, dataset.size), dataset.labels)
+    sure = np.where(wrong, rng.uniform(0.25, 0.6, dataset.size), rng.beta(8, 1, dataset.size))
+    rest = (1 - sure)[:, None] / (NUM_CLASSES - 1)
+    probs = np.where(np.eye(NUM_CLASSES)[clusters] > 0, sure[:, None], rest)
+    with served(dataset) as (store, site):
+        for number, name in enumerate(NAMES):
+            store.name_group(name, name, int(np.flatnonzero(clusters == number)[0]))
+        site.show_groups(probs, np.arange(NUM_CLASSES), None, store.version())
+        page = browser.new_page(**SCREENS[screen])
+        page.goto(f"{site.url}board")
+        page.fill("#name-input", "Ann")
+        page.keyboard.press("Enter")
+        page.click('[data-ref="id:5"]')
+        page.wait_for_function("() => document.getElementById('grid').dataset.view")
+        order = np.flatnonzero(clusters == 5)
+        order = order[np.argsort(probs[order, 5], kind="stable")]
+        for at in np.flatnonzero(dataset.labels[order[:36]] != 5)[:9].tolist():
+            page.keyboard.press("Home")
+            for _ in range(at):
+                page.keyboard.press("ArrowRight")
+            page.keyboard.press("Space")
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=f"{folder}/board{screen}.png")
+        page.close()
+
+
 def answer_all(page):
     for _ in range(3):
         page.wait_for_selector(".question")
@@ -183,6 +213,7 @@ def main():
         for screen in SCREENS if options.all else ("",):
             for kind in KINDS:
                 photograph_question(browser, kind, dataset, options.folder, screen)
+            photograph_board(browser, dataset, options.folder, screen)
             if options.all:
                 photograph_rounds(browser, dataset, options.folder, screen)
 

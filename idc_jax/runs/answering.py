@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from absl import logging
+from scipy.optimize import linear_sum_assignment
 
 from idc_jax import annotate
 from idc_jax.annotate.annotator import Annotator, FusionName
@@ -237,10 +238,26 @@ def _shown_on(page: Any) -> Notify:
                     "before": before.get("metrics"),
                     "after": values["metrics"],
                     "outlook": values["outlook"],
-                    "galleries_before": before.get("galleries"),
+                    "galleries_before": _matched(before, values["probabilities"]),
                     "galleries_after": shown,
                 }
             )
-        before.update(metrics=values["metrics"], galleries=shown)
+        clusters = np.asarray(values["probabilities"]).argmax(axis=1)
+        before.update(metrics=values["metrics"], galleries=shown, clusters=clusters)
 
     return notify
+
+
+def _matched(before: Mapping[str, Any], probabilities: np.ndarray) -> list[list[int]] | None:
+    """The galleries from ``before``, each at the number of the cluster that has its samples now."""
+    if not before.get("galleries"):
+        return None
+    old, now = before["clusters"], np.asarray(probabilities).argmax(axis=1)
+    count = max(len(before["galleries"]), probabilities.shape[1])
+    common = np.zeros((count, count))
+    np.add.at(common, (old, now), 1)
+    place = dict(zip(*linear_sum_assignment(-common), strict=True))
+    found: list[list[int]] = [[] for _ in range(count)]
+    for cluster, gallery in enumerate(before["galleries"]):
+        found[place[cluster]] = gallery
+    return found

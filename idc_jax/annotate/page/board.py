@@ -111,6 +111,11 @@ class Board:
         """Numbers that change with whatever is seen."""
         return [self._predictions, *self._store.version()]
 
+    def names(self) -> list[str]:
+        """What the outputs are called, by their numbers."""
+        groups = self._look().groups.groups if self._predictions else ()
+        return [group.name for group in groups if group.number >= 0]
+
     def members(self, ref: str, sort: str, shown: str) -> bytes:
         """The samples of a group in their order.
 

@@ -236,7 +236,7 @@ class Session:
                 "progress": self._progress,
                 "losses": self._losses,
                 "results": len(self._results),
-                "result": self._results[-1] if self._results else None,
+                "result": self._result(),
                 "report": (self.folder / "report.html").exists(),
             }
 
@@ -424,6 +424,10 @@ class Session:
         if self._questions is not None:
             self._count_votes()
         return reply
+
+    def _result(self) -> dict[str, Any] | None:
+        """What was bought last, its clusters by the names that they have now."""
+        return self._results[-1] | {"names": self.board.names()} if self._results else None
 
     def _more(self, post: MorePost) -> dict[str, Any]:
         if post.count:

@@ -18,6 +18,7 @@ const board = {
   overview: null,
   groups: [],
   ref: EVERYTHING,
+  told: "", // what was said last of a selection
   done: [], // gestures of this window, oldest first
   undone: new Set(), // what this window has undone
   drawn: "", // what of the group the grid shows, at which version
@@ -102,7 +103,8 @@ function drawStanding({ phase, round, learning, learned, clustered }) {
 
 function drawSelected() {
   const count = grid.selected.size;
-  const text = count ? `${count.toLocaleString("en")} selected` : "Nothing selected";
+  if (count) board.told = "";
+  const text = count ? `${count.toLocaleString("en")} selected` : board.told || "Nothing selected";
   if ($("selected").textContent !== text) $("selected").textContent = text;
   for (const what of ["right", "not", "move", "clear"]) {
     document.querySelector(`[data-do="${what}"]`).disabled = !count;
@@ -128,11 +130,11 @@ function post(kind, fields) {
 }
 
 // What was said of the selection; `gone` says that it leaves the group.
-function say(kind, fields, { gone = false } = {}) {
+function say(kind, fields, told, { gone = false } = {}) {
   const samples = [...grid.selected];
   if (!samples.length) return;
   post(kind, { samples, ...fields });
-  $("announce").textContent = `${samples.length} samples`;
+  board.told = `${samples.length.toLocaleString("en")} ${told}`;
   const leaving = gone && board.ref !== EVERYTHING ? grid.selected : null;
   grid.selected = new Set();
   if (leaving) grid.remove(leaving);
@@ -151,7 +153,7 @@ function move() {
   const count = grid.selected.size;
   if (!count) return;
   askTarget(`Move ${count.toLocaleString("en")} to`, others(), (picked) =>
-    say("move", target(picked), { gone: true }));
+    say("move", target(picked), `moved to ${picked.group?.name ?? picked.name}`, { gone: true }));
 }
 
 function merge() {
@@ -231,13 +233,13 @@ function step(by) {
 
 const actions = {
   open: (node) => open(node.dataset.ref),
-  right: () => say("right", named()),
-  not: () => board.ref !== EVERYTHING && say("not", named(), { gone: true }),
+  right: () => say("right", named(), "are right"),
+  not: () => board.ref !== EVERYTHING && say("not", named(), "ruled out", { gone: true }),
   move,
   merge,
   split,
   closer,
-  clear: () => grid.clear(),
+  clear: () => { board.told = ""; grid.clear(); },
   rename: () => askRename(current(), (name) => post("rename", { group: board.ref, name })),
   delete: () => post("delete", { group: board.ref }),
   history: () => showHistory(board.overview?.history ?? []),

@@ -98,11 +98,11 @@ function strip(title, indices) {
     ...indices.slice(0, THUMBNAILS).map((index) => pictureOf(index)));
 }
 
-function galleries({ galleries_before: before, galleries_after: after }) {
+function galleries({ galleries_before: before, galleries_after: after, names }) {
   const count = Math.max(before?.length ?? 0, after?.length ?? 0);
   if (!count) return null;
   return element("div", { class: "galleries" }, ...Array.from({ length: count }, (_, cluster) =>
-    element("section", {}, element("h3", {}, `Cluster ${cluster + 1}`),
+    element("section", {}, element("h3", {}, names?.[cluster] ?? `cluster ${cluster}`),
       strip("before", before?.[cluster]), strip("after", after?.[cluster]))));
 }
 
