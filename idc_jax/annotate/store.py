@@ -432,7 +432,8 @@ class Store:
           Whether it was something else.
 
         Raises:
-          UserError: no group was named by ``key``, or it would be gone while answers name it.
+          UserError: no group was named by ``key``, another group has the name, or it would be gone
+            while answers name it.
         """
         with self._write() as db:
             rows = [row for row in self.group_rows() if row.key == key]
@@ -440,6 +441,9 @@ class Store:
                 raise UserError(f"there is no group {key!r}")
             if (rows[-1].id, rows[-1].name) == (id_, name):
                 return False
+            others = {folded(g.name): g for g in self.groups() if g.key != key and g.id != id_}
+            if id_ != _GONE and (other := others.get(folded(name))) is not None:
+                raise UserError(f"another group is called {other.name!r} already: merge the two")
             if id_ == _GONE and self._is_named(rows[-1].id):
                 raise UserError(f"{rows[-1].name!r} is not empty: move or withdraw its answers")
             db.execute(

@@ -116,6 +116,13 @@ def test_merged_groups_are_one_until_they_are_parted(asked: Store) -> None:
     assert [groups(asked)[sample] for sample in (7, 8, 9)] == [cats.id, dogs.id, fox.id]
 
 
+def test_no_two_groups_bear_one_name(asked: Store) -> None:
+    asked.name_group("k", "cats", 0)
+    dogs = asked.name_group("l", "dogs", 7)
+    with pytest.raises(UserError, match="another group is called 'cats' already: merge the two"):
+        asked.enter_group("l", dogs.id, "Cats")
+
+
 def test_a_group_goes_when_it_is_empty_and_comes_back(asked: Store) -> None:
     cats = asked.name_group("k", "cats", 0)
     say(asked, "g", [7], cats.id)

@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from playing import Game
 
-from idc_jax.annotate.questions import DIFFERENT, SAME, Questions
+from idc_jax.annotate.questions import DIFFERENT, SAME, Questions, grid_questions
 from idc_jax.data.base import Dataset
 from idc_jax.methods.contract import MethodSpec
 from idc_jax.runs import configuration
@@ -95,6 +95,13 @@ def make(game: Game, kind: str, rng: np.random.Generator, count: int) -> Questio
     chosen = rng.permutation(N)[:count]
     if kind == "label":
         return game.next_labels(chosen)
+    if kind == "grid":
+        # One in three is thought to be of another class than it is.
+        thought = (LABELS[chosen] + (rng.random(count) < 1 / 3)) % len(np.unique(LABELS))
+        questions = game.next_labels(chosen)
+        return grid_questions(
+            questions.round, chosen, thought, questions.values, questions.roles
+        )
     if kind == "pair":
         return game.next_pairs(rng.permuted(np.tile(np.arange(N), (count, 1)), axis=1)[:, :2])
     # Each cluster is shown by a sample of the class that it is taken for.
@@ -110,6 +117,8 @@ def choose(questions: Questions) -> np.ndarray:
         return asked.copy()
     if questions.kind == "pair":
         return np.where(asked[:, 0] == asked[:, 1], SAME, DIFFERENT)
+    if questions.kind == "grid":
+        return np.where(questions.candidates[:, 0] == asked, asked, -1)
     shown = LABELS[questions.exemplars]
     offered = shown[questions.candidates] == asked[:, None]
     first = questions.candidates[np.arange(len(asked)), offered.argmax(1)]

@@ -145,7 +145,7 @@ def test_more_groups_than_clusters(spec: MethodSpec, folder: Path) -> None:
     assert questions.count == 4
 
 
-@pytest.mark.parametrize("kind", ["label", "cluster", "pair", "mixture"])
+@pytest.mark.parametrize("kind", ["label", "cluster", "pair", "grid", "mixture"])
 def test_it_learns_from_each_kind_of_evidence(spec: MethodSpec, folder: Path, kind: str) -> None:
     game = begin(spec, folder)
     before = game.probabilities
