@@ -305,17 +305,21 @@ class Store:
           taken: further ids that stand for something else.
 
         Raises:
-          UserError: there are ``limit`` groups already and this would be one more.
+          UserError: there are ``limit`` groups already and this would be one more, or a group is
+            renamed to what another one that counts is called.
         """
         name = name.strip()
         with self._write() as db:
-            groups = self.groups()
+            groups, counted = self.groups(), self.used_groups()
             named = next((group.id for group in groups if group.key == key), None)
+            called = [group for group in groups if folded(group.name) == folded(name)]
+            called.sort(key=lambda group: group.id not in counted)
+            if named is not None and called and named != called[0].id in counted:
+                raise UserError(f"another group is called {called[0].name!r} already")
             if named is None:
-                called = {folded(group.name): group for group in reversed(groups)}
-                if folded(name) in called:
-                    return called[folded(name)]
-                if limit is not None and len(counted := self.used_groups()) >= limit:
+                if called:
+                    return called[0]
+                if limit is not None and len(counted) >= limit:
                     raise UserError(f"there are {len(counted)} groups already; the most is {limit}")
                 named = self._id_of(name, groups, class_names, taken)
             db.execute(

@@ -161,3 +161,6 @@ def test_axe_finds_nothing_among_labels(start_run, visit, clean):
     ann.page.keyboard.press("Enter")
     ann.see("#recent li")
     clean(ann.page, "label")
+    ann.page.click("[aria-label='Rename n']")
+    ann.page.wait_for_selector(".ask-name[open]")
+    clean(ann.page, "rename")

@@ -133,11 +133,9 @@ class Session:
         """Everything but the questions."""
         with self._changed:
             given = sum(min(len(voters), self._votes) for voters in self._voters)
-            groups = self._store.groups()
-            idle = 0
-            if len(groups) >= self._max_groups:
-                # Groups that nobody means any more are shown, and take nobody's place.
-                idle = len({group.id for group in groups} - self._store.used_groups())
+            # One that nobody means any more, as that of a typing error, is gone until named again.
+            used = self._store.used_groups()
+            groups = [group for group in self._store.groups() if group.id in used]
             return {
                 "phase": self._phase,
                 "title": self._title,
@@ -151,7 +149,7 @@ class Session:
                 "complete": self._complete_since is not None,
                 "closes_in": self._closes_in(),
                 "groups": [self._describe_group(group) for group in groups],
-                "max_groups": self._max_groups + idle,
+                "max_groups": self._max_groups,
                 "progress": self._progress,
                 "losses": self._losses,
                 "results": len(self._results),
@@ -318,7 +316,12 @@ class Session:
     def _rename(self, post: RenamePost) -> dict[str, Any]:
         if all(group.key != post.key for group in self._store.groups()):
             raise RefusedError(422, "there is no such group")
-        self._store.name_group(post.key, post.name, -1)
+        try:
+            self._store.name_group(post.key, post.name, -1)
+        except StoreError:
+            raise
+        except UserError as error:
+            raise RefusedError(409, str(error)) from error
         return {"ok": True}
 
     def _check_open(self) -> None:

@@ -1,6 +1,6 @@
 // What lies over the page: zoom, the help with its keys to change, and short notices.
 
-import { draw, element } from "./draw.js";
+import { caption, draw, element } from "./draw.js";
 import { label, listed, remap, reset } from "./keys.js";
 
 const NOTICE_MS = 7000;
@@ -25,8 +25,8 @@ export function isOpen(id) {
 export function zoom(samples) {
   const dialog = $("zoom-dialog");
   if (dialog.open) return dialog.close();
-  $("zoomed").replaceChildren(...samples.map((sample) =>
-    draw(sample, { large: true, smooth: true, alt: sample.name })));
+  $("zoomed").replaceChildren(...samples.map((sample) => element("figure", {},
+    draw(sample, { large: true, smooth: true, alt: sample.name }), caption(sample))));
   dialog.showModal();
 }
 

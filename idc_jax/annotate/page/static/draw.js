@@ -1,7 +1,7 @@
 // From what the server says to what is seen: samples, questions, recent answers.
 
 import { keysOf, label } from "./keys.js";
-import { PROMPTS, SAID } from "./words.js";
+import { SAID } from "./words.js";
 
 // None in a notebook, which has no addresses for pictures and fills them in as they come.
 const run = document.body.dataset.run;
@@ -38,7 +38,7 @@ export function draw(sample, { large = false, smooth = false, alt = "" } = {}) {
   return element("span", { class: "named" }, element("b", {}, sample.name), large ? near : null);
 }
 
-function caption(sample) {
+export function caption(sample) {
   if (sample.link) {
     const attributes = { href: sample.link, target: "_blank", rel: "noopener noreferrer" };
     return element("figcaption", {}, element("a", attributes, sample.name));
@@ -46,24 +46,24 @@ function caption(sample) {
   return element("figcaption", {}, sample.name);
 }
 
-export function badge(action) {
-  const keys = keysOf(action);
+export function badge(action, options) {
+  const keys = keysOf(action, options);
   if (!keys.length) return element("kbd", { class: "none" });
   return element("kbd", {}, label(keys[0]));
 }
 
-// Both keys of a tile, the letter and the digit.
-function badges(action) {
-  const also = keysOf(action).slice(1, 2).map(label);
-  return element("span", { class: "badges" }, badge(action), element("small", {}, ...also));
+// Both keys of a tile, the letter and the digit; where names are `typing`, the digit alone.
+export function badges(action, options) {
+  const also = keysOf(action, options).slice(1, 2).map(label);
+  return element("span", { class: "badges" }, badge(action, options), element("small", {}, ...also));
 }
 
-export function button(action, text, attributes = {}) {
+export function button(action, text, attributes = {}, options = {}) {
   return element("button", { type: "button", "data-action": action, ...attributes },
-    badge(action), ` ${text}`);
+    badge(action, options), ` ${text}`);
 }
 
-function subject(sample, alt) {
+export function subject(sample, alt) {
   const picture = draw(sample, { large: true, alt });
   if (sample.side) {
     picture.style.maxHeight = `${Math.max(MOST_SCALED * sample.side, LEAST_SIDE)}px`;
@@ -74,84 +74,6 @@ function subject(sample, alt) {
   // Two small pictures stand side by side, not at the two ends of the screen.
   if (sample.side && sample.picture) figure.style.setProperty("--side", picture.style.maxHeight);
   return figure;
-}
-
-function actions(kind) {
-  const none = kind === "cluster" ? button("none", "None of these") : null;
-  return element("div", { class: "actions" }, none, button("skip", "Skip"),
-    button("undo", "Undo"));
-}
-
-function prompt(question) {
-  return element("h2", { class: "prompt" }, PROMPTS[question.kind]);
-}
-
-function clusterTile(candidate, place) {
-  const action = `choose-${place}`;
-  const { exemplar, members } = candidate;
-  const name = `Group ${label(keysOf(action)[0] ?? String(place + 1))}`;
-  return element("button",
-    { type: "button", class: "tile", "data-action": action, "aria-label": name },
-    badges(action),
-    element("span", { class: "exemplar" }, exemplar ? draw(exemplar) : "–"),
-    element("span", { class: "members" }, ...members.map((member) => draw(member))));
-}
-
-function drawCluster(question) {
-  return element("section", { class: "question cluster" },
-    element("div", { class: "left" },
-      prompt(question), subject(question.samples[0], "The image asked about"), actions("cluster")),
-    element("div", { class: "tiles", role: "group", "aria-label": "Groups to choose from" },
-      ...question.candidates.map(clusterTile)));
-}
-
-function drawPair(question) {
-  const [first, second] = question.samples;
-  return element("section", { class: "question pair" },
-    prompt(question),
-    element("div", { class: "two" }, subject(first, "First image"), subject(second, "Second image")),
-    element("div", { class: "verdict", role: "group", "aria-label": "Same or different" },
-      button("choose-0", "Same", { class: "same" }),
-      button("choose-1", "Different", { class: "different" })),
-    actions("pair"));
-}
-
-function drawLabel(question) {
-  return element("section", { class: "question label" },
-    element("div", { class: "left" },
-      prompt(question), subject(question.samples[0], "The image asked about"), actions("label")),
-    element("div", { class: "palette", role: "group", "aria-label": "Groups named so far" }));
-}
-
-// The node of a question, and a promise of all its pictures being ready to paint.
-export function drawQuestion(question) {
-  const node = { cluster: drawCluster, pair: drawPair, label: drawLabel }[question.kind](question);
-  const pictures = [...node.querySelectorAll("img")];
-  return { question, node, ready: Promise.allSettled(pictures.map((image) => image.decode())) };
-}
-
-export function tilesOf(question, groups) {
-  return { cluster: question.candidates.length, pair: 2, label: groups.length }[question.kind];
-}
-
-// Drawn again only where it changed: a tile must not vanish between the two halves of a click.
-export function drawPalette(place, groups, full) {
-  const wanted = JSON.stringify([groups.map(({ key, name }) => [key, name]), full]);
-  if (place.dataset.shown === wanted) return;
-  place.dataset.shown = wanted;
-  const tiles = groups.map((group, i) => element("div", { class: "group" },
-    element("button",
-      { type: "button", class: "tile", "data-action": `choose-${i}`, "aria-label": group.name },
-      badges(`choose-${i}`),
-      element("span", { class: "exemplar" }, group.sample ? draw(group.sample) : "–"),
-      element("span", { class: "name" }, group.name)),
-    element("button", { type: "button", class: "rename", "data-action": "rename",
-      "data-key": group.key, "aria-label": `Rename ${group.name}`, title: "Rename" }, "✎")));
-  const fresh = element("button",
-    { type: "button", class: "tile fresh", "data-action": "none", disabled: full },
-    badges("none"), element("span", { class: "name" },
-      full ? `All ${groups.length} groups are named` : "A new group"));
-  place.replaceChildren(...tiles, element("div", { class: "group" }, fresh));
 }
 
 // What is shown instead of a question.
@@ -168,7 +90,7 @@ export function drawRecent({ client_id: id, answer, question, group }) {
   return element("li", {},
     element("button", { type: "button", "data-action": "go-back", "data-id": id,
       "aria-label": `Go back to question ${question.position + 1}, answered: ${what}`,
-      title: "Go back to this one" },
+      title: `${what}: go back to this one` },
     ...question.samples.map((sample) => draw(sample)),
     element("span", { class: "arrow", "aria-hidden": "true" }, "→"), said));
 }

@@ -1,6 +1,7 @@
 // The questions to come: known ahead, and their pictures ready before they are needed.
 
-import { button, drawQuestion } from "./draw.js";
+import { button } from "./draw.js";
+import { drawQuestion } from "./question.js";
 import { read } from "./server.js";
 
 const AHEAD = 32; // questions drawn, with all their pictures decoded
@@ -68,7 +69,8 @@ export class Queue {
 
   #prepare(question) {
     const { node, ready } = drawQuestion(question);
-    node.querySelector(".actions").append(button("zoom", "Zoom", { "aria-haspopup": "dialog" }));
+    node.querySelector(".actions").append(button("zoom", "Zoom", { "aria-haspopup": "dialog" },
+      { typing: question.kind === "label" }));
     const item = { question, node, isReady: false };
     item.ready = ready.then(() => {
       item.isReady = true;
