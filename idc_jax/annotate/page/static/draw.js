@@ -20,8 +20,9 @@ export function element(tag, attributes = {}, ...children) {
 const MOST_SCALED = 10;
 const LEAST_SIDE = 240;
 
-export function pictureOf(index, { large = false, crisp = true, alt = "" } = {}) {
-  const picture = `${large ? "large" : "tile"}/${index}`;
+// `size`: a "tile", "large", the "whole" of a file's pixels, or as the network has "seen" it.
+export function pictureOf(index, { size = "tile", crisp = true, alt = "" } = {}) {
+  const picture = `${size}/${index}`;
   return element("img", {
     src: run ? `pictures/${run}/${picture}` : null,
     "data-picture": picture,
@@ -32,10 +33,10 @@ export function pictureOf(index, { large = false, crisp = true, alt = "" } = {})
 }
 
 // A sample as its picture, or as a card with its name where it has none.
-export function draw(sample, { large = false, smooth = false, alt = "" } = {}) {
-  if (sample.picture) return pictureOf(sample.index, { large, crisp: Boolean(sample.side) && !smooth, alt });
+export function draw(sample, { size = "tile", smooth = false, alt = "" } = {}) {
+  if (sample.picture) return pictureOf(sample.index, { size, crisp: Boolean(sample.side) && !smooth, alt });
   const near = sample.near.length ? element("small", {}, `near: ${sample.near.join(", ")}`) : null;
-  return element("span", { class: "named" }, element("b", {}, sample.name), large ? near : null);
+  return element("span", { class: "named" }, element("b", {}, sample.name), size === "tile" ? null : near);
 }
 
 export function caption(sample) {
@@ -63,14 +64,21 @@ export function button(action, text, attributes = {}, options = {}) {
     badge(action, options), ` ${text}`);
 }
 
+// Of a photograph that is no square the network does not see all, or not in its shape.
+function seen(sample) {
+  if (!sample.cut) return null;
+  return element("small", { class: "seen quiet" }, "The network sees ",
+    pictureOf(sample.index, { size: "seen", alt: "what is left of it" }));
+}
+
 export function subject(sample, alt) {
-  const picture = draw(sample, { large: true, alt });
+  const picture = draw(sample, { size: "large", alt });
   if (sample.side) {
     picture.style.maxHeight = `${Math.max(MOST_SCALED * sample.side, LEAST_SIDE)}px`;
   }
   // What is drawn as its name needs no caption but its link.
   const told = sample.picture || sample.link ? caption(sample) : null;
-  const figure = element("figure", { class: "subject" }, picture, told);
+  const figure = element("figure", { class: "subject" }, picture, told, seen(sample));
   // Two small pictures stand side by side, not at the two ends of the screen.
   if (sample.side && sample.picture) figure.style.setProperty("--side", picture.style.maxHeight);
   return figure;
