@@ -12,7 +12,7 @@ from idc_jax.annotate.questions import SKIP
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Parts
 from idc_jax.methods.pcl import method as pcl
-from idc_jax.methods.pcl.pairs import keep_pairs
+from idc_jax.methods.pcl.pairs import Unknown, keep_pairs, pick_pairs
 from idc_jax.methods.pcl.training import PclTraining, scatter_blocks, surest_pair
 from idc_jax.metrics import clustering_metrics
 
@@ -27,6 +27,30 @@ def test_pairs_share_no_sample_while_that_can_be_helped():
     np.testing.assert_array_equal(keep_pairs(pairs, 4, 9, 9, distinct=False), [0, 1, 2, 3, 5])
     np.testing.assert_array_equal(keep_pairs(pairs, 4, 2, 9, distinct=True), [0, 2])
     np.testing.assert_array_equal(keep_pairs(pairs, 4, 9, 1, distinct=True), [0, 2])
+
+
+@pytest.mark.parametrize("picks", ["both", "random"])
+def test_balanced_pairs_go_either_way(picks):
+    """Twenty groups: of the pairs that are worth most, hardly any is of one group."""
+    rng = np.random.default_rng(0)
+    groups = jnp.asarray(rng.integers(0, 20, (4, 64)))
+    views = [jnp.asarray(rng.normal(size=(4, 64, 8)) / 3) for _ in range(2)]
+    nothing = jnp.zeros((4, 64, 64), jnp.int8)
+    unknown = Unknown(nothing, nothing.astype(bool), jnp.ones((4, 64), bool))
+
+    def shares(groups_known):
+        pairs, values = pick_pairs(
+            jax.random.key(0), picks, tuple(views), unknown, 60, left=jnp.ones(4), per_block=0,
+            distinct=True, groups=groups if groups_known else None,
+        )  # fmt: skip
+        assert pairs.shape == (60, 2)
+        assert len({tuple(pair) for pair in pairs.tolist()}) == 60
+        assert np.isfinite(values).all()
+        flat = np.asarray(groups).reshape(-1)
+        return np.mean(flat[pairs[:, 0]] == flat[pairs[:, 1]])
+
+    assert shares(False) < 0.15
+    assert 0.4 <= shares(True) <= 0.6
 
 
 @pytest.fixture(scope="module")

@@ -119,11 +119,17 @@ def _ask(
         (first, second),
         Unknown(known, asked, jnp.asarray(blocks >= 0)),
         round_.budget,
+        groups=_groups(state, blocks) if options.balanced else None,
         left=_left(options, round_, len(blocks)),
         per_block=options.per_block,
         distinct=options.distinct,
     )
     return pair_questions(round_.number, blocks.reshape(-1)[places], values)
+
+
+def _groups(state: PclState, blocks: np.ndarray) -> jax.Array:
+    """The predicted cluster of each sample of the blocks: int ``[g, b]``."""
+    return jnp.argmax(state.probabilities, axis=-1)[np.maximum(blocks, 0)]
 
 
 def _left(options: PclOptions, round_: Round, blocks: int) -> jax.Array:

@@ -40,6 +40,7 @@ def pick_pairs(
     left: jax.Array,
     per_block: int,
     distinct: bool,
+    groups: jax.Array | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose pairs among those neither known nor asked.
 
@@ -52,6 +53,8 @@ def pick_pairs(
       left: ``[g]``, the share of the whole budget that is left when each block is asked about.
       per_block: at most so many of one block; 0 for as many as the budget needs.
       distinct: prefer pairs that share no sample.
+      groups: int ``[g, b]``: of pairs within a group and between two, take by turns the best; None
+        takes the best of all.
 
     Returns:
       int ``[m, 2]``, places numbered through the blocks, and their values ``[m]``.
@@ -60,25 +63,39 @@ def pick_pairs(
     # Twice the even share: a block that has little left to ask passes its part on.
     most = per_block or 2 * -(-budget // blocks)
     spare = _SPARE if distinct else 1
-    if picks == "random":
-        open_ = (unknown.known == 0) & ~unknown.asked
-        found = random_pairs(key, open_, unknown.valid, spare * budget)
-    else:
-        found = selectors.pcl(
+
+    def ranked(key: jax.Array, closed: jax.Array) -> selectors.Selection:
+        if picks == "random":
+            return random_pairs(key, (unknown.known == 0) & ~closed, unknown.valid, spare * budget)
+        return selectors.pcl(
             views[0],
             unknown.known,
             spare * most * blocks,
             remaining_fraction=left,
             other=views[1],
             valid=unknown.valid,
-            asked=unknown.asked,
+            asked=closed,
             per_block=min(spare * most, size * size),
             use_uncertain=picks != "hard",
             use_hard=picks != "uncertain",
         )
-    indices, values = np.asarray(found.indices), np.asarray(found.values)
+
+    if groups is None:
+        found = [ranked(key, unknown.asked)]
+    else:
+        alike = groups[:, :, None] == groups[:, None, :]
+        keys = jax.random.split(key)
+        found = [ranked(keys[0], unknown.asked | ~alike), ranked(keys[1], unknown.asked | alike)]
+    indices, values = (
+        by_turns([np.asarray(getattr(one, name)) for one in found]) for name in found[0]._fields
+    )
     kept = keep_pairs(indices, size, budget, most, distinct)
     return indices[kept], values[kept]
+
+
+def by_turns(ranked: list[np.ndarray]) -> np.ndarray:
+    """The first of each list, then the second of each; all as long as the first."""
+    return np.stack(ranked, axis=1).reshape(-1, *ranked[0].shape[1:])
 
 
 def keep_pairs(

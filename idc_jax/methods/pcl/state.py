@@ -29,6 +29,9 @@ class PclOptions(NamedTuple):
         each ``"round"``, or with each ``"step"``, block by block (the published code).
       distinct: pairs of one round share no sample where that can be helped: what is asked at
         once then covers more of a block than its few most striking samples.
+      balanced: half of the pairs are of one predicted cluster, half of two, so that answers go
+        either way; else whichever are worth most (the paper), which among many clusters are nearly
+        all of two.
       attention: over the samples of a block, put between a trained backbone and its heads:
         ``"random"`` starts it at random, as a new layer is; ``"identity"`` starts it as an
         average over similar samples, which keeps what the network knows; ``"none"`` leaves it
@@ -40,6 +43,7 @@ class PclOptions(NamedTuple):
     per_block: int = 0
     share: Share = "round"
     distinct: bool = True
+    balanced: bool = False
     attention: Attention = "identity"
     num_heads: int = 8
 
