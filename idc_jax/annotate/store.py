@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from idc_jax.annotate.naming import folded
-from idc_jax.annotate.questions import Questions, plain_roles
+from idc_jax.annotate.questions import SKIP, Questions, plain_roles
 from idc_jax.errors import UserError
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
@@ -258,6 +258,10 @@ class Store:
         if round_ is None:
             return self._one(query)[0]
         return self._one(f"{query} WHERE round = ?", (round_,))[0]
+
+    def num_said(self) -> int:
+        """Answers that count and say something: no skips."""
+        return self._one("SELECT count(*) FROM live WHERE choice != ?", (SKIP,))[0]
 
     def counted(self, client_id: str) -> Row | None:
         """The answer with this client id, if it counts."""

@@ -116,8 +116,9 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
             seconds=seconds,
             notify=answers.notify,
         )
-    outcome.seconds["total"] = sum(outcome.seconds.values())
-    return write_outcome(config, dataset, outcome, log, workdir, course)
+        outcome.seconds["total"] = sum(outcome.seconds.values())
+        answers.notify("report", {})
+        return write_outcome(config, dataset, outcome, log, workdir, course)
 
 
 def _bring(store: Store, config: ConfigDict, dataset: Dataset, identity: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.wire import (
     AnswerPost,
     FinishPost,
+    LeavePost,
     Post,
     RefusedError,
     RenamePost,
@@ -31,6 +32,8 @@ Phase = Literal["waiting", "asking", "learning", "done"]
 # A question that was handed out waits this long for its answer before others may get it too.
 _LEASE_SECONDS = 60.0
 _LEASES = 8
+# Whoever asked how things are so lately has the page open.
+_THERE_SECONDS = 10.0
 _RECENT = 60
 _MOST_LOSSES = 400
 _MEMBERS = 6
@@ -67,6 +70,8 @@ class Session:
         self._complete_since: float | None = None
         self._finish_now = False
         self._stopped_by = ""
+        self._there: dict[str, float] = {}  # when each person's page was last heard of
+        self._learns_from = 0
         self._progress: dict[str, Any] = {}
         self._losses: list[float] = []
         self._results: list[dict[str, Any]] = []
@@ -100,6 +105,7 @@ class Session:
         """Take no more answers: they are learned now."""
         with self._changed:
             self._phase = "learning"
+            self._learns_from = self._store.num_said()
             self._progress, self._losses = {}, []
             if self._stopped_by:
                 self._store.stop(self._stopped_by)
@@ -132,6 +138,9 @@ class Session:
     def state(self, annotator: str) -> dict[str, Any]:
         """Everything but the questions."""
         with self._changed:
+            now = self._clock()
+            self._there[annotator] = now
+            others = self._there.keys() - {annotator}
             given = sum(min(len(voters), self._votes) for voters in self._voters)
             # One that nobody means any more, as that of a typing error, is gone until named again.
             used = self._store.used_groups()
@@ -144,6 +153,8 @@ class Session:
                 "total": len(self._voters),
                 "mine": sum(annotator in voters for voters in self._voters),
                 "votes": self._votes,
+                "others": sum(now - self._there[name] < _THERE_SECONDS for name in others),
+                "learns_from": self._learns_from,
                 "given": given,
                 "needed": self._votes * len(self._voters),
                 "complete": self._complete_since is not None,
@@ -239,6 +250,8 @@ class Session:
     def _take(self, post: Post, rows: list[Row]) -> dict[str, Any]:
         if isinstance(post, RenamePost):
             return self._rename(post)
+        if isinstance(post, LeavePost):
+            return self._leave(post.annotator)
         if isinstance(post, FinishPost):
             if self._questions and post.round < self._questions.round:
                 return {"ok": True}  # somebody was quicker
@@ -322,6 +335,13 @@ class Session:
             raise
         except UserError as error:
             raise RefusedError(409, str(error)) from error
+        return {"ok": True}
+
+    def _leave(self, annotator: str) -> dict[str, Any]:
+        """Whoever has left is there no longer, and holds no questions."""
+        self._there.pop(annotator, None)
+        for holders in self._leases.values():
+            holders.pop(annotator, None)
         return {"ok": True}
 
     def _check_open(self) -> None:

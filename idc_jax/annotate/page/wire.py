@@ -60,7 +60,13 @@ class StopPost(NamedTuple):
     round: int
 
 
-Post = AnswerPost | UndoPost | RenamePost | FinishPost | StopPost
+class LeavePost(NamedTuple):
+    """Somebody goes: what was kept for them is for others now."""
+
+    annotator: str
+
+
+Post = AnswerPost | UndoPost | RenamePost | FinishPost | StopPost | LeavePost
 
 
 def parse(kind: str, body: bytes) -> Post:
@@ -202,10 +208,15 @@ def _stop(reader: _Reader) -> StopPost:
     return StopPost(annotator=reader.annotator(), round=reader.integer("round"))
 
 
+def _leave(reader: _Reader) -> LeavePost:
+    return LeavePost(annotator=reader.annotator())
+
+
 _PARSERS: dict[str, Callable[[_Reader], Post]] = {
     "answer": _answer,
     "undo": _undo,
     "rename": _rename,
     "finish": _finish,
     "stop": _stop,
+    "leave": _leave,
 }

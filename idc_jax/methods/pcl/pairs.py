@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import selectors
+from idc_jax.ops import arrays
+from idc_jax.scores.pcl import UNCERTAIN
 
 PairPicks = Literal["both", "uncertain", "hard", "random"]
 
@@ -40,7 +42,7 @@ def pick_pairs(
     left: jax.Array,
     per_block: int,
     distinct: bool,
-    groups: jax.Array | None = None,
+    uncertain_at: jax.Array | float = UNCERTAIN,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose pairs among those neither known nor asked.
 
@@ -53,8 +55,7 @@ def pick_pairs(
       left: ``[g]``, the share of the whole budget that is left when each block is asked about.
       per_block: at most so many of one block; 0 for as many as the budget needs.
       distinct: prefer pairs that share no sample.
-      groups: int ``[g, b]``: of pairs within a group and between two, take by turns the best; None
-        takes the best of all.
+      uncertain_at: the similarity of the pairs that are least certain.
 
     Returns:
       int ``[m, 2]``, places numbered through the blocks, and their values ``[m]``.
@@ -63,39 +64,50 @@ def pick_pairs(
     # Twice the even share: a block that has little left to ask passes its part on.
     most = per_block or 2 * -(-budget // blocks)
     spare = _SPARE if distinct else 1
-
-    def ranked(key: jax.Array, closed: jax.Array) -> selectors.Selection:
-        if picks == "random":
-            return random_pairs(key, (unknown.known == 0) & ~closed, unknown.valid, spare * budget)
-        return selectors.pcl(
+    if picks == "random":
+        open_ = (unknown.known == 0) & ~unknown.asked
+        found = random_pairs(key, open_, unknown.valid, spare * budget)
+    else:
+        found = selectors.pcl(
             views[0],
             unknown.known,
             spare * most * blocks,
             remaining_fraction=left,
             other=views[1],
             valid=unknown.valid,
-            asked=closed,
+            asked=unknown.asked,
             per_block=min(spare * most, size * size),
             use_uncertain=picks != "hard",
             use_hard=picks != "uncertain",
+            uncertain_at=uncertain_at,
         )
-
-    if groups is None:
-        found = [ranked(key, unknown.asked)]
-    else:
-        alike = groups[:, :, None] == groups[:, None, :]
-        keys = jax.random.split(key)
-        found = [ranked(keys[0], unknown.asked | ~alike), ranked(keys[1], unknown.asked | alike)]
-    indices, values = (
-        by_turns([np.asarray(getattr(one, name)) for one in found]) for name in found[0]._fields
-    )
+    indices, values = np.asarray(found.indices), np.asarray(found.values)
     kept = keep_pairs(indices, size, budget, most, distinct)
     return indices[kept], values[kept]
 
 
-def by_turns(ranked: list[np.ndarray]) -> np.ndarray:
-    """The first of each list, then the second of each; all as long as the first."""
-    return np.stack(ranked, axis=1).reshape(-1, *ranked[0].shape[1:])
+def turning_point(
+    views: tuple[jax.Array, jax.Array], groups: jax.Array, valid: jax.Array
+) -> jax.Array:
+    """The similarity at which two samples are as likely of one group as of two: a scalar.
+
+    As many pairs within a predicted group are less similar as pairs of two groups are more so.
+
+    Args:
+      views: embeddings ``[g, b, d]`` of either view.
+      groups: int ``[g, b]``, the predicted groups.
+      valid: bool ``[g, b]``, False for padding.
+    """
+    within = [jnp.einsum("gid,gjd->gij", *(arrays.normalize(view),) * 2) for view in views]
+    similar = 0.5 * (within[0] + within[1])
+    counted = jnp.triu(valid[:, :, None] & valid[:, None, :], 1).reshape(-1)
+    alike = (groups[:, :, None] == groups[:, None, :]).reshape(-1) & counted
+    order = jnp.argsort(jnp.where(counted, similar.reshape(-1), jnp.inf))
+    # Below each place: pairs of one group; above it: pairs of two.
+    below = jnp.cumsum(alike[order])
+    apart = (counted & ~alike)[order]
+    above = apart.sum() - jnp.cumsum(apart)
+    return similar.reshape(-1)[order][jnp.argmax(below >= above)]
 
 
 def keep_pairs(

@@ -16,6 +16,8 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+const broken = new Set(); // pictures that did not come
+
 // Squares larger than this hide what a picture of few pixels shows, seen from a desk.
 const MOST_SCALED = 10;
 const LEAST_SIDE = 240;
@@ -23,13 +25,22 @@ const LEAST_SIDE = 240;
 // `size`: a "tile", "large", the "whole" of a file's pixels, or as the network has "seen" it.
 export function pictureOf(index, { size = "tile", crisp = true, alt = "" } = {}) {
   const picture = `${size}/${index}`;
-  return element("img", {
+  const image = element("img", {
     src: run ? `pictures/${run}/${picture}` : null,
     "data-picture": picture,
     alt,
     draggable: "false",
     class: crisp ? "crisp" : null,
   });
+  image.addEventListener("error", () => broken.add(image));
+  return image;
+}
+
+// What did not come while the server was away is asked for again.
+export function mendPictures() {
+  const lost = [...broken];
+  broken.clear();
+  for (const image of lost) image.src = image.src;
 }
 
 // A sample as its picture, or as a card with its name where it has none.

@@ -2,6 +2,7 @@
 
 import { changeKeyOf, closeZoom, help, isOpen, notice, resetKeys, takesKey, zoom }
   from "./dialogs.js";
+import { mendPictures } from "./draw.js";
 import { listen, makeId, meaning, measurePaint } from "./input.js";
 import { askName, folded, groupCalled, isAskingName } from "./naming.js";
 import { drawPalette, meant, newMeant, search } from "./palette.js";
@@ -179,7 +180,7 @@ function show() {
   showMessage(...screenNow(page.state, {
     result: unseenResult(),
     unsent: outbox.entries().length > 0,
-    fetching: page.queue.fetching,
+    fetching: page.queue.fetching || !page.queue.heard,
   }));
 }
 
@@ -265,12 +266,14 @@ function forgetQuestions() {
 
 async function begin(name) {
   const changed = page.name !== name;
+  if (changed && page.name) outbox.push("leave", { annotator: page.name });
   page.name = name;
   localStorage.setItem("idc:name", name);
   $("who").textContent = name;
   if (changed) {
     forgetQuestions();
-    Object.assign(page, { seconds: [], state: null });
+    $("screen").ariaBusy = "true"; // what stands there was another person's
+    Object.assign(page, { seconds: [], state: null, view: "" });
   }
   await load();
 }
@@ -340,6 +343,7 @@ async function poll() {
     return;
   }
   outbox.online = true;
+  mendPictures();
   await take(state, before === outbox.version && !outbox.entries().length);
 }
 

@@ -12,12 +12,14 @@ export class Queue {
   #items = [];
   #claimedAt = -Infinity;
   fetching = false;
+  heard = false; // the server has said what there is, and what there is not
 
   get first() {
     return this.#items[0] ?? null;
   }
 
   clear() {
+    this.heard = false;
     this.#keep([]);
   }
 
@@ -48,6 +50,7 @@ export class Queue {
     try {
       const spare = positions.slice(HELD).join(",");
       const found = await read("api/questions", { annotator, count, held, spare });
+      this.heard = true;
       this.#drop(found.taken);
       this.#append(found.questions.filter((question) => question.round === round));
     } catch {
