@@ -71,7 +71,6 @@ def answer(page, kind, asked, position, dataset):
         if tile:
             tile.click()
         else:
-            page.keyboard.press("n")
             page.keyboard.type(NAMES[labels])
             page.keyboard.press("Enter")
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from idc_jax.annotate.naming import folded
-from idc_jax.annotate.questions import Questions, plain_roles
+from idc_jax.annotate.questions import SKIP, Questions, plain_roles
 from idc_jax.errors import UserError
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
@@ -329,6 +329,10 @@ class Store:
             return self._one(query)[0]
         return self._one(f"{query} WHERE round = ?", (round_,))[0]
 
+    def num_said(self) -> int:
+        """Answers that count and say something: no skips."""
+        return self._one("SELECT count(*) FROM live WHERE choice != ?", (SKIP,))[0]
+
     def counted(self, client_id: str) -> Row | None:
         """The answer with this client id, if it counts."""
         found = self._rows("SELECT * FROM live WHERE client_id = ?", (client_id,))
@@ -375,22 +379,26 @@ class Store:
           taken: further ids that stand for something else.
 
         Raises:
-          UserError: there are ``limit`` groups already and this would be one more.
+          UserError: there are ``limit`` groups already and this would be one more, or a group is
+            renamed to what another one that counts is called.
         """
         name = name.strip()
         with self._write() as db:
-            groups = self.groups()
+            groups, counted = self.groups(), self.used_groups()
             named = next((group.id for group in groups if group.key == key), None)
+            called = [group for group in groups if folded(group.name) == folded(name)]
+            called.sort(key=lambda group: group.id not in counted)
             if named is None and (was := self._was(key)) is not None:
                 named = self.merged()[was]
                 if named != _GONE:  # it was merged: the name is the other's
                     return next(group for group in groups if group.id == named)
                 named = was
+            if named is not None and called and named != called[0].id in counted:
+                raise UserError(f"another group is called {called[0].name!r} already")
             if named is None:
-                called = {folded(group.name): group for group in reversed(groups)}
-                if folded(name) in called:
-                    return called[folded(name)]
-                if limit is not None and len(counted := self.used_groups()) >= limit:
+                if called:
+                    return called[0]
+                if limit is not None and len(counted) >= limit:
                     raise UserError(f"there are {len(counted)} groups already; the most is {limit}")
                 named = self._id_of(name, class_names, taken)
             db.execute(

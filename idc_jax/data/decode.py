@@ -52,7 +52,7 @@ def decode_bytes(
       UnreadableError: it is damaged or no image.
     """
     try:
-        plain = to_rgb(_upright(encoded))
+        plain = read_rgb(encoded)
         plain = plain.convert("L") if channels == 1 else plain
         fitted = plain if size is None else fit_square(plain, size, rule, kernel)
         array = np.asarray(fitted)
@@ -61,6 +61,19 @@ def decode_bytes(
     except Exception as error:  # Whatever the decoder of a damaged file can meet.
         raise UnreadableError(str(error) or type(error).__name__) from error
     return array[..., None] if array.ndim == 2 else array
+
+
+def read_rgb(encoded: bytes, *, least: int | None = None) -> Image.Image:
+    """Read an encoded image as it is seen here and by networks: RGB, the right way up.
+
+    Args:
+      encoded: the content of a file.
+      least: pixels along the longer side that would do; a large JPEG is then decoded to few more.
+
+    Raises:
+      Exception: whatever the decoder of a damaged file meets.
+    """
+    return to_rgb(_upright(encoded, least))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -111,9 +124,11 @@ def fit_all(images: np.ndarray, size: int | None) -> np.ndarray:
     return out
 
 
-def _upright(encoded: bytes) -> Image.Image:
+def _upright(encoded: bytes, least: int | None = None) -> Image.Image:
     """The first image of a file, turned as its camera says."""
     with Image.open(io.BytesIO(encoded)) as image:
+        if least is not None:
+            image.draft("RGB", (least, least))
         lower = _lower_bytes(image)
         image.load()
         dark = bool(lower) and np.asarray(image)[..., :3].max() < _OF_14_BITS

@@ -4,7 +4,8 @@ from idc_jax.export.formats import FORMATS, Format, Options, export
 from idc_jax.export.pictures import Links, Pictures, from_arrays, from_files
 from idc_jax.export.request import Request
 from idc_jax.export.run import FinishedRun, read_run
-from idc_jax.export.table import COLUMNS, Table, make_table, name_groups
+from idc_jax.export.table import COLUMNS, Table, make_table
+from idc_jax.report.naming import name_groups
 
 __all__ = [
     "COLUMNS",

@@ -18,7 +18,8 @@ from idc_jax.annotate.samples import open_store
 from idc_jax.annotate.stopping import by_people
 from idc_jax.annotate.store import Row
 from idc_jax.errors import UserError
-from idc_jax.export.table import Table, name_groups
+from idc_jax.export.table import Table
+from idc_jax.report.naming import name_groups
 
 
 class FinishedRun(NamedTuple):

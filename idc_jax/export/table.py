@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from idc_jax.errors import UserError, representable
+from idc_jax.report.naming import cluster_names
 
 COLUMNS = ("path", "group", "name", "confidence", "answered_by", "answer")
 
@@ -100,41 +100,3 @@ def make_table(
             came = len(getattr(table, field))
             raise UserError(f"{came} {field} came for probabilities {[n, c]}; {wanted} would do")
     return table
-
-
-def cluster_names(count: int) -> tuple[str, ...]:
-    """What ``count`` groups are called that nobody has named."""
-    return tuple(f"cluster {group}" for group in range(count))
-
-
-def name_groups(
-    group: np.ndarray, said: np.ndarray, class_names: Sequence[str], count: int
-) -> tuple[str, ...]:
-    """Call each group what people called its samples.
-
-    A class names one group: all are matched so that as many answers as possible fit.
-
-    Args:
-      group: int ``[n]``, the group of each sample.
-      said: int ``[n]``, the class that each was said to be of, negative for none.
-      class_names: one name per class id; a class beyond them is called by its id.
-      count: c, the number of groups.
-
-    Returns:
-      ``[c]`` names; "cluster 3" and so on for a group that no class fits.
-    """
-    known = np.flatnonzero(said >= 0)
-    # Ids may be any numbers.
-    labels, column = np.unique(said[known], return_inverse=True)
-    votes = np.zeros((count, len(labels)))
-    np.add.at(votes, (group[known], column), 1)
-    names = list(cluster_names(count))
-    for one, at in zip(*linear_sum_assignment(-votes), strict=True):
-        if votes[one, at]:
-            names[one] = _name_of_class(int(labels[at]), class_names)
-    return tuple(names)
-
-
-def _name_of_class(label: int, class_names: Sequence[str]) -> str:
-    """What a class is called; by its id where it has no name."""
-    return class_names[label] if label < len(class_names) else f"class {label}"

@@ -18,11 +18,13 @@ COUNTERS = (
 )
 # Text that tells one part of a run from another.
 PHASES = ("phase", "stage", "event", "split")
+# Told by the tables and by the curve over the questions.
+SCORED = "evaluate"
 PANELS = 12
 
 
 def training_panels(log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Series]]:
-    """Collect every logged number that was logged at least twice.
+    """Collect every number that was logged at least twice while something was trained.
 
     Args:
       log: flat records; text under one of ``PHASES`` keeps parts of the run apart.
@@ -33,11 +35,18 @@ def training_panels(log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Series]
     """
     points: dict[tuple[str, str], list[tuple[Any, float]]] = {}
     for record in log:
+        if record.get("phase") == SCORED:
+            continue
         phase = next((str(record[key]) for key in PHASES if isinstance(record.get(key), str)), "")
         for key, value in record.items():
             if key.rsplit("/", 1)[-1] not in COUNTERS and _is_number(value):
                 points.setdefault((phase, key), []).append((record.get("step"), float(value)))
-    drawn = [(name, found) for name, found in points.items() if len(found) > 1]
+    several = {name: found for name, found in points.items() if len(found) > 1}
+    # What is logged under two names is one quantity: the first is drawn.
+    once = {tuple(found): name for name, found in reversed(several.items()) if _varies(found)}
+    drawn = [
+        (name, found) for name, found in several.items() if once.get(tuple(found), name) == name
+    ]
     drawn.sort(key=lambda item: _rank(item[0][1]))
     return [(_title(*name), {name[1]: _curve(found)}) for name, found in drawn[:PANELS]]
 
@@ -61,6 +70,10 @@ def _curve(found: Sequence[tuple[Any, float]]) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(1, len(y) + 1, dtype=np.float64), y
 
 
+def _varies(found: Sequence[tuple[Any, float]]) -> bool:
+    return len({value for _, value in found}) > 1
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
 
@@ -72,5 +85,5 @@ def _rank(key: str) -> int:
 
 
 def _title(phase: str, key: str) -> str:
-    name = METRICS.get(key, key.replace("_", " "))
+    name = METRICS.get(key, key.removeprefix(f"{phase}/").replace("_", " "))
     return f"{phase} · {name}" if phase else name

@@ -131,7 +131,8 @@ def _curves(axes: Axes, series: Series, theme: Theme) -> None:
         axes.plot(x, y, color=hue, lw=1.6, label=name, marker="o" if len(x) <= 30 else "", ms=3.5)
     axes.grid(axis="y", color=theme.muted, alpha=0.25, lw=0.6)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    counts = all(np.array_equal(y, np.rint(y)) for _, y in series.values())
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=counts))
     if len(series) > 1:
         # Beside the lines: within, there is always one that it hides.
         axes.legend(

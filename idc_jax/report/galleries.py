@@ -9,11 +9,13 @@ from sklearn.neighbors import NearestNeighbors
 
 from idc_jax.annotate.questions import SKIP, Answers, Questions
 from idc_jax.report.answers import describe_choice
+from idc_jax.report.sheets import member_sheet
 from idc_jax.report.view import View
 
 NEIGHBOURS = 10
 # So many classes of a cluster are named; the rest is summed up.
 NAMED_CLASSES = 3
+LETTERS = "ABCDEFGHIJKLM"
 
 
 def question_cards(view: View) -> list[dict[str, Any]]:
@@ -42,6 +44,9 @@ def cluster_cards(view: View) -> list[dict[str, Any]]:
         slot = int(view.slots.final[cluster])
         card = _cluster_card(view, cluster) | {
             "id": cluster,
+            "name": view.cluster_name(cluster),
+            "numbered": numbered(view, cluster),
+            "all": member_sheet(view, cluster),
             "slot": slot,
             "size": int(sizes[cluster]),
             "share": sizes[cluster] / view.dataset.size,
@@ -50,6 +55,12 @@ def cluster_cards(view: View) -> list[dict[str, Any]]:
         }
         cards.append(card)
     return cards
+
+
+def numbered(view: View, cluster: int) -> str:
+    """Give a cluster's number and, where it has one, its name."""
+    name = view.cluster_name(cluster)
+    return name if name == f"Cluster {cluster}" else f"{cluster} · {name}"
 
 
 def class_mix(view: View, samples: np.ndarray) -> list[dict[str, Any]]:
@@ -76,6 +87,9 @@ def _question_card(view: View, questions: Questions, answers: Answers, row: int)
     asked = [int(i) for i in np.atleast_1d(questions.indices[row])]
     names = view.options.answer_names or view.dataset.class_names
     answer = describe_choice(questions.kind, choice, names)
+    candidates = _candidates(view, questions, row, choice)
+    # Clusters had other numbers when they were asked about.
+    answer = next((one["letter"] for one in candidates if one["chosen"]), answer)
     return {
         "kind": questions.kind,
         "round": questions.round,
@@ -83,7 +97,7 @@ def _question_card(view: View, questions: Questions, answers: Answers, row: int)
         "samples": asked,
         "asked": [view.picture(i) for i in asked],
         "truth": [view.label(i) for i in asked],
-        "candidates": _candidates(view, questions, row, choice),
+        "candidates": candidates,
         "answer": {"none": "none of these", "skip": "skipped"}.get(answer, answer),
         "skipped": choice == SKIP,
         "neighbours": "",
@@ -91,13 +105,15 @@ def _question_card(view: View, questions: Questions, answers: Answers, row: int)
 
 
 def _candidates(view: View, questions: Questions, row: int, choice: int) -> list[dict[str, Any]]:
+    """Give the clusters that were offered, by their letters on the page."""
+    offered = [one for one in np.asarray(questions.candidates[row]).tolist() if one >= 0]
     found = []
-    for cluster in np.asarray(questions.candidates[row]).tolist():
-        if cluster < 0:
-            continue
+    for place, cluster in enumerate(offered):
         exemplar = int(questions.exemplars[cluster])
-        picture = view.picture(exemplar, f"cluster {cluster}") if exemplar >= 0 else {"src": ""}
-        found.append({**picture, "cluster": cluster, "chosen": cluster == choice})
+        nothing = {"src": "", "title": "", "name": "", "file": ""}
+        picture = view.picture(exemplar) if exemplar >= 0 else nothing
+        letter = LETTERS[place] if place < len(LETTERS) else str(place + 1)
+        found.append({**picture, "letter": letter, "chosen": cluster == choice})
     return found
 
 

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from idc_jax.data.base import Dataset
 from idc_jax.data.telling import told
 from idc_jax.metrics import cluster_health, collapse_warning, contingency
-from idc_jax.report import summary
+from idc_jax.report import overview, summary
 from idc_jax.report.answers import Round, describe_annotator
 from idc_jax.report.curves import learning_panel, training_panels
 from idc_jax.report.figures import draw_confusion, draw_curves, draw_map, shows_percents
 from idc_jax.report.files import plain, write_atomically
-from idc_jax.report.galleries import cluster_cards, question_cards
+from idc_jax.report.galleries import cluster_cards, numbered, question_cards
 from idc_jax.report.palette import COLOURS, DARK, LIGHT, MARKERS, Theme
 from idc_jax.report.projection import choose_points, project
+from idc_jax.report.rendering import render
 from idc_jax.report.thumbnails import data_uri
 from idc_jax.report.view import ReportOptions, View, build_view
 
@@ -74,28 +74,24 @@ def write_report(
         log=metrics_log,
         options=options or ReportOptions(),
     )
-    environment = Environment(
-        loader=PackageLoader("idc_jax.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html").render(_context(view))
+    page = render("report.html", _context(view, Path(workdir)))
     return write_atomically(Path(workdir) / "report.html", page)
 
 
-def _context(view: View) -> dict[str, Any]:
+def _context(view: View, workdir: Path) -> dict[str, Any]:
     labelled = view.dataset.labels is not None
     health = cluster_health(view.final)
     return {
         "view": view,
         "result": view.result,
         "labelled": labelled,
+        "title": overview.title(view),
         "headline": summary.headline(view),
+        "sure": overview.facts(view),
+        "tiles": overview.group_tiles(view),
+        "steps": overview.next_steps(view, workdir),
         "annotator": describe_annotator(view.result["config"]),
         "warning": collapse_warning(health, view.num_clusters),
-        "tiles": summary.metric_tiles(view),
         "metric_names": summary.METRICS,
         "rows": summary.metric_rows(view),
         "health": summary.health_rows(view),
@@ -136,11 +132,14 @@ def _map(view: View) -> dict[str, Any]:
     ids["Clusters after the answers"] = (view.after, view.slots.final)
     if view.dataset.labels is not None:
         ids["Classes"] = (view.dataset.labels, view.slots.classes)
+    # One number for a cluster, whatever it was before: that of the legend.
+    numbers = {int(slot): str(cluster) for cluster, slot in enumerate(view.slots.final)}
+    numbers = numbers if len(numbers) <= MAP_TEXTS else {}
     panels = []
     for title, (groups, slots) in ids.items():
         drawn = groups[shown]
-        texts = {int(slots[group]): str(group) for group in np.unique(drawn[drawn >= 0])}
-        texts = texts if len(texts) <= MAP_TEXTS else {}
+        there = slots[drawn[drawn >= 0]].tolist()
+        texts = {slot: text for slot, text in numbers.items() if slot in there}
         draw = partial(_draw_known, points, drawn, slots, texts, picks)
         panels.append({"title": title, **_themed(draw, "image/png")})
     return {
@@ -165,27 +164,16 @@ def _draw_known(
 
 
 def _legend(view: View) -> list[dict[str, Any]]:
-    if view.dataset.labels is None:
-        entries = [
-            {"slot": int(slot), "text": f"cluster {cluster}"}
-            for cluster, slot in enumerate(view.slots.final)
-        ]
-    else:
-        assert view.matching is not None
-        entries = [_class_entry(view, index) for index in range(len(view.slots.classes))]
+    entries = [
+        {"slot": int(slot), "text": numbered(view, cluster)}
+        for cluster, slot in enumerate(view.slots.final)
+    ]
+    if view.matching is not None:
         entries += [
-            {"slot": int(view.slots.final[cluster]), "text": f"cluster {cluster} (no class)"}
-            for cluster in np.flatnonzero(view.matching.class_of_cluster < 0)
+            {"slot": int(view.slots.classes[index]), "text": f"class {view.class_name(int(index))}"}
+            for index in np.flatnonzero(view.matching.cluster_of_class < 0)
         ]
     return entries if len(entries) <= LEGEND_ENTRIES else []
-
-
-def _class_entry(view: View, index: int) -> dict[str, Any]:
-    assert view.matching is not None
-    cluster, name = int(view.matching.cluster_of_class[index]), view.class_name(index)
-    numbered = f"{index} {name}" if name != str(index) else name
-    suffix = f" (cluster {cluster})" if cluster >= 0 else " (no cluster)"
-    return {"slot": int(view.slots.classes[index]), "text": numbered + suffix}
 
 
 def _confusion(view: View) -> dict[str, Any]:

@@ -51,22 +51,6 @@ def headline(view: View) -> str:
     return f"{subject} took accuracy from {before} to {after}"
 
 
-def metric_tiles(view: View) -> list[dict[str, str]]:
-    """Give name, value before, value after and change of every metric; empty without labels."""
-    initial, final = view.result["initial"], view.result["final"]
-    if not initial or not final:
-        return []
-    return [
-        {
-            "name": name,
-            "before": f"{initial[key]:.3f}",
-            "after": f"{final[key]:.3f}",
-            "change": f"{final[key] - initial[key]:+.3f}",
-        }
-        for key, name in METRICS.items()
-    ]
-
-
 def metric_rows(view: View) -> list[Row]:
     """Give the metrics table: every round, the last, the best, and two honest comparisons."""
     result = view.result
@@ -84,7 +68,7 @@ def metric_rows(view: View) -> list[Row]:
     else:
         rows.append(Row("final", asked, result["final"], "strong"))
     rows += _never_asked(view)
-    if result["best"]:
+    if result["best"] and result["best"] != result["final"]:
         rows.append(Row("best seen (picked with labels)", None, result["best"], "aside"))
     return rows
 
@@ -99,12 +83,11 @@ def health_rows(view: View) -> list[tuple[str, str, str]]:
     sizes = [np.bincount(ids, minlength=view.num_clusters) for ids in (view.before, view.after)]
     spread = [f"{side.min():,} to {side.max():,}" for side in sizes]
     return [
-        ("live clusters", live[0], live[1]),
-        ("cluster sizes", spread[0], spread[1]),
-        ("entropy of the sizes, of its maximum", entropy[0], entropy[1]),
+        ("clusters that hold samples", live[0], live[1]),
+        ("from the smallest to the largest", spread[0], spread[1]),
         ("mean confidence", mean[0], mean[1]),
         ("confident samples (p > 0.99)", confident[0], confident[1]),
-        ("samples that changed cluster", "", f"{moved_samples(view):,}"),
+        ("entropy of the sizes, of its maximum (1: all alike)", entropy[0], entropy[1]),
     ]
 
 

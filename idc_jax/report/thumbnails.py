@@ -8,8 +8,8 @@ import io
 import numpy as np
 from PIL import Image
 
-# The largest side embedded; shown at half of it or less, so sharp on dense screens.
-SIDE = 128
+# The largest side embedded: shown at half of it or less, so sharp on dense screens, and enlarged.
+SIDE = 192
 # Up to here an image is kept pixel by pixel; above, JPEG is several times smaller.
 LOSSLESS_SIDE = 64
 

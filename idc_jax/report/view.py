@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
 from idc_jax.metrics import Matching, match_clusters
 from idc_jax.report.answers import Round, name_of, picked_samples
+from idc_jax.report.naming import cluster_names, name_groups, said_classes
 from idc_jax.report.palette import Slots, assign_slots
 from idc_jax.report.thumbnails import thumbnail
 
@@ -35,7 +37,7 @@ class ReportOptions:
     seed: int = 0
     questions: int = 60
     clusters: int = 100
-    images: int = 8
+    images: int = 6
     answer_names: Sequence[str] = ()
 
 
@@ -53,6 +55,7 @@ class View(NamedTuple):
       picks: int ``[p]``, the samples asked about, each once.
       slots: which colour stands for what.
       matching: clusters at the end against classes, or None without labels.
+      names: what people called each cluster ``[c]``, "cluster 3" and so on where they did not.
       options: how much to show.
     """
 
@@ -66,6 +69,7 @@ class View(NamedTuple):
     picks: np.ndarray
     slots: Slots
     matching: Matching | None
+    names: Sequence[str]
     options: ReportOptions
 
     @property
@@ -105,16 +109,35 @@ class View(NamedTuple):
         matched = -1 if self.matching is None else int(self.matching.class_of_cluster[cluster])
         return self.class_name(matched) if matched >= 0 else ""
 
-    def picture(self, sample: int, note: str = "") -> dict[str, str]:
-        """Give a sample's ``src`` (empty for features), ``title`` and ``name``."""
-        name = name_of(sample, self.dataset.names)
+    def cluster_name(self, cluster: int) -> str:
+        """Name a cluster as people did, else by its class, else by its number."""
+        name = self.names[cluster]
+        if name != cluster_names(cluster + 1)[cluster]:
+            return name
+        return self.cluster_class(cluster) or name.capitalize()
+
+    def title(self, sample: int, note: str = "") -> str:
+        """Say which sample it is, its class where that is known, and a ``note``."""
+        name = name_of(sample, self.dataset.names).rsplit("/", 1)[-1]
         label = self.label(sample)
         parts = [name, f"class {label}" if label else "", note]
+        return " · ".join(part for part in parts if part)
+
+    def picture(self, sample: int, note: str = "") -> dict[str, str]:
+        """Give a sample's ``src`` (empty for features), ``title``, ``name`` and ``file``."""
+        name = name_of(sample, self.dataset.names)
         return {
             "src": thumbnail(self.dataset.inputs[sample]) if self.has_images else "",
-            "title": " · ".join(part for part in parts if part),
+            "title": self.title(sample, note),
             "name": name.rsplit("/", 1)[-1],
+            "file": _file_of(name) if self.has_files else "",
         }
+
+    @property
+    def has_files(self) -> bool:
+        """Whether samples are images in files of their own."""
+        names = self.dataset.names
+        return self.has_images and bool(names) and Path(names[0]).is_file()
 
     @property
     def has_images(self) -> bool:
@@ -147,6 +170,8 @@ def build_view(
     if dataset.labels is not None and not np.any(dataset.labels >= 0):
         dataset = dataset._replace(labels=None)
     labels, clusters = dataset.labels, int(final.shape[1])
+    said = said_classes(rounds, dataset.size)
+    called = options.answer_names or dataset.class_names
     return View(
         dataset=dataset,
         result=result,
@@ -158,8 +183,15 @@ def build_view(
         picks=picked_samples(rounds),
         slots=assign_slots(initial.argmax(1), final.argmax(1), labels, clusters),
         matching=None if labels is None else _match_known(final.argmax(1), labels, clusters),
+        names=name_groups(final.argmax(1), said, called, clusters),
         options=options,
     )
+
+
+def _file_of(name: str) -> str:
+    """The address of an image's file, to open it from the page; empty where it is none."""
+    path = Path(name)
+    return path.absolute().as_uri() if path.is_file() else ""
 
 
 def _match_known(ids: np.ndarray, labels: np.ndarray, num_clusters: int) -> Matching:

@@ -157,7 +157,7 @@ def answer_names(dataset: Dataset, store: Store) -> tuple[str, ...]:
 
 def announce(event: str, values: Mapping[str, Any]) -> None:
     """Print a line for every round that has been evaluated."""
-    if event == "groups":
+    if event in ("groups", "resumed"):
         return
     if event != "evaluated":
         logging.info("%s %s", event, dict(values))
@@ -228,10 +228,13 @@ def _shown_on(page: Any) -> Notify:
             )
             return
         announce(event, values)
-        if event != "evaluated":
+        if event == "report":
+            page.progress({"phase": "report"})
+        if event not in ("evaluated", "resumed"):
             return
         shown = galleries(values["probabilities"])
-        if values["round"]:
+        # What a run goes on from is what the next round is compared with.
+        if values["round"] and event == "evaluated":
             page.show_result(
                 {
                     "round": values["round"],

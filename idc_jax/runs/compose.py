@@ -118,6 +118,7 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
                 notify=answers.notify,
             )
             outcome.seconds["total"] = sum(outcome.seconds.values())
+            answers.notify("report", {})
             report = write_outcome(config, dataset, outcome, log, workdir, course)
             if not answers.goes_on():
                 return report

@@ -493,6 +493,8 @@ def _resume(this: _Run, checkpoints: Checkpoints, seconds: dict[str, float]) -> 
     this.interaction.go_on(
         rebuild(spec.context, kept.tree["context"]), rebuild(spec.state, saved.tree["state"])
     )
+    last = saved.meta["history"][-1]
+    this.notify("resumed", {**last, "probabilities": this.interaction.probabilities})
     return _Progress(
         initial=np.asarray(kept.tree["initial"]),
         history=saved.meta["history"],

@@ -11,7 +11,7 @@ from idc_jax.ops import arrays
 from idc_jax.ops.inputs import flags, floats, takes
 
 # The similarity at which a pair is taken to be least certain.
-_UNCERTAIN = 0.2
+UNCERTAIN = 0.2
 _CLAMP = 1e-3
 
 
@@ -23,6 +23,7 @@ def pair_scores(
     *,
     other: jax.Array | None = None,
     valid: jax.Array | None = None,
+    uncertain_at: jax.Array | float = UNCERTAIN,
 ) -> tuple[jax.Array, jax.Array]:
     """The two terms of PCL's score of every pair in a block.
 
@@ -41,6 +42,7 @@ def pair_scores(
       remaining_fraction: ρ, from 1 (nothing asked yet) to 0.
       other: embeddings ``[n, d]`` in the second view; ``z`` by default.
       valid: bool ``[n]``, false for padding, which takes no part in the scaling.
+      uncertain_at: another similarity in the place of 0.2.
 
     Returns:
       ``(up, hp)``, float32 ``[n, n]`` each, zero at padding.
@@ -51,7 +53,7 @@ def pair_scores(
     pairs = valid[:, None] & valid[None]
     first, cross = arrays.inner(z, z), arrays.inner(z, other)
     mean = 0.5 * (first + arrays.inner(other, other))
-    up = jnp.tanh(_min_max(-jnp.abs(mean - _UNCERTAIN), pairs))
+    up = jnp.tanh(_min_max(-jnp.abs(mean - uncertain_at), pairs))
     known = known.astype(jnp.float32)
     seen = 1.0 + (known != 0)
     disagreement = _coin_kl(first, (cross + known * first) / seen)

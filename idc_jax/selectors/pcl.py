@@ -14,6 +14,7 @@ from idc_jax import scores
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, takes
+from idc_jax.scores.pcl import UNCERTAIN
 from idc_jax.selectors.base import Selection
 
 # Blocks scored at a time: bounds memory at a few [blocks, s, s] arrays.
@@ -41,6 +42,7 @@ def pcl(
     per_block: int | None = None,
     use_uncertain: bool = True,
     use_hard: bool = True,
+    uncertain_at: jax.Array | float = UNCERTAIN,
 ) -> Selection:
     """Pick unknown pairs within fixed blocks of samples, the highest score first.
 
@@ -60,6 +62,7 @@ def pcl(
       per_block: pairs of one block at most; ``⌈budget / b⌉`` by default.
       use_uncertain: count the first term.
       use_hard: count the second term.
+      uncertain_at: the similarity at which the first term is greatest.
 
     Returns:
       :class:`~idc_jax.selectors.Selection` with ``indices`` ``[m, 2]``, numbered through the
@@ -79,7 +82,8 @@ def pcl(
     each = min(wanted, size * size)
     weights = (float(use_uncertain), float(use_hard))
     left = jnp.broadcast_to(jnp.asarray(remaining_fraction, jnp.float32), (num_blocks,))
-    return _pcl((embeddings, other, known, valid, asked, left), weights, each, budget)
+    middle = jnp.asarray(uncertain_at, jnp.float32)
+    return _pcl((embeddings, other, known, valid, asked, left), middle, weights, each, budget)
 
 
 def _check(embeddings: jax.Array, known: jax.Array, budget: int) -> tuple[int, int]:
@@ -96,6 +100,7 @@ def _check(embeddings: jax.Array, known: jax.Array, budget: int) -> tuple[int, i
 @functools.partial(jax.jit, static_argnames=("weights", "each", "budget"))
 def _pcl(
     blocks: tuple[jax.Array, ...],
+    uncertain_at: jax.Array,
     weights: tuple[float, float],
     each: int,
     budget: int,
@@ -104,7 +109,9 @@ def _pcl(
 
     def best(block: tuple) -> tuple:
         z, z_other, known, valid, asked, left = block
-        up, hp = scores.pair_scores(z, known, left, other=z_other, valid=valid)
+        up, hp = scores.pair_scores(
+            z, known, left, other=z_other, valid=valid, uncertain_at=uncertain_at
+        )
         open_ = jnp.triu((known == 0) & ~asked, 1) & valid[:, None] & valid[None]
         score = jnp.where(open_, weights[0] * up + weights[1] * hp, -jnp.inf)
         return jax.lax.top_k(score.reshape(-1), each)

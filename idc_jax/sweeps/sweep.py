@@ -30,6 +30,7 @@ from idc_jax.runs.compose import run_experiment
 from idc_jax.runs.settings import check_settings
 from idc_jax.runs.workdir import check_unchanged, check_writable
 from idc_jax.sweeps.axes import Axis, Value, parse_axes
+from idc_jax.sweeps.page import write_page
 from idc_jax.sweeps.plots import write_plots
 from idc_jax.sweeps.summary import Row, write_summary
 
@@ -80,7 +81,8 @@ def run_sweep(config: ConfigDict, texts: Sequence[str], workdir: Path) -> int:
     for row in rows:
         if row.reason:
             print(f"failed: {row.folder}: {row.reason}")
-    print(f"sweep: {', '.join(['sweep.md', 'sweep.csv', *plots])} in {workdir.resolve()}")
+    page = write_page(workdir, axes, rows, plots)
+    print(f"sweep: {', '.join([page, 'sweep.md', 'sweep.csv', *plots])} in {workdir.resolve()}")
     return 1 if any(row.reason for row in rows) else 0
 
 

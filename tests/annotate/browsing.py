@@ -99,18 +99,22 @@ class Asked:
 class Run(Asked):
     """A run in this process; a thread stands in for the experiment."""
 
-    def __init__(self, folder, *, votes=1, grace_seconds=0.5, **asked):
+    def __init__(
+        self, folder, *, votes=1, grace_seconds=0.5, num_clusters=NUM_CLASSES, data=None, **asked
+    ):
         super().__init__(folder)
         self._open = ExitStack()
         self._store = self._open.enter_context(Store(self.path))
         self._page = self._open.enter_context(ExitStack())
-        options = {"num_clusters": NUM_CLASSES, "votes": votes, "grace_seconds": grace_seconds}
+        options = {"num_clusters": num_clusters, "votes": votes, "grace_seconds": grace_seconds}
         page = self._page.enter_context(
-            serve(self._store, digits(), port=0, linger_seconds=0, **options)
+            serve(self._store, data or digits(), port=0, linger_seconds=0, **options)
         )
         self.url, self.page = page.url, page
         self._answers, self._failed = queue.Queue(), []
-        self._thread = threading.Thread(target=self._play, args=(page,), kwargs=asked, daemon=True)
+        self._thread = threading.Thread(
+            target=self._play, args=(page,), kwargs=asked | {"data": data}, daemon=True
+        )
         self._thread.start()
 
     def _play(self, page, **asked):

@@ -131,8 +131,6 @@ class Notebook:
             time.sleep(BOUNCE_SECONDS)
 
     def name_a_group(self, name):
-        self.press("n")
-        self.page.wait_for_selector(".palette input:focus")
         self.page.keyboard.type(name)
         self.press("Enter")
 

@@ -30,7 +30,7 @@ def digits():
     return Dataset("digits", "images", images, labels, (), (), np.ones(len(labels), bool), ())
 
 
-def make_questions(kind, round_, count, dataset):
+def make_questions(kind, round_, count, dataset, *, members=4):
     rng = np.random.default_rng(round_)
     values = np.zeros(count)
     if kind == "pair":
@@ -38,25 +38,36 @@ def make_questions(kind, round_, count, dataset):
     indices = rng.choice(dataset.size, count, replace=False)
     if kind == "label":
         return label_questions(round_, indices, values)
-    members = [np.flatnonzero(dataset.labels == digit) for digit in range(NUM_CLASSES)]
+    own = [np.flatnonzero(dataset.labels == digit) for digit in range(NUM_CLASSES)]
     candidates = [rng.permutation(NUM_CLASSES)[:NUM_CANDIDATES] for _ in range(count)]
     return Questions(
         kind="cluster",
         round=round_,
         indices=indices.astype(np.int32),
         candidates=np.asarray(candidates, np.int32),
-        exemplars=np.asarray([found[0] for found in members], np.int32),
-        members=np.asarray([found[1:5] for found in members], np.int32),
+        exemplars=np.asarray([found[0] for found in own], np.int32),
+        members=np.asarray([found[1 : 1 + members] for found in own], np.int32),
         values=np.zeros(count, np.float32),
         roles=plain_roles(count),
     )
 
 
-def play(page, store, told, *, kind="cluster", count=40, rounds=1, learn=lambda page: None):
+def play(
+    page,
+    store,
+    told,
+    *,
+    count=40,
+    rounds=1,
+    kind="cluster",
+    learn=lambda page: None,
+    data=None,
+    members=4,
+):
     """Ask ``rounds`` times, ``told(answers)`` and ``learn(page)`` after each."""
-    dataset = digits()
+    dataset = data or digits()
     for round_ in range(1, rounds + 1):
-        asked = store.freeze(make_questions(kind, round_, count, dataset))
+        asked = store.freeze(make_questions(kind, round_, count, dataset, members=members))
         told(collect(store, asked, page.annotator).choice.tolist())
         learn(page)
         gallery = [np.flatnonzero(dataset.labels == digit)[:6] for digit in range(NUM_CLASSES)]

@@ -195,36 +195,6 @@ def test_pairs(start_run, visit):
     assert run.answers() == [SAME, DIFFERENT, SAME, DIFFERENT, SKIP]
 
 
-def test_labels_with_an_open_vocabulary(start_run, visit):
-    run = start_run(kind="label", count=6)
-    ann = visit(run.url)
-
-    def name(text):
-        ann.press("n")
-        ann.page.wait_for_selector(".palette input:focus")
-        ann.page.keyboard.type(text)
-        ann.page.keyboard.press("Enter")
-
-    name("round ones")
-    name("")
-    name("Round Ones")  # there is one already
-    ann.press("b", "1")
-    run.wait_for(5)
-    ann.page.click("[aria-label='Rename round ones']")
-    ann.page.wait_for_selector(".palette input:focus")
-    ann.page.keyboard.type("zeros")
-    ann.page.keyboard.press("Enter")
-    ann.see("text=zeros")
-    ann.press("s")
-    assert run.answers() == [0, 1, 0, 1, 0, SKIP]
-    groups = run.read(lambda store: store.groups())
-    asked = run.questions().indices
-    assert [(group.name, group.exemplar) for group in groups] == [
-        ("zeros", asked[0]),
-        ("Group 2", asked[1]),
-    ]
-
-
 @pytest.mark.parametrize("kind", ["cluster", "pair", "label"])
 def test_on_a_telephone(start_run, visit, kind):
     run = start_run(kind=kind, count=3)
@@ -234,10 +204,9 @@ def test_on_a_telephone(start_run, visit, kind):
     # All that can be chosen is there without scrolling.
     tiles = ann.page.locator("main .tile, main .verdict button, main .actions button").all()
     assert all(tile.bounding_box()["y"] + tile.bounding_box()["height"] <= 780 for tile in tiles)
-    ann.page.tap("[data-action=none]" if kind == "label" else "[data-action=choose-1]")
     if kind == "label":
-        ann.page.fill(".palette input", "boats")
-        ann.page.keyboard.press("Enter")
+        ann.page.fill(".search input", "boats")
+    ann.page.tap("[data-action=typed]" if kind == "label" else "[data-action=choose-1]")
     (row,) = run.wait_for(1)
     wanted = {"cluster": run.questions().candidates[0][1:2].tolist(), "pair": [0], "label": [0]}
     assert [row.choice] == wanted[kind]

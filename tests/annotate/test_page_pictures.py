@@ -2,6 +2,8 @@
 
 import json
 import os
+import struct
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -15,6 +17,7 @@ from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.records import question_records
 from idc_jax.data.base import Dataset
 from idc_jax.data.decode import decode_file
+from idc_jax.data.endings import image_endings
 
 
 def pictured(inputs, names=(), kind="images"):
@@ -68,6 +71,7 @@ def test_features_with_names_are_shown_by_name_and_neighbours():
         "side": 1,
         "link": None,
         "near": ["pear", "plum", "https://example.org/car"],
+        "cut": False,
     }
     # One of many is shown small, where they would not be read.
     assert pictures.describe(0)["near"] == []
@@ -114,3 +118,63 @@ def test_a_name_in_no_encoding_is_shown(tmp_path):
     for record in question_records(questions, [path, name]):
         json.dumps(record, ensure_ascii=False).encode()
     json.dumps(tasks_of(questions, [path, name]), ensure_ascii=False).encode()
+
+
+def levels(bits, colours):
+    """A picture of 16-bit PNG whose brightest pixel takes so many ``bits``."""
+    ramp = np.linspace(0, (1 << bits) - 1, 64).astype(np.uint16).reshape(8, 8)
+    return np.repeat(ramp[..., None], 3, -1) if colours else ramp
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("colours", [False, True], ids=["grey", "colour"])
+def test_deep_channels_are_shown_as_the_network_sees_them(tmp_path, bits, colours):
+    path = tmp_path / "scan.png"
+    write_deep_png(path, levels(bits, colours))
+    seen = decode_file(path, 8)
+    shown = np.asarray(opened(pictured(seen[None], [str(path)]).render(0, False)).convert("RGB"))
+    assert np.abs(shown.astype(int) - seen).max() < 25
+    assert seen.min() < 20
+    assert seen.max() > 230
+
+
+def write_deep_png(path, values):
+    """16-bit PNG, which Pillow writes of greys alone: by the format's own chunks."""
+    height, width = values.shape[:2]
+    kind = 2 if values.ndim == 3 else 0
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+
+    def chunk(name, data):
+        sum_ = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + sum_
+
+    head = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+
+
+@pytest.mark.parametrize(
+    "ending", sorted(image_endings() & {".avif", ".heic", ".jp2", ".tga", ".jfif"})
+)
+def test_whatever_is_read_is_shown_from_its_file(tmp_path, ending):
+    path = tmp_path / f"photo{ending}"
+    kinds = {".jfif": "JPEG", ".heic": "HEIF", ".jp2": "JPEG2000"}
+    image = Image.new("RGB", (640, 480), (200, 10, 10))
+    image.save(path, kinds.get(ending))
+    pictures = pictured(np.zeros((1, 8, 8, 3), np.uint8), [str(path)])
+    assert opened(pictures.render(0, True)).size == (640, 480)
+    assert pictures.describe(0)["side"] is None
+
+
+def test_all_pixels_of_a_file_and_what_the_network_sees_of_it(tmp_path):
+    path = tmp_path / "panorama.jpg"
+    Image.new("RGB", (4000, 1000)).save(path)
+    square = tmp_path / "square.jpg"
+    Image.new("RGB", (500, 501)).save(square)
+    inputs = np.full((2, 8, 8, 3), 7, np.uint8)
+    pictures = pictured(inputs, [str(path), str(square)])
+    assert opened(pictures.render_whole(0)).size == (4000, 1000)
+    np.testing.assert_array_equal(np.asarray(opened(pictures.render_seen(0))), inputs[0])
+    assert pictures.describe(0, alone=True)["cut"]
+    assert not pictures.describe(0)["cut"]  # one of many
+    assert not pictures.describe(1, alone=True)["cut"]

@@ -11,6 +11,7 @@ from browsing import WAIT_SECONDS, free_port, until
 
 from configs import digits
 from idc_jax.annotate import NONE_OF_THESE, Store
+from idc_jax.runs import compose
 from idc_jax.runs.compose import run_experiment
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -61,12 +62,19 @@ def is_served(url):
     return False
 
 
-def test_the_page_ends_where_the_simulated_annotator_ends(tmp_path, visit):
+def test_the_page_ends_where_the_simulated_annotator_ends(tmp_path, visit, monkeypatch):
     simulated, answered = tmp_path / "simulated", tmp_path / "answered"
     start(small_config(), simulated)()
     questions, truth, expected = outcome(simulated)
     by_sample = {int(sample): truth[place] for place, sample in enumerate(questions.indices)}
 
+    seen, write = threading.Event(), compose.write_outcome
+
+    def write_once_seen(*args):
+        assert seen.wait(WAIT_SECONDS)
+        return write(*args)
+
+    monkeypatch.setattr(compose, "write_outcome", write_once_seen)
     port = free_port()
     end = start(small_config(kind="page", port=port), answered)
     url = f"http://127.0.0.1:{port}/"
@@ -80,6 +88,8 @@ def test_the_page_ends_where_the_simulated_annotator_ends(tmp_path, visit):
         ann.press("n" if right == NONE_OF_THESE else "abcde"[offered.index(right)])
     ann.page.wait_for_selector("text=All 12 questions are answered")
     ann.page.keyboard.press("Enter")
+    ann.page.wait_for_selector("text=The report is being written")
+    seen.set()
     ann.page.wait_for_selector("text=The run is over")
     end()
 

@@ -50,7 +50,7 @@ def test_two_rounds_with_what_was_learned_between(start_run, visit):
     ann.page.wait_for_selector("text=All 4 questions are answered")
     ann.page.keyboard.press("Enter")
     assert run.answers()[3] == run.questions().candidates[3][1]
-    ann.page.wait_for_selector("text=The network now learns from 4 answers")
+    ann.page.wait_for_selector("text=The network now learns from all 4 answers")
     time.sleep(SHORT_SECONDS)
     assert bar(ann, 3).get_attribute("aria-valuemax") == "12"
     ann.see("text=epoch 3 of 12")
@@ -161,3 +161,6 @@ def test_axe_finds_nothing_among_labels(start_run, visit, clean):
     ann.page.keyboard.press("Enter")
     ann.see("#recent li")
     clean(ann.page, "label")
+    ann.page.click("[aria-label='Rename n']")
+    ann.page.wait_for_selector(".ask-name[open]")
+    clean(ann.page, "rename")

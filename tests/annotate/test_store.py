@@ -268,5 +268,16 @@ def test_groups_are_named_once_and_renamed(store):
         (1, "dog", 4),
     ]
     store.name_group("k3", "fox", 4, limit=3)
+    with pytest.raises(UserError, match="another group is called 'fox' already"):
+        store.name_group("k1", " FOX", 9)
     with pytest.raises(UserError, match="3 groups already"):
         store.name_group("k4", "owl", 4, limit=3)
+
+
+def test_the_name_of_a_group_that_was_given_up_is_free(store):
+    store.freeze(label_questions(1, np.arange(5), np.zeros(5)))
+    cat = store.name_group("k1", "cat", 0)
+    store.add([Row("c0", 1, 0, "Ann", cat.id), Row("u0", 1, 0, "Ann", 0, undoes="c0")])
+    dog = store.name_group("k2", "dog", 1)
+    assert store.name_group("k2", "Cat", 1) == dog._replace(name="Cat")
+    assert store.name_group("k3", "cat", 2).id == dog.id

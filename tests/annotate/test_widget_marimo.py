@@ -24,7 +24,7 @@ def test_a_round_is_answered_and_learned(browser: Any, tmp_path: Path) -> None:
         page, asked = notebook.page, notebook.asked("kept/answers.db")
         page.locator(".idc-jax .subject img[src]").click()
         notebook.name_a_group("daddy")
-        notebook.press("a", "s")
+        notebook.press("1", "Space")
         asked.wait_for(3)
         page.locator(".idc-jax").get_by_role("button", name="daddy", exact=True).click()
         assert [row.choice for row in asked.wait_for(4)] == [0, 0, SKIP, 0]

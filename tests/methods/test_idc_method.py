@@ -15,6 +15,7 @@ from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Questions
 from idc_jax.data import feature_views
 from idc_jax.data.views import view_batch
 from idc_jax.errors import UserError
+from idc_jax.methods import registry
 from idc_jax.methods.contract import Method, Parts
 from idc_jax.methods.idc import method as idc
 from idc_jax.methods.idc import options as idc_options
@@ -152,6 +153,40 @@ def test_exemplars_and_members_by_hand() -> None:
     assert questions.exemplars.tolist() == [0, 3, -1]
     assert questions.members[0].tolist()[:2] == [1, -1]
     assert questions.members[2].tolist() == [-1] * 4
+
+
+@pytest.mark.parametrize(("show_asked", "exemplars"), [(True, [0, 3]), (False, [1, 2])])
+def test_nobody_is_asked_about_what_is_shown_by_hand(
+    show_asked: bool, exemplars: list[int]
+) -> None:
+    similarities = jnp.asarray([[0.9, 0.0], [0.8, 0.1], [0.2, 0.7], [0.1, 0.95], [0.3, 0.6]])
+    questions = ask_clusters(
+        1,
+        Selection(jnp.asarray([0, 3]), jnp.asarray([1.0, 0.5])),
+        similarities=similarities,
+        offered=similarities,
+        counts=jnp.asarray([2, 3]),
+        num_candidates=5,
+        assignments=jnp.asarray([0, 0, 1, 1, 1]),
+        show_asked=show_asked,
+    )
+    assert questions.exemplars.tolist() == exemplars
+    if not show_asked:
+        assert set(questions.members.ravel()) == {4, -1}
+
+
+@pytest.mark.parametrize("budget", [1, 12, N])
+def test_nobody_is_asked_about_what_is_shown(
+    blobs: tuple[jax.Array, np.ndarray], budget: int
+) -> None:
+    data, _ = blobs
+    assert registry.get("idc").defaults["idc.show_asked"] is False
+    game = Game(compose(data, {"show_asked": False}, {}), N, budget)
+    asked = game.ask(budget)
+    shown = np.concatenate([asked.exemplars, asked.members.ravel()])
+    assert (asked.exemplars >= 0).all()
+    # Where everybody is asked about, somebody has to be shown.
+    assert set(asked.indices).isdisjoint(shown) == (budget < N)
 
 
 @pytest.mark.parametrize(

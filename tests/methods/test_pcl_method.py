@@ -12,7 +12,7 @@ from idc_jax.annotate.questions import SKIP
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Parts
 from idc_jax.methods.pcl import method as pcl
-from idc_jax.methods.pcl.pairs import keep_pairs
+from idc_jax.methods.pcl.pairs import Unknown, keep_pairs, pick_pairs, turning_point
 from idc_jax.methods.pcl.training import PclTraining, scatter_blocks, surest_pair
 from idc_jax.metrics import clustering_metrics
 
@@ -27,6 +27,40 @@ def test_pairs_share_no_sample_while_that_can_be_helped():
     np.testing.assert_array_equal(keep_pairs(pairs, 4, 9, 9, distinct=False), [0, 1, 2, 3, 5])
     np.testing.assert_array_equal(keep_pairs(pairs, 4, 2, 9, distinct=True), [0, 2])
     np.testing.assert_array_equal(keep_pairs(pairs, 4, 9, 1, distinct=True), [0, 2])
+
+
+def test_pairs_go_either_way_at_the_turning_point():
+    """Twenty groups around their middles: of the paper's pairs, hardly any is of one group."""
+    rng = np.random.default_rng(0)
+    groups = rng.integers(0, 20, (4, 64))
+    spread = rng.normal(size=(20, 32))[groups] + 0.8 * rng.normal(size=(4, 64, 32))
+    views = tuple(jnp.asarray(spread + 0.1 * rng.normal(size=(4, 64, 32))) for _ in range(2))
+    valid = jnp.asarray(np.arange(64) < 60) & jnp.ones((4, 64), bool)
+    nothing = jnp.zeros((4, 64, 64), jnp.int8)
+    unknown = Unknown(nothing, nothing.astype(bool), valid)
+    flat = groups.reshape(-1)
+
+    def share_of_one_group(**uncertain):
+        pairs, _ = pick_pairs(
+            jax.random.key(0), "both", views, unknown, 60, left=jnp.ones(4), per_block=0,
+            distinct=True, **uncertain,
+        )  # fmt: skip
+        assert len(pairs) == 60
+        return np.mean(flat[pairs[:, 0]] == flat[pairs[:, 1]])
+
+    middle = turning_point(views, jnp.asarray(groups), valid)
+    assert share_of_one_group() < 0.1
+    assert 0.3 <= share_of_one_group(uncertain_at=middle) <= 0.7
+
+
+def test_the_turning_point_by_hand():
+    # Similarities 1 (0, 1), 0 (0, 2) and (1, 2); padding takes no part.
+    views = (jnp.asarray([[[1.0, 0], [1, 0], [0, 1], [1, 0]]]),) * 2
+    valid = jnp.asarray([[True, True, True, False]])
+    assert turning_point(views, jnp.asarray([[0, 0, 1, 1]]), valid) == 0
+    # One group, or all apart: no similarity is even; the least or the greatest is taken.
+    assert turning_point(views, jnp.zeros((1, 4), int), valid) == 0
+    assert turning_point(views, jnp.arange(4)[None], valid) == 1
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +139,10 @@ def test_answers_turn_the_clusters_towards_the_person(toy, attention):
     assert clustering_metrics(game.probabilities.argmax(1), labels, C)["acc"] > 0.9
 
 
+@pytest.mark.parametrize("uncertain", ["fixed", "even"])
 @pytest.mark.parametrize("picks", ["both", "uncertain", "hard", "random"])
-def test_questions_stay_within_training_blocks_and_are_unknown(toy, picks):
-    game = begin(toy, "none", epochs=0, picks=picks)
+def test_questions_stay_within_training_blocks_and_are_unknown(toy, picks, uncertain):
+    game = begin(toy, "none", epochs=0, picks=picks, uncertain=uncertain)
     known = []
     for _ in range(3):
         questions = game.ask(20)

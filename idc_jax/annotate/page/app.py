@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from idc_jax.annotate.page import STATIC
 from idc_jax.annotate.page.board_app import board_routes
 from idc_jax.annotate.page.guard import max_body_bytes
-from idc_jax.annotate.page.pictures import Pictures
+from idc_jax.annotate.page.pictures import Pictures, Rendered
 from idc_jax.annotate.page.session import Session
 from idc_jax.annotate.page.wire import Post, RefusedError, check_annotator, parse
 
@@ -44,6 +44,13 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
     writer = _Writer(session.write)
     page = _template("page.html").render(run=run, title=title)
 
+    renders: dict[str, Callable[[int], Rendered]] = {
+        "tile": lambda sample: pictures.render(sample, False),
+        "large": lambda sample: pictures.render(sample, True),
+        "whole": pictures.render_whole,
+        "seen": pictures.render_seen,
+    }
+
     async def index(_: Request) -> Response:
         return HTMLResponse(page)
 
@@ -59,10 +66,10 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
         return JSONResponse({"answers": session.recent(_annotator(request))})
 
     def picture(request: Request) -> Response:
-        sample = request.path_params["index"]
-        if request.path_params["run"] != run or not 0 <= sample < pictures.size:
+        sample, render = request.path_params["index"], renders.get(request.path_params["size"])
+        if request.path_params["run"] != run or not 0 <= sample < pictures.size or render is None:
             raise RefusedError(404, "there is no such picture")
-        body, media_type = pictures.render(sample, request.path_params["size"] == "large")
+        body, media_type = render(sample)
         return Response(body, media_type=media_type, headers=_FOREVER)
 
     board = board_routes(session, pictures, run=run, page=_template("board.html"), title=title)

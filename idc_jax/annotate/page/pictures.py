@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from idc_jax.errors import representable
 
@@ -24,7 +24,8 @@ _CACHED_PICTURES = 4096
 _IN_SHEET, _EXACT = 128, 64
 _CACHED_TILES = 20_000
 _NEIGHBORS = 3
-_IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+# Sides that differ by less are those of a square that was rounded.
+_NEARLY_SQUARE = 1.02
 
 
 class Rendered(NamedTuple):
@@ -43,6 +44,7 @@ class Pictures:
         self.render = lru_cache(_CACHED_PICTURES)(self._render)
         self._tile = lru_cache(_CACHED_TILES)(self._small)
         self._neighbors = lru_cache(_CACHED_PICTURES)(self._nearest_names)
+        self._is_cut = lru_cache(_CACHED_PICTURES)(self._differs_in_shape)
 
     @property
     def size(self) -> int:
@@ -60,7 +62,8 @@ class Pictures:
           ``index``, ``name``; ``picture``: whether there is one; ``side``: the pixels along its
           longer side, which are shown as squares, or None for a file; ``link``: a web address
           that the name is, or None; ``near``: names of the nearest neighbours of a sample that
-          has only a name and stands ``alone``.
+          has only a name and stands ``alone``; ``cut``: whether a file that stands ``alone`` is of
+          another shape than what the network sees of it.
         """
         file = self._file(index)
         named = bool(self._dataset.names) and self._dataset.kind == "features" and file is None
@@ -71,6 +74,7 @@ class Pictures:
             "side": None if file else self._side(),
             "link": self._link(index),
             "near": self._neighbors(index) if named and alone else [],
+            "cut": alone and file is not None and self._is_cut(index),
         }
 
     def sheet(self, samples: tuple[int, ...]) -> Rendered:
@@ -108,15 +112,33 @@ class Pictures:
         photo = _read(file, _IN_SHEET) if file else None
         return self._pixels(index) if photo is None else photo
 
-    def _render(self, index: int, large: bool) -> Rendered:
+    def render_whole(self, index: int) -> Rendered:
+        """Sample ``index`` with all the pixels that its file has."""
+        file = self._file(index)
+        photo = _read(file, None) if file else None
+        return self.render_seen(index) if photo is None else _jpeg(photo)
+
+    def render_seen(self, index: int) -> Rendered:
+        """Sample ``index`` as the network sees it."""
         out = io.BytesIO()
+        self._pixels(index).save(out, "PNG", compress_level=1)
+        return Rendered(out.getvalue(), "image/png")
+
+    def _render(self, index: int, large: bool) -> Rendered:
         file = self._file(index)
         photo = _read(file, self._largest if large else _TILE) if file else None
+        return self.render_seen(index) if photo is None else _jpeg(photo)
+
+    def _differs_in_shape(self, index: int) -> bool:
+        if self._dataset.kind != "images":
+            return False
+        height, width = self._dataset.inputs.shape[1:3]
+        file = self._file(index)
+        photo = _read(file, _TILE) if file else None
         if photo is None:
-            self._pixels(index).save(out, "PNG", compress_level=1)
-            return Rendered(out.getvalue(), "image/png")
-        photo.save(out, "JPEG", quality=90)
-        return Rendered(out.getvalue(), "image/jpeg")
+            return False
+        ratio = photo.width / photo.height * height / width
+        return max(ratio, 1 / ratio) > _NEARLY_SQUARE
 
     def _pixels(self, index: int) -> Image.Image:
         values = np.asarray(self._dataset.inputs[index])
@@ -131,8 +153,11 @@ class Pictures:
     def _file(self, index: int) -> Path | None:
         if not self._dataset.names or self._link(index):
             return None
+        # Here, as it brings JAX along.
+        from idc_jax.data.endings import image_endings
+
         path = Path(self._dataset.names[index])
-        return path if path.suffix.lower() in _IMAGE_ENDINGS and path.is_file() else None
+        return path if path.suffix.lower() in image_endings() and path.is_file() else None
 
     def _name(self, index: int) -> str:
         if not self._dataset.names:
@@ -178,19 +203,25 @@ def galleries(probabilities: np.ndarray, count: int = 12) -> list[list[int]]:
     ]
 
 
-def _read(path: Path, side: int) -> Image.Image | None:
-    # As the data set reads it, with paper behind what is transparent; here, as it brings JAX along.
-    from idc_jax.data.decode import to_rgb
+def _read(path: Path, side: int | None) -> Image.Image | None:
+    """An image as networks see it, at most ``side`` pixels along the longer side."""
+    # As the data set reads it; here, as it brings JAX along.
+    from idc_jax.data.decode import read_rgb
 
     try:
-        with Image.open(path) as opened:
-            opened.draft("RGB", (side, side))
-            image = to_rgb(ImageOps.exif_transpose(opened))
+        image = read_rgb(path.read_bytes(), least=side)
     # A damaged file is told by each decoder in its own way.
     except Exception:
         return None  # it was readable when the data set was loaded: show those pixels
-    image.thumbnail((side, side))
+    if side is not None:
+        image.thumbnail((side, side))
     return image
+
+
+def _jpeg(photo: Image.Image) -> Rendered:
+    out = io.BytesIO()
+    photo.save(out, "JPEG", quality=90)
+    return Rendered(out.getvalue(), "image/jpeg")
 
 
 def _heat_map(values: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from idc_jax.annotate.page.wire import (
     AnswerPost,
     FinishPost,
     GesturePost,
+    LeavePost,
     MorePost,
     Post,
     RefusedError,
@@ -39,6 +40,8 @@ Phase = Literal["waiting", "asking", "learning", "over", "done"]
 # A question that was handed out waits this long for its answer before others may get it too.
 _LEASE_SECONDS = 60.0
 _LEASES = 8
+# Whoever asked how things are so lately has the page open.
+_THERE_SECONDS = 10.0
 _RECENT = 60
 _MOST_LOSSES = 400
 _MEMBERS = 6
@@ -76,6 +79,8 @@ class Session:
         self._complete_since: float | None = None
         self._finish_now = False
         self._stopped_by = ""
+        self._there: dict[str, float] = {}  # when each person's page was last heard of
+        self._learns_from = 0
         self._progress: dict[str, Any] = {}
         self._losses: list[float] = []
         self._results: list[dict[str, Any]] = []
@@ -159,6 +164,7 @@ class Session:
         """Take no more answers: they are learned now."""
         with self._changed:
             self._phase = "learning"
+            self._learns_from = self._store.num_said()
             self._progress, self._losses = {}, []
             if self._stopped_by:
                 self._store.stop(self._stopped_by)
@@ -212,13 +218,13 @@ class Session:
     def state(self, annotator: str) -> dict[str, Any]:
         """Everything but the questions."""
         with self._changed:
-            self._seen = self._clock()
+            now = self._seen = self._clock()
+            self._there[annotator] = now
+            others = self._there.keys() - {annotator}
             given = sum(min(len(voters), self._votes) for voters in self._voters)
-            groups = self._store.groups()
-            idle = 0
-            if len(groups) >= self._max_groups:
-                # Groups that nobody means any more are shown, and take nobody's place.
-                idle = len({group.id for group in groups} - self._store.used_groups())
+            # One that nobody means any more, as that of a typing error, is gone until named again.
+            used = self._store.used_groups()
+            groups = [group for group in self._store.groups() if group.id in used]
             return {
                 "phase": self._phase,
                 "title": self._title,
@@ -227,12 +233,14 @@ class Session:
                 "total": len(self._voters),
                 "mine": sum(annotator in voters for voters in self._voters),
                 "votes": self._votes,
+                "others": sum(now - self._there[name] < _THERE_SECONDS for name in others),
+                "learns_from": self._learns_from,
                 "given": given,
                 "needed": self._votes * len(self._voters),
                 "complete": self._complete_since is not None,
                 "closes_in": self._closes_in(),
                 "groups": [self._describe_group(group) for group in groups],
-                "max_groups": self._max_groups + idle,
+                "max_groups": self._max_groups,
                 "progress": self._progress,
                 "losses": self._losses,
                 "results": len(self._results),
@@ -340,6 +348,8 @@ class Session:
             return self._gesture(post, rows)
         if isinstance(post, MorePost):
             return self._more(post)
+        if isinstance(post, LeavePost):
+            return self._leave(post.annotator)
         if isinstance(post, FinishPost):
             if self._questions and post.round < self._questions.round:
                 return {"ok": True}  # somebody was quicker
@@ -443,7 +453,19 @@ class Session:
     def _rename(self, post: RenamePost) -> dict[str, Any]:
         if all(group.key != post.key for group in self._store.groups()):
             raise RefusedError(422, "there is no such group")
-        self._store.name_group(post.key, post.name, -1)
+        try:
+            self._store.name_group(post.key, post.name, -1)
+        except StoreError:
+            raise
+        except UserError as error:
+            raise RefusedError(409, str(error)) from error
+        return {"ok": True}
+
+    def _leave(self, annotator: str) -> dict[str, Any]:
+        """Whoever has left is there no longer, and holds no questions."""
+        self._there.pop(annotator, None)
+        for holders in self._leases.values():
+            holders.pop(annotator, None)
         return {"ok": True}
 
     def _check_open(self) -> None:

@@ -91,7 +91,15 @@ class MorePost(NamedTuple):
     count: int  # type: ignore[assignment]  # tuple.count is of no use here
 
 
-Post = GesturePost | MorePost | AnswerPost | UndoPost | RenamePost | FinishPost | StopPost
+class LeavePost(NamedTuple):
+    """Somebody goes: what was kept for them is for others now."""
+
+    annotator: str
+
+
+Post = (
+    GesturePost | MorePost | AnswerPost | UndoPost | RenamePost | FinishPost | StopPost | LeavePost
+)
 
 
 def parse(kind: str, body: bytes) -> Post:
@@ -276,6 +284,10 @@ def _gesture(reader: _Reader) -> GesturePost:
     return post
 
 
+def _leave(reader: _Reader) -> LeavePost:
+    return LeavePost(annotator=reader.annotator())
+
+
 _PARSERS: dict[str, Callable[[_Reader], Post]] = {
     "answer": _answer,
     "undo": _undo,
@@ -284,4 +296,5 @@ _PARSERS: dict[str, Callable[[_Reader], Post]] = {
     "stop": _stop,
     "gesture": _gesture,
     "more": _more,
+    "leave": _leave,
 }

@@ -18,6 +18,7 @@ SPEC = MethodSpec(
     state=IDCState,
     options={"idc": IDCOptions, "finetune": FinetuneOptions},
     streams=True,
+    defaults={"idc.show_asked": False},
     recipes={"paper": PAPER, "code": CODE},
     features={
         "idc.space": "input",

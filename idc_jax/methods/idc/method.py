@@ -191,6 +191,7 @@ def _ask(
         counts=counts,
         num_candidates=options.num_candidates,
         assignments=assignments,
+        show_asked=options.show_asked,
     )
 
 

@@ -29,6 +29,9 @@ class IDCOptions(NamedTuple):
         head knows nothing yet (the paper on ProPos).
       candidates: offer the clusters of highest ``"cosine"`` to the sample (the paper) or of
         highest ``"probability"``.
+      show_asked: a sample that is asked about may stand for a cluster in the same round, as the
+        nearest to its centre (the paper); else the nearest of the others does, and a person never
+        sees a sample beside itself.
       space: where samples are compared: the ``"network"``'s embedding (the paper), the
         ``"instance"`` head's output, in which the pre-training compared them, or the ``"input"``
         itself, for features that somebody else's network made.
@@ -51,6 +54,7 @@ class IDCOptions(NamedTuple):
     reference: bool = False
     centers: Centers = "kmeans"
     candidates: Literal["cosine", "probability"] = "cosine"
+    show_asked: bool = True
     space: Space = "network"
     hops: int = 0
     hop_neighbors: int = 10

@@ -24,6 +24,7 @@ def ask_clusters(
     counts: jax.Array,
     num_candidates: int,
     assignments: jax.Array,
+    show_asked: bool = True,
 ) -> Questions:
     """Turn picks into "which of these clusters?".
 
@@ -36,6 +37,7 @@ def ask_clusters(
       counts: ``[c]``, members per cluster; an empty one is never offered.
       num_candidates: T, capped at the clusters.
       assignments: int ``[n]``, the present clusters.
+      show_asked: whether samples that are asked about may be shown for a cluster.
 
     Returns:
       The questions.
@@ -47,6 +49,9 @@ def ask_clusters(
     width = min(num_candidates, clusters)
     order = jnp.argsort(-scores, axis=-1, stable=True)[:, :width]
     known = jnp.take_along_axis(scores, order, axis=-1) > -jnp.inf
+    # Where all are asked about there is nobody else to show.
+    if not show_asked and len(indices) < len(offered):
+        similarities = similarities.at[indices].set(-jnp.inf)
     exemplars, members = _shown(similarities, assignments, alive)
     return Questions(
         kind="cluster",

@@ -29,6 +29,7 @@ PAPER: dict[str, Any] = {
     "idc.num_neighbors": 20,
     "idc.candidates": "cosine",
     "idc.num_candidates": 5,
+    "idc.show_asked": True,
     "finetune.epochs": 100,
     "finetune.batch_size": 100,
     "finetune.min_steps": 0,

@@ -18,7 +18,7 @@ SPEC = MethodSpec(
     options={"pcl": PclOptions, "pcl_training": PclTraining},
     chooses="pairs",
     # The paper's pairs and heads; a person answers them in rounds.
-    defaults={"budget": 10_000, "rounds": 10, "model.head": "plain"},
+    defaults={"budget": 10_000, "rounds": 10, "model.head": "plain", "pcl.uncertain": "even"},
     recipes={"paper": PAPER, "code": CODE},
     costly=("rounds", "pcl.per_block", "pcl.share", "pcl_training"),
     small={

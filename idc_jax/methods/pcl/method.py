@@ -20,7 +20,7 @@ from idc_jax.annotate.closure import asked_pairs, block_links
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import DIFFERENT, SAME, Questions, pair_questions
 from idc_jax.methods.contract import Method, Options, Parts, Round
-from idc_jax.methods.pcl.pairs import Unknown, pick_pairs
+from idc_jax.methods.pcl.pairs import Unknown, pick_pairs, turning_point
 from idc_jax.methods.pcl.state import (
     PclContext,
     PclOptions,
@@ -36,6 +36,7 @@ from idc_jax.methods.pcl.training import (
 )
 from idc_jax.models.attention import with_attention, without_attention
 from idc_jax.models.base import Variables
+from idc_jax.scores.pcl import UNCERTAIN
 from idc_jax.train.engine import Learner
 from idc_jax.train.loop import run_blocks
 
@@ -119,11 +120,22 @@ def _ask(
         (first, second),
         Unknown(known, asked, jnp.asarray(blocks >= 0)),
         round_.budget,
+        uncertain_at=_uncertain_at(options, state, blocks, (first, second)),
         left=_left(options, round_, len(blocks)),
         per_block=options.per_block,
         distinct=options.distinct,
     )
     return pair_questions(round_.number, blocks.reshape(-1)[places], values)
+
+
+def _uncertain_at(
+    options: PclOptions, state: PclState, blocks: np.ndarray, views: tuple[jax.Array, jax.Array]
+) -> jax.Array | float:
+    """At which similarity a pair is least certain."""
+    if options.uncertain == "fixed":
+        return UNCERTAIN
+    groups = jnp.argmax(state.probabilities, axis=-1)[np.maximum(blocks, 0)]
+    return turning_point(views, groups, jnp.asarray(blocks >= 0))
 
 
 def _left(options: PclOptions, round_: Round, blocks: int) -> jax.Array:

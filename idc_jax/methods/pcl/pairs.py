@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import selectors
+from idc_jax.ops import arrays
+from idc_jax.scores.pcl import UNCERTAIN
 
 PairPicks = Literal["both", "uncertain", "hard", "random"]
 
@@ -40,6 +42,7 @@ def pick_pairs(
     left: jax.Array,
     per_block: int,
     distinct: bool,
+    uncertain_at: jax.Array | float = UNCERTAIN,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose pairs among those neither known nor asked.
 
@@ -52,6 +55,7 @@ def pick_pairs(
       left: ``[g]``, the share of the whole budget that is left when each block is asked about.
       per_block: at most so many of one block; 0 for as many as the budget needs.
       distinct: prefer pairs that share no sample.
+      uncertain_at: the similarity of the pairs that are least certain.
 
     Returns:
       int ``[m, 2]``, places numbered through the blocks, and their values ``[m]``.
@@ -75,10 +79,35 @@ def pick_pairs(
             per_block=min(spare * most, size * size),
             use_uncertain=picks != "hard",
             use_hard=picks != "uncertain",
+            uncertain_at=uncertain_at,
         )
     indices, values = np.asarray(found.indices), np.asarray(found.values)
     kept = keep_pairs(indices, size, budget, most, distinct)
     return indices[kept], values[kept]
+
+
+def turning_point(
+    views: tuple[jax.Array, jax.Array], groups: jax.Array, valid: jax.Array
+) -> jax.Array:
+    """The similarity at which two samples are as likely of one group as of two: a scalar.
+
+    As many pairs within a predicted group are less similar as pairs of two groups are more so.
+
+    Args:
+      views: embeddings ``[g, b, d]`` of either view.
+      groups: int ``[g, b]``, the predicted groups.
+      valid: bool ``[g, b]``, False for padding.
+    """
+    within = [jnp.einsum("gid,gjd->gij", *(arrays.normalize(view),) * 2) for view in views]
+    similar = 0.5 * (within[0] + within[1])
+    counted = jnp.triu(valid[:, :, None] & valid[:, None, :], 1).reshape(-1)
+    alike = (groups[:, :, None] == groups[:, None, :]).reshape(-1) & counted
+    order = jnp.argsort(jnp.where(counted, similar.reshape(-1), jnp.inf))
+    # Below each place: pairs of one group; above it: pairs of two.
+    below = jnp.cumsum(alike[order])
+    apart = (counted & ~alike)[order]
+    above = apart.sum() - jnp.cumsum(apart)
+    return similar.reshape(-1)[order][jnp.argmax(below >= above)]
 
 
 def keep_pairs(

@@ -24,6 +24,7 @@ PAPER: dict[str, Any] = {
     "pcl.per_block": 1,
     "pcl.share": "step",
     "pcl.distinct": False,
+    "pcl.uncertain": "fixed",
     "pcl.attention": "random",
     "pcl.num_heads": 8,
     "pcl_training.block_size": 128,

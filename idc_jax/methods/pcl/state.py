@@ -14,6 +14,7 @@ from idc_jax.models.base import Variables
 
 Attention = Literal["random", "identity", "none"]
 Share = Literal["round", "step"]
+Uncertain = Literal["fixed", "even"]
 
 
 class PclOptions(NamedTuple):
@@ -29,6 +30,9 @@ class PclOptions(NamedTuple):
         each ``"round"``, or with each ``"step"``, block by block (the published code).
       distinct: pairs of one round share no sample where that can be helped: what is asked at
         once then covers more of a block than its few most striking samples.
+      uncertain: the similarity of the pairs that are least certain: ``"fixed"`` at 0.2 (the paper),
+        where among many clusters nearly all are of two, or ``"even"``, where the predicted clusters
+        say that either is as likely.
       attention: over the samples of a block, put between a trained backbone and its heads:
         ``"random"`` starts it at random, as a new layer is; ``"identity"`` starts it as an
         average over similar samples, which keeps what the network knows; ``"none"`` leaves it
@@ -40,6 +44,7 @@ class PclOptions(NamedTuple):
     per_block: int = 0
     share: Share = "round"
     distinct: bool = True
+    uncertain: Uncertain = "fixed"
     attention: Attention = "identity"
     num_heads: int = 8
 
@@ -95,7 +100,12 @@ def check_options(options: PclOptions, training: PclTraining, train: np.ndarray)
     Raises:
       UserError: naming the option, what it is and what would do.
     """
-    for name, kinds in (("picks", PairPicks), ("attention", Attention), ("share", Share)):
+    for name, kinds in (
+        ("picks", PairPicks),
+        ("attention", Attention),
+        ("share", Share),
+        ("uncertain", Uncertain),
+    ):
         check_one_of(f"pcl.{name}", getattr(options, name), get_args(kinds))
     check_at_least("pcl.per_block", options.per_block, 0)
     check_at_least("pcl_training.block_size", training.block_size, 2, "a pair needs two samples")

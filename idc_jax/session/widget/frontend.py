@@ -9,7 +9,10 @@ from idc_jax.annotate.page import STATIC
 
 _HERE = Path(__file__).parent
 # What the page and the widget share, in the order in which they use each other.
-_SHARED = ("keys.js", "words.js", "draw.js", "input.js", "naming.js", "learn.js")
+_SHARED = (
+    *("keys.js", "words.js", "draw.js", "naming.js", "palette.js", "question.js", "input.js"),
+    "learn.js",
+)
 _IMPORT = re.compile(r'^import [^;]* from "\./[^"]+";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 

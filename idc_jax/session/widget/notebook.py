@@ -28,7 +28,7 @@ _GRACE_SECONDS = 4.0
 _LARGEST_PICTURE = 512
 _MOST_PICTURES = 500
 _POSTS, _LONGEST = ("answer", "undo", "rename"), 60
-_PICTURE = re.compile(r"(large|tile)/(\d{1,9})")
+_PICTURE = re.compile(r"(large|tile|seen)/(\d{1,9})")
 # Between two tellings of how far the learning is.
 _PROGRESS_SECONDS = 0.3
 # Messages of which the browser still has to learn that they were heard.
@@ -170,7 +170,11 @@ class Widget(anywidget.AnyWidget):
         found = _PICTURE.fullmatch(key) if isinstance(key, str) else None
         if found is None or int(found[2]) >= self._pictures.size:
             raise RefusedError(404, "there is no such picture")
-        body, media_type = self._pictures.render(int(found[2]), found[1] == "large")
+        size, index, pictures = found[1], int(found[2]), self._pictures
+        if size == "seen":
+            body, media_type = pictures.render_seen(index)
+        else:
+            body, media_type = pictures.render(index, size == "large")
         # In words: not every notebook lets a picture come from elsewhere, itself included.
         return f"data:{media_type};base64,{base64.b64encode(body).decode()}"
 

@@ -1,10 +1,12 @@
 // A session's questions in a notebook. What the kernel says is the truth; what was said here and
 // not yet heard there is added to it, so that the next question is there at once.
 
-import { badge, button, drawPalette, drawQuestion, element, message, tilesOf } from "./draw.js";
+import { badge, button, element, message } from "./draw.js";
 import { listen, makeId, meaning } from "./input.js";
 import { drawProgress } from "./learn.js";
-import { askName, groupCalled } from "./naming.js";
+import { askName, groupCalled, isAskingName } from "./naming.js";
+import { drawPalette, meant, newMeant, search } from "./palette.js";
+import { drawQuestion, tilesOf } from "./question.js";
 import { outlookOf } from "./words.js";
 
 const AHEAD = 3; // questions whose pictures are asked for
@@ -26,7 +28,7 @@ function frame() {
     element("p", { class: "hint quiet" }, "Click here to answer by keys"),
     element("details", { class: "groups", open: true },
       element("summary"), element("ol", { class: "sizes" })),
-    element("p", { class: "unseen", "aria-live": "polite" }),
+    element("p", { class: "told unseen", "aria-live": "polite" }),
     element("p", { class: "notice", role: "alert", hidden: true }));
   return [root, (selector) => root.querySelector(selector)];
 }
@@ -42,7 +44,6 @@ class View {
   #shown = ""; // what the screen shows
   #shownAt = 0;
   #closesAt = null; // when learning starts by itself
-  #naming = false;
 
   constructor(model) {
     this.#model = model;
@@ -53,7 +54,8 @@ class View {
       act: (action, event, target) => this.#act(action, target),
       rest: () => this.root.focus({ preventScroll: true }),
       tiles: () => (this.#current ? tilesOf(this.#current, this.#groups()) : 0),
-      isBlocked: () => this.#naming,
+      naming: () => this.#naming(),
+      isBlocked: () => isAskingName(this.root),
     });
     addEventListener("keydown", (event) => this.#keep(event), { capture: true, signal });
     const update = () => this.#update();
@@ -154,7 +156,12 @@ class View {
     }[action];
     if (fixed) return fixed();
     if (!this.#current) return;
-    if (action === "none" && this.#current.kind === "label") return this.#nameNew();
+    if (this.#naming()) {
+      if (search(this.#naming(), action)) return this.#drawPalette();
+      if (["typed", "none"].includes(action)) {
+        return this.#answerTyped(action === "none" ? newMeant : meant);
+      }
+    }
     const given = meaning(this.#current, action, this.#groups());
     if (given) this.#answer(given);
   }
@@ -168,33 +175,29 @@ class View {
 
   // -- names ---------------------------------------------------------------------------------
 
-  #nameIn(tile, initial, placeholder, onName) {
-    const palette = tile.closest(".palette");
-    this.#naming = true;
-    askName(tile, initial, placeholder, (name) => {
-      this.#naming = false;
-      delete palette.dataset.shown;
-      // With the field gone the next key would be the notebook's.
-      if (name !== null || this.#hasFocus()) this.root.focus({ preventScroll: true });
-      if (name !== null) onName(name);
-      this.#drawPalette();
-    });
+  #naming() {
+    return this.#find(".question .naming");
   }
 
-  #nameNew() {
-    const tile = this.#find(".palette .fresh");
-    if (!tile || tile.disabled) return;
+  #isFull() {
+    return this.#groups().length >= this.#state.max_groups;
+  }
+
+  // The first Enter begins a name, the second one gives it, or a number where nothing was typed.
+  #answerTyped(choose) {
+    const said = choose(this.#naming(), this.#groups(), this.#isFull());
+    if (!said) {
+      search(this.#naming(), "begin");
+      return this.#drawPalette();
+    }
     const [sample] = this.#current.samples;
-    this.#nameIn(tile, "", `Group ${this.#groups().length + 1}`, (name) => {
-      const group = groupCalled(name, this.#groups(), sample);
-      this.#answer({ group: { key: group.key, name: group.name } }, group);
-    });
+    const group = said.group ?? groupCalled(said.name, this.#groups(), makeId(), sample);
+    this.#answer({ group: { key: group.key, name: group.name } }, group);
   }
 
   #rename(key) {
-    const { name: known } = this.#groups().find((group) => group.key === key);
-    const tile = this.#find(`[data-key="${CSS.escape(key)}"]`).parentElement;
-    this.#nameIn(tile, known, known, (name) => {
+    const group = this.#groups().find((known) => known.key === key);
+    askName(this.root, group, this.#groups(), (name) => {
       this.#model.send({ kind: "rename", body: { key, name } });
     });
   }
@@ -287,18 +290,20 @@ class View {
     if (this.#shown === key) return;
     const isInside = this.#hasFocus();
     const screen = this.#find(".screen");
-    const focused = screen.querySelector(":focus")?.dataset.action;
+    const before = screen.querySelector(":focus");
+    const focused = before?.matches("input") ? ".search input"
+      : before && `[data-action="${before.dataset.action}"]`;
     this.#shown = key;
     this.#shownAt = performance.now();
     screen.replaceChildren(build());
     // The keyboard stays here, and at its button where there is one again.
     if (isInside && !this.#hasFocus()) {
-      const again = focused && screen.querySelector(`[data-action="${focused}"]`);
+      const again = focused && screen.querySelector(focused);
       (again || this.root).focus({ preventScroll: true });
     }
     const told = screen.querySelector("h2").textContent
       + (this.#current ? ` ${this.#find(".counted").textContent}` : "");
-    const place = this.#find("[aria-live]");
+    const place = this.#find(".told");
     if (place.textContent !== told) place.textContent = told;
   }
 
@@ -366,11 +371,10 @@ class View {
   }
 
   #drawPalette() {
-    const place = this.#find(".palette");
-    if (!place || this.#naming) return;
-    const groups = this.#groups();
-    const focused = place.querySelector(":focus")?.dataset.action;
-    drawPalette(place, groups, groups.length >= this.#state.max_groups);
+    const place = this.#naming();
+    if (!place) return;
+    const focused = place.querySelector(".palette :focus")?.dataset.action;
+    drawPalette(place, this.#groups(), this.#isFull());
     if (focused && !this.#hasFocus()) {
       (place.querySelector(`[data-action="${focused}"]`) ?? this.root).focus({ preventScroll: true });
     }

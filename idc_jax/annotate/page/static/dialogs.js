@@ -1,7 +1,8 @@
 // What lies over the page: zoom, the help with its keys to change, and short notices.
 
-import { draw, element } from "./draw.js";
+import { element } from "./draw.js";
 import { label, listed, remap, reset } from "./keys.js";
+import { drawZoomed } from "./zoom.js";
 
 const NOTICE_MS = 7000;
 const $ = (id) => document.getElementById(id);
@@ -25,8 +26,7 @@ export function isOpen(id) {
 export function zoom(samples) {
   const dialog = $("zoom-dialog");
   if (dialog.open) return dialog.close();
-  $("zoomed").replaceChildren(...samples.map((sample) =>
-    draw(sample, { large: true, smooth: true, alt: sample.name })));
+  $("zoomed").replaceChildren(...samples.flatMap(drawZoomed));
   dialog.showModal();
 }
 

@@ -1,6 +1,7 @@
 // Keys and clicks become actions, and what only looks like one does not.
 
 import { actionOf } from "./keys.js";
+import { isTyping } from "./palette.js";
 
 // A key that comes again so soon bounced, and the second click of a double click is no answer.
 const BOUNCE_MS = 20;
@@ -22,21 +23,56 @@ function isSecondOfTwo(event, target) {
   return again && target.closest(".screen");
 }
 
+// Where names are typed, and what a key does there besides being text.
+const EDITING = { Enter: "typed", ArrowDown: "next", ArrowUp: "previous", Escape: "clear" };
+
+function typedAction(event, naming, tiles) {
+  // An input method takes Enter and the rest for itself while it composes.
+  if (event.isComposing || event.keyCode === 229 || event.repeat) return null;
+  const editing = event.key === "Enter" && event.shiftKey ? "none" : EDITING[event.key];
+  const isOurs = isTyping(naming) || event.key === "Enter";
+  if (editing && isOurs && !hasModifier(event)) return editing;
+  // One too many when a word was deleted is not meant to take back an answer.
+  const isDeleting = event.key === "Backspace" && naming.dataset.edited;
+  const action = isTyping(naming) || isDeleting ? null : actionOf(event, tiles, { typing: true });
+  return action ?? (isText(event) ? "search" : null);
+}
+
+function hasModifier(event) {
+  return event.ctrlKey || event.metaKey || event.altKey;
+}
+
+function isText(event) {
+  return event.key.length === 1 && (!hasModifier(event) || event.getModifierState("AltGraph"));
+}
+
 // `root` is where keys and clicks count, `tiles()` is how many can be chosen now,
-// `isBlocked(event, action)` says that a key is not ours, `act(action, event, target)` does what is
-// asked for, `rest(target)` takes the focus from a button that was clicked, and `signal` ends it all.
-export function listen(root, { tiles, isBlocked, act, rest, signal }) {
+// `naming()` is where names are typed, if they are, `isBlocked(event, action)` says that a key is not
+// ours, `act(action, event, target)` does what is asked for, `rest(target)` takes the focus from a
+// button that was clicked, and `signal` ends it all.
+export function listen(root, { tiles, naming, isBlocked, act, rest, signal }) {
   // On the window, before anything else on the page takes the key.
   addEventListener("keydown", (event) => {
     if (!event.composedPath().includes(root)) return;
     const focus = event.composedPath()[0].closest?.("button, a, input, summary");
-    if (isBlocked(event, null) || focus?.matches("input")) return;
-    if (focus && [" ", "Enter"].includes(event.key)) return; // presses what has the focus
-    const action = actionOf(event, tiles());
+    const place = naming();
+    const isField = focus?.matches("input") && Boolean(place?.contains(focus));
+    if (isBlocked(event, null) || (focus?.matches("input") && !isField)) return;
+    if (focus && !isField && [" ", "Enter"].includes(event.key)) return; // presses what has the focus
+    const action = place ? typedAction(event, place, tiles()) : actionOf(event, tiles());
     if (!action || isBlocked(event, action)) return;
+    if (action === "search") {
+      if (!isField) act(action, event); // then the key is text in the field
+      return;
+    }
     event.preventDefault();
+    if (action === "clear") event.stopImmediatePropagation(); // a notebook would leave the cell
     if (!bounced(event)) act(action, event);
   }, { capture: true, signal });
+
+  root.addEventListener("input", (event) => {
+    if (naming()?.contains(event.target)) act("edited", event);
+  }, { signal });
 
   root.addEventListener("click", (event) => {
     const target = event.target.closest("[data-action]");

@@ -1,15 +1,17 @@
-// Which key does what. Tiles take letters and digits; every key can be given another meaning.
+// Which key does what. Tiles take letters and digits; every key can be given another meaning. Where
+// names are typed, letters are text, and what has another key is done by that.
 
 // Letters that the fixed actions do not use.
 const LETTERS = "abcdefghijklmopqrtvwxy";
 const STORED = "idc:keys";
-const MOST_SHOWN = 10;
+const DIGITS = "1234567890";
+const MOST_SHOWN = DIGITS.length;
 
 const FIXED = {
   none: ["n"],
   skip: ["s", " "],
   undo: ["u", "backspace"],
-  zoom: ["z"],
+  zoom: ["z", "+"],
   help: ["?"],
   go: ["enter"],
 };
@@ -37,11 +39,18 @@ function defaults(action) {
   if (action in FIXED) return FIXED[action];
   const tile = Number(action.slice("choose-".length));
   const keys = tile < LETTERS.length ? [LETTERS[tile]] : [];
-  return tile < 9 ? [...keys, String(tile + 1)] : keys;
+  return tile < DIGITS.length ? [...keys, DIGITS[tile]] : keys;
 }
 
-export function keysOf(action) {
-  return changed[action] ?? defaults(action).filter((key) => !taken(key, action));
+export function keysOf(action, { typing = false } = {}) {
+  const usual = defaults(action).filter((key) => !taken(key, action));
+  if (!typing) return changed[action] ?? usual;
+  const own = (changed[action] ?? []).filter((key) => !isLetter(key));
+  return own.length ? own : usual.filter((key) => !isLetter(key));
+}
+
+function isLetter(key) {
+  return /^\p{L}$/u.test(key);
 }
 
 function taken(key, action) {
@@ -54,11 +63,11 @@ export function label(key) {
 }
 
 // The action of a key press, or null: modifiers, repeats and typing in a field are none.
-export function actionOf(event, tiles) {
+export function actionOf(event, tiles, options) {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
   const key = event.key.toLowerCase();
   const actions = [...Object.keys(FIXED), ...Array.from({ length: tiles }, (_, i) => `choose-${i}`)];
-  return actions.find((action) => keysOf(action).includes(key)) ?? null;
+  return actions.find((action) => keysOf(action, options).includes(key)) ?? null;
 }
 
 export function remap(action, key) {

@@ -2,9 +2,11 @@
 
 import { changeKeyOf, closeZoom, help, isOpen, notice, resetKeys, takesKey, zoom }
   from "./dialogs.js";
-import { drawPalette, tilesOf } from "./draw.js";
+import { mendPictures } from "./draw.js";
 import { listen, makeId, meaning, measurePaint } from "./input.js";
-import { askName, groupCalled } from "./naming.js";
+import { askName, folded, groupCalled, isAskingName } from "./naming.js";
+import { drawPalette, meant, newMeant, search } from "./palette.js";
+import { tilesOf } from "./question.js";
 import { Queue } from "./queue.js";
 import { drawCountdown, screenNow } from "./screens.js";
 import { FURTHER } from "./over.js";
@@ -14,6 +16,10 @@ import { addRecent, addUnsent, drawRecents, drawSaved, drawStanding } from "./st
 const MOST_UNSENT = 40; // no further questions while so many answers wait for the server
 const POLL_MS = 1000;
 const SHORT_LEARNING_MS = 3000; // what was learned faster needs no screen of its own
+
+const SEARCH_FIELD = ".search input";
+// On a touch screen a field that has the focus covers half of the page with letters.
+const hasKeyboard = matchMedia("(hover: hover)");
 
 const run = document.body.dataset.run;
 const $ = (id) => document.getElementById(id);
@@ -29,9 +35,8 @@ const page = {
   madeGroups: new Map(), // named here, not yet known to the server
   resultsSeen: null,
   learningSince: null,
-  naming: false, // a text field of the palette is open
   view: "", // what the screen shows when it shows no question
-  focused: null, // the action whose button had the focus when a question left the screen
+  focused: null, // the selector of what had the focus when a question left the screen
 };
 
 const outbox = new Outbox(run, {
@@ -48,10 +53,9 @@ function asking() {
 function groups() {
   const known = page.state?.groups ?? [];
   // Somebody else may have named the same group meanwhile.
-  const there = new Set(known.flatMap(({ key, name }) => [key, name.toLowerCase()]));
+  const there = new Set(known.flatMap(({ key, name }) => [key, folded(name)]));
   const made = [...page.madeGroups.values()];
-  return [...known, ...made.filter(({ key, name }) => !there.has(key)
-    && !there.has(name.toLowerCase()))];
+  return [...known, ...made.filter(({ key, name }) => !there.has(key) && !there.has(folded(name)))];
 }
 
 function unsentPositions() {
@@ -125,39 +129,37 @@ function refused(kind, body, reason) {
 
 // -- groups of label questions ---------------------------------------------------------------
 
+function naming() {
+  return page.current?.node.querySelector(".naming") ?? null;
+}
+
+function isFull() {
+  return groups().length >= page.state.max_groups;
+}
+
 function drawGroups() {
-  const place = page.current?.node.querySelector(".palette");
-  if (place && !page.naming) drawPalette(place, groups(), groups().length >= page.state.max_groups);
+  if (naming()) drawPalette(naming(), groups(), isFull());
 }
 
-function nameIn(tile, initial, placeholder, onName) {
-  const palette = tile.closest(".palette");
-  page.naming = true;
-  askName(tile, initial, placeholder, (name) => {
-    page.naming = false;
-    delete palette.dataset.shown;
-    if (name !== null) onName(name);
-    drawGroups();
-  });
-}
-
-function nameNew(event) {
-  const tile = page.current.node.querySelector(".fresh");
-  if (!tile || tile.disabled) return;
+// The first Enter begins a name, the second one gives it, or a number where nothing was typed.
+function answerTyped(event, choose = meant) {
+  const said = choose(naming(), groups(), isFull());
+  if (!said) {
+    search(naming(), "begin");
+    return drawGroups();
+  }
   const [sample] = page.current.question.samples;
-  nameIn(tile, "", `Group ${groups().length + 1}`, (name) => {
-    const group = groupCalled(name, groups(), sample);
-    if (!groups().includes(group)) page.madeGroups.set(group.key, group);
-    answer(`choose-${groups().findIndex(({ key }) => key === group.key)}`, event);
-  });
+  const group = said.group ?? groupCalled(said.name, groups(), makeId(), sample);
+  if (!groups().includes(group)) page.madeGroups.set(group.key, group);
+  answer(`choose-${groups().findIndex(({ key }) => key === group.key)}`, event);
 }
 
 function rename(key) {
   const group = groups().find((known) => known.key === key);
-  const tile = page.current.node.querySelector(`[data-key="${CSS.escape(key)}"]`).parentElement;
-  nameIn(tile, group.name, group.name, (name) => {
+  askName(document.body, group, groups(), (name) => {
     group.name = name;
     outbox.push("rename", { annotator: page.name, key, name });
+    drawGroups();
   });
 }
 
@@ -179,34 +181,35 @@ function show() {
   showMessage(...screenNow(page.state, {
     result: unseenResult(),
     unsent: outbox.entries().length > 0,
-    fetching: page.queue.fetching,
+    fetching: page.queue.fetching || !page.queue.heard,
   }));
 }
 
 function showQuestion(drawn) {
   noteFocus();
   page.current = drawn;
-  page.naming = false;
   page.view = "question";
   page.shownAt = performance.now();
   setScreen(drawn.node);
   drawGroups();
-  if (page.focused) drawn.node.querySelector(`[data-action="${page.focused}"]`)?.focus();
+  const stay = page.focused ?? (hasKeyboard.matches ? SEARCH_FIELD : null);
+  if (stay) drawn.node.querySelector(stay)?.focus();
   page.focused = null;
   $("announce").textContent = `Question ${page.state.mine + 1}`;
 }
 
 // The keyboard stays at its button from question to question, also over a screen in between.
 function noteFocus() {
-  const target = document.activeElement?.closest("main .question [data-action]");
-  if (target) page.focused = target.dataset.action;
+  const target = document.activeElement;
+  if (target?.matches("main .question [data-action]")) {
+    page.focused = `[data-action="${target.dataset.action}"]`;
+  } else if (target?.matches(`main ${SEARCH_FIELD}`)) page.focused = SEARCH_FIELD;
 }
 
 function showMessage(key, build) {
   if (page.view === key) return;
   noteFocus();
   page.view = key;
-  page.naming = false;
   setScreen(build());
 }
 
@@ -264,12 +267,14 @@ function forgetQuestions() {
 
 async function begin(name) {
   const changed = page.name !== name;
+  if (changed && page.name) outbox.push("leave", { annotator: page.name });
   page.name = name;
   localStorage.setItem("idc:name", name);
   $("who").textContent = name;
   if (changed) {
     forgetQuestions();
-    Object.assign(page, { seconds: [], state: null });
+    $("screen").ariaBusy = "true"; // what stands there was another person's
+    Object.assign(page, { seconds: [], state: null, view: "" });
   }
   await load();
 }
@@ -296,16 +301,20 @@ function act(action, event, target) {
   }[action];
   if (fixed) return fixed();
   if (!page.current) return;
-  if (action === "none" && page.current.question.kind === "label") nameNew(event);
+  if (!naming()) return answer(action, event);
+  if (search(naming(), action)) drawGroups();
+  else if (action === "typed") answerTyped(event);
+  else if (action === "none") answerTyped(event, newMeant);
   else answer(action, event);
 }
 
 listen(document, {
   act,
   rest: (target) => target.blur(),
+  naming,
   tiles: () => (page.current ? tilesOf(page.current.question, groups()) : 0),
   isBlocked: (event, action) => (action === null
-    ? takesKey(event) || page.naming || isOpen("name-dialog")
+    ? takesKey(event) || isAskingName(document) || isOpen("name-dialog")
     : isOpen("stop-dialog") || (isOpen("help-dialog") && action !== "help")),
 });
 
@@ -337,6 +346,7 @@ async function poll() {
     return;
   }
   outbox.online = true;
+  mendPictures();
   await take(state, before === outbox.version && !outbox.entries().length);
 }
 
@@ -345,6 +355,7 @@ async function take(state, isSettled) {
   if (state.phase === "asking") addUnsent(state, outbox, opened || isSettled ? null : page.state);
   noteLearning(state);
   page.state = state;
+  if (isSettled) page.madeGroups.clear(); // all that count are among the server's
   if (opened) await open();
   if (state.phase !== "asking") forgetQuestions();
   drawStanding(page.state, page.seconds);

@@ -1,6 +1,7 @@
 // The questions to come: known ahead, and their pictures ready before they are needed.
 
-import { button, drawQuestion } from "./draw.js";
+import { button } from "./draw.js";
+import { drawQuestion } from "./question.js";
 import { read } from "./server.js";
 
 const AHEAD = 32; // questions drawn, with all their pictures decoded
@@ -11,12 +12,14 @@ export class Queue {
   #items = [];
   #claimedAt = -Infinity;
   fetching = false;
+  heard = false; // the server has said what there is, and what there is not
 
   get first() {
     return this.#items[0] ?? null;
   }
 
   clear() {
+    this.heard = false;
     this.#keep([]);
   }
 
@@ -47,6 +50,7 @@ export class Queue {
     try {
       const spare = positions.slice(HELD).join(",");
       const found = await read("api/questions", { annotator, count, held, spare });
+      this.heard = true;
       this.#drop(found.taken);
       this.#append(found.questions.filter((question) => question.round === round));
     } catch {
@@ -68,7 +72,8 @@ export class Queue {
 
   #prepare(question) {
     const { node, ready } = drawQuestion(question);
-    node.querySelector(".actions").append(button("zoom", "Zoom", { "aria-haspopup": "dialog" }));
+    node.querySelector(".actions").append(button("zoom", "Zoom", { "aria-haspopup": "dialog" },
+      { typing: question.kind === "label" }));
     const item = { question, node, isReady: false };
     item.ready = ready.then(() => {
       item.isReady = true;

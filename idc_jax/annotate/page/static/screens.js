@@ -13,9 +13,13 @@ export function screenNow(state, { result, unsent, fetching }) {
     return [`waiting ${shown}`, () => drawProgress("Getting ready",
       "The network is being prepared. The first questions will be here soon.", state)];
   }
+  if (state.phase === "learning" && state.progress.phase === "report") {
+    return ["report", () => drawProgress("All answers are learned. Thank you!",
+      "The report is being written, which may take half a minute. It will be here soon.", state)];
+  }
   if (state.phase === "learning") {
     return [`learning ${shown}`, () => drawProgress(`Thank you. Round ${state.round} is answered.`,
-      `The network now learns from ${state.given} answers. You can watch, or come back later: `
+      `The network now learns from all ${state.learns_from} answers. You can watch, or come back later: `
       + "the next questions will wait for you here.", state)];
   }
   if (state.phase === "done") {
@@ -51,12 +55,14 @@ function betweenQuestions(state, unsent, fetching) {
         element("button", { type: "button", "data-action": "undo" },
           badge("undo"), " Go back")))];
   }
-  if (fetching || state.mine === 0) {
+  if (fetching) {
     return ["loading", () => message("The next question is on its way…")];
   }
-  return [`others ${state.needed - state.given}`, () => message("Nothing left for you just now",
-    element("p", {}, `${state.needed - state.given} answers are still missing, and other people `
-      + "are giving them. This page goes on by itself."))];
+  const missing = state.needed - state.given;
+  const why = state.others ? "and other people are giving them. This page goes on by itself."
+    : "and were kept for somebody who has left. They will be here within a minute.";
+  return [`others ${missing} ${state.others > 0}`, () => message("Nothing left for you just now",
+    element("p", {}, `${missing} answers are still missing, ${why}`))];
 }
 
 function secondsLeft(state) {

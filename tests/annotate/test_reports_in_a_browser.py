@@ -1,0 +1,55 @@
+"""Reports in a real Chromium: on a telephone, for those who cannot see, enlarged and on paper."""
+
+import pytest
+
+from idc_jax.report import ReportOptions
+from tests.report.test_first_screen import named_run
+from tests.report.test_page import render
+from tests.report.test_sweep_page import written
+
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
+)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("kind", ["images", "features"])
+def test_a_report(tmp_path, browser, kind):
+    render(tmp_path, named_run(kind=kind), ReportOptions())
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for summary in page.locator("summary").all():
+        summary.click()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = axe.Axe().run(page).response["violations"]
+        assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found] == []
+    if kind == "images":
+        members = page.locator(".cluster .thumb img")
+        assert min(box["width"] for box in map(type(members).bounding_box, members.all())) >= 64
+        page.locator(".sheet").first.click(position={"x": 5, "y": 5})
+        told = page.locator("#enlarged p span")
+        assert told.inner_text().endswith("(1 of 20)")
+        page.keyboard.press("ArrowLeft")
+        assert told.inner_text().endswith("(20 of 20)")
+        assert page.locator("#enlarged canvas").bounding_box()["width"] >= 300
+        assert axe.Axe().run(page).response["violations"] == []
+    # On paper no heading stands alone.
+    page.emulate_media(media="print")
+    after = "nodes => nodes.map(node => getComputedStyle(node).breakAfter)"
+    assert set(page.eval_on_selector_all("h2", after)) == {"avoid"}
+    page.close()
+
+
+@pytest.mark.browser
+def test_the_page_of_a_sweep(tmp_path, browser):
+    written(tmp_path)
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto((tmp_path / "sweep.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = axe.Axe().run(page).response["violations"]
+        assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found] == []
+    page.close()
