@@ -99,9 +99,7 @@ def make(game: Game, kind: str, rng: np.random.Generator, count: int) -> Questio
         # One in three is thought to be of another class than it is.
         thought = (LABELS[chosen] + (rng.random(count) < 1 / 3)) % len(np.unique(LABELS))
         questions = game.next_labels(chosen)
-        return grid_questions(
-            questions.round, chosen, thought, questions.values, questions.roles
-        )
+        return grid_questions(questions.round, chosen, thought, questions.values, questions.roles)
     if kind == "pair":
         return game.next_pairs(rng.permuted(np.tile(np.arange(N), (count, 1)), axis=1)[:, :2])
     # Each cluster is shown by a sample of the class that it is taken for.

@@ -91,7 +91,7 @@ class MorePost(NamedTuple):
     count: int  # type: ignore[assignment]  # tuple.count is of no use here
 
 
-Post = GesturePost | MorePost | AnswerPost | UndoPost | RenamePost | FinishPost | StopPost
+Post = AnswerPost | UndoPost | RenamePost | FinishPost | StopPost | GesturePost | MorePost
 
 
 def parse(kind: str, body: bytes) -> Post:
