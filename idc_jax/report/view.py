@@ -30,6 +30,7 @@ class ReportOptions:
       clusters: how many clusters get a gallery.
       images: how many samples a cluster's gallery shows per row.
       answer_names: one name per id that a label answer can give; empty for the classes' names.
+      group_names: what each cluster is called ``[c]``; empty for what the rounds say.
     """
 
     draw_map: bool = True
@@ -39,6 +40,7 @@ class ReportOptions:
     clusters: int = 100
     images: int = 6
     answer_names: Sequence[str] = ()
+    group_names: Sequence[str] = ()
 
 
 class View(NamedTuple):
@@ -183,7 +185,7 @@ def build_view(
         picks=picked_samples(rounds),
         slots=assign_slots(initial.argmax(1), final.argmax(1), labels, clusters),
         matching=None if labels is None else _match_known(final.argmax(1), labels, clusters),
-        names=name_groups(final.argmax(1), said, called, clusters),
+        names=options.group_names or name_groups(final.argmax(1), said, called, clusters),
         options=options,
     )
 

@@ -64,7 +64,11 @@ def write_outcome(
         embeddings=outcome.embeddings,
         metrics_log=log.lines,
         options=ReportOptions(
-            config.report.map, config.report.map_points, config.seed, answer_names=names
+            config.report.map,
+            config.report.map_points,
+            config.seed,
+            answer_names=names,
+            group_names=groups,
         ),
     )
     # Last: who finds it knows that the run is complete.

@@ -437,7 +437,10 @@ class Session:
 
     def _result(self) -> dict[str, Any] | None:
         """What was bought last, its clusters by the names that they have now."""
-        return self._results[-1] | {"names": self.board.names()} if self._results else None
+        if not self._results:
+            return None
+        names = self.board.names()
+        return self._results[-1] | ({"names": names} if names else {})
 
     def _more(self, post: MorePost) -> dict[str, Any]:
         if post.count:
