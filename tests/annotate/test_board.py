@@ -223,9 +223,10 @@ def test_before_anything_is_clustered_there_are_no_groups(store, dataset):
 def test_the_report_and_the_table_are_there_once_they_are_written(table):
     assert table.client.get("/report").status_code == 404
     folder = table.store.path.parent
-    (folder / "report.html").write_text("<style>a{}</style>")
+    (folder / "report.html").write_text("<style>a{}</style><header><h1>Ten groups</h1></header>")
     (folder / "assignments.csv").write_text("sample\n")
     report = table.client.get("/report")
+    assert report.text.index('<a href="board">') < report.text.index("<h1>Ten groups</h1>")
     assert "script-src" not in report.headers["content-security-policy"]
     assert "default-src 'none'" in report.headers["content-security-policy"]
     assert table.client.get("/assignments.csv").text == "sample\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +20,8 @@ _ONE_FILE = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+# Where it is served, it leads to the groups themselves.
+_LINKED = b'<header>\n<p><a href="board">All groups and their members, to be set right</a></p>'
 _MOST_IN_SHEET, _CACHED_SHEETS = 64, 512
 
 
@@ -45,11 +46,13 @@ def board_routes(
 
     def report(_: Request) -> Response:
         # It is one file, with its styles and pictures in it.
-        return _file(session.folder / "report.html", "text/html", {_POLICY: _ONE_FILE})
+        page = _read(session.folder / "report.html").replace(b"<header>", _LINKED, 1)
+        return Response(page, media_type="text/html", headers={_POLICY: _ONE_FILE})
 
     def table(_: Request) -> Response:
         saved = {"Content-Disposition": 'attachment; filename="assignments.csv"'}
-        return _file(session.folder / "assignments.csv", "text/csv", saved)
+        body = _read(session.folder / "assignments.csv")
+        return Response(body, media_type="text/csv", headers=saved)
 
     def overview(_: Request) -> Response:
         return JSONResponse(board.overview())
@@ -98,9 +101,9 @@ def board_routes(
     ]
 
 
-def _file(path: Path, media_type: str, headers: Mapping[str, str]) -> Response:
+def _read(path: Path) -> bytes:
     try:
-        return Response(path.read_bytes(), media_type=media_type, headers=dict(headers))
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise RefusedError(404, "it is not there yet: it is made at the end of the run") from error
 
