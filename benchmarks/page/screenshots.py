@@ -3,7 +3,8 @@
     python benchmarks/page/screenshots.py docs/images
     python benchmarks/page/screenshots.py FOLDER --all
 
-``--all`` adds what is seen between the rounds, and all of it on a telephone and in the dark.
+``--all`` adds what is seen between the rounds, and all of it on a telephone, upright and lying, and
+in the dark.
 Needs Fashion-MNIST as Debian's dataset-fashion-mnist installs it, Chromium, and Playwright.
 """
 
@@ -30,7 +31,8 @@ COUNT, ANSWERED = 50, 17
 SCREENS = {
     "": {"viewport": {"width": 1280, "height": 800}},
     "_dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
-    "_phone": {"viewport": {"width": 390, "height": 780}, "has_touch": True},
+    "_phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
+    "_lying": {"viewport": {"width": 844, "height": 390}, "has_touch": True, "is_mobile": True},
 }
 
 

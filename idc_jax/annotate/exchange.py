@@ -225,6 +225,7 @@ def _with_groups(store: Store, said: Sequence[_Said], class_names: Sequence[str]
                 one.sample,
                 class_names=class_names,
                 taken=numbered,
+                rename=False,
             )
             if group.id in numbered and group.id >= len(class_names):
                 raise UserError(

@@ -364,6 +364,7 @@ class Store:
         limit: int | None = None,
         class_names: Sequence[str] = (),
         taken: Iterable[int] = (),
+        rename: bool = True,
     ) -> Group:
         """Name a group, or rename the one that ``key`` named first.
 
@@ -377,6 +378,8 @@ class Store:
           limit: how many groups there may be; None for any number.
           class_names: what the first ids are called.
           taken: further ids that stand for something else.
+          rename: otherwise, a group that ``key`` has named keeps the name that it has by now: for
+            sources that may be read again.
 
         Raises:
           UserError: there are ``limit`` groups already and this would be one more, or a group is
@@ -388,12 +391,17 @@ class Store:
             named = next((group.id for group in groups if group.key == key), None)
             called = [group for group in groups if folded(group.name) == folded(name)]
             called.sort(key=lambda group: group.id not in counted)
+            bearer = called[0] if called and called[0].id in counted else None
+            if named is not None and not rename:
+                return bearer or next(group for group in groups if group.key == key)
             if named is None and (was := self._was(key)) is not None:
                 named = self.merged()[was]
                 if named != _GONE:  # it was merged: the name is the other's
                     return next(group for group in groups if group.id == named)
+                if bearer:
+                    return bearer
                 named = was
-            if named is not None and called and named != called[0].id in counted:
+            if named is not None and bearer and bearer.id != named:
                 raise UserError(f"another group is called {called[0].name!r} already")
             if named is None:
                 if called:

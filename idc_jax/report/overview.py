@@ -65,9 +65,7 @@ def next_steps(view: View, workdir: Path) -> list[dict[str, str]]:
     """Say what a reader may do now: the text, and a command or an anchor."""
     steps = []
     if unsure := int((view.final.max(1) < UNSURE).sum()):
-        text = (
-            f"Look at the {unsure:,} unsure ones: each group's stand first among all its members."
-        )
+        text = f"Look at what is unsure ({unsure:,}): it stands first among all members of a group."
         steps.append({"text": text, "anchor": "#groups", "command": ""})
     steps.append(_more_answers(view))
     steps.append(_export(view, workdir))

@@ -27,7 +27,7 @@ def member_sheet(view: View, cluster: int) -> dict[str, Any]:
 
     Returns:
       ``count``: how many are shown; ``src``: the sheet, empty for features; ``columns``;
-      ``titles``: JSON, what each is; ``names``: of all of them.
+      ``titles`` and ``files``: JSON, what each is, and its file if any; ``names``: all of them.
     """
     members = np.flatnonzero(view.after == cluster)
     order = members[np.argsort(view.final[members, cluster], kind="stable")]
@@ -39,6 +39,7 @@ def member_sheet(view: View, cluster: int) -> dict[str, Any]:
         "src": _sheet(view.dataset.inputs[shown]) if view.has_images and shown else "",
         "columns": COLUMNS,
         "titles": json.dumps(titles),
+        "files": json.dumps([view.file(sample) for sample in shown]) if view.has_files else "[]",
         "names": titles,
     }
 

@@ -125,6 +125,10 @@ class View(NamedTuple):
         parts = [name, f"class {label}" if label else "", note]
         return " · ".join(part for part in parts if part)
 
+    def file(self, sample: int) -> str:
+        """The address of the sample's own file, to open it from the page; empty for none."""
+        return _address(self.dataset.names[sample]) if self.has_files else ""
+
     def picture(self, sample: int, note: str = "") -> dict[str, str]:
         """Give a sample's ``src`` (empty for features), ``title``, ``name`` and ``file``."""
         name = name_of(sample, self.dataset.names)
@@ -132,7 +136,7 @@ class View(NamedTuple):
             "src": thumbnail(self.dataset.inputs[sample]) if self.has_images else "",
             "title": self.title(sample, note),
             "name": name.rsplit("/", 1)[-1],
-            "file": _file_of(name) if self.has_files else "",
+            "file": self.file(sample),
         }
 
     @property
@@ -190,8 +194,7 @@ def build_view(
     )
 
 
-def _file_of(name: str) -> str:
-    """The address of an image's file, to open it from the page; empty where it is none."""
+def _address(name: str) -> str:
     path = Path(name)
     return path.absolute().as_uri() if path.is_file() else ""
 

@@ -232,6 +232,7 @@ class _Names:
                 limit=self._limit,
                 class_names=self._class_names,
                 taken=self._taken,
+                rename=False,
             )
             self._known[group] = named.id
         return self._known[group]

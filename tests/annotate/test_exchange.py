@@ -188,3 +188,27 @@ def test_a_wrong_label_studio_file(tmp_path, store, content, reason):
     path.write_text(content)
     with pytest.raises(UserError, match=reason):
         import_label_studio(store, path)
+
+
+@pytest.mark.parametrize(("classes", "wanted"), [((), 0), (("plane", "ship"), 1)], ids=str)
+def test_a_name_is_one_group_whatever_the_case(tmp_path, store, classes, wanted):
+    store.freeze(label_questions(1, np.arange(4), np.zeros(4)))
+    said = ("ship", "SHIP", " Ship ", "ｓｈｉｐ")
+    lines = [{"round": 1, "position": i, "answer": name} for i, name in enumerate(said)]
+    import_answers(store, write(tmp_path / "a.jsonl", *lines), max_groups=2, class_names=classes)
+    assert [row.choice for row in store.live(1)] == [wanted] * 4
+    assert len(store.groups()) == 1
+
+
+def test_a_file_that_is_read_again_renames_nothing(tmp_path, store):
+    store.freeze(label_questions(1, np.arange(3), np.zeros(3)))
+    lines = [{"round": 1, "position": i, "answer": name} for i, name in enumerate(("cat", "dog"))]
+    path = write(tmp_path / "a.jsonl", *lines)
+    import_answers(store, path, max_groups=4)
+    store.name_group("name:cat", "tiger", -1)  # by a person
+    assert import_answers(store, path, max_groups=4) == 0
+    assert [group.name for group in store.groups()] == ["tiger", "dog"]
+    # Another group is called so by now: then that one is meant.
+    store.name_group("name:dog", "cat", -1)
+    assert import_answers(store, path, max_groups=4) == 1
+    assert [row.choice for row in store.live(1)] == [1, 1]

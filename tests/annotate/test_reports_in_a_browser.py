@@ -1,6 +1,7 @@
 """Reports in a real Chromium: on a telephone, for those who cannot see, enlarged and on paper."""
 
 import pytest
+from PIL import Image
 
 from idc_jax.report import ReportOptions
 from tests.report.test_first_screen import named_run
@@ -52,4 +53,24 @@ def test_the_page_of_a_sweep(tmp_path, browser):
         page.emulate_media(color_scheme=scheme)
         found = axe.Axe().run(page).response["violations"]
         assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found] == []
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_member_is_enlarged_to_its_file(tmp_path, browser):
+    run, names = named_run(), []
+    for number in range(60):
+        names.append(str(tmp_path / f"{number} a.png"))
+        Image.new("RGB", (90, 60)).save(names[-1])
+    run["dataset"] = run["dataset"]._replace(names=tuple(names))
+    render(tmp_path, run)
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto((tmp_path / "report.html").as_uri())
+    page.locator("details.all summary").first.click()
+    page.locator(".sheet").first.click()
+    page.wait_for_function("document.querySelector('#enlarged canvas').width === 90")
+    page.get_by_role("button", name="Next").click()
+    opened = page.locator("#enlarged a").get_attribute("href")
+    told = page.locator("#enlarged p span").inner_text()
+    assert opened.endswith(told.split(" ")[0] + "%20a.png")
     page.close()

@@ -16,19 +16,32 @@
     const image = sheet.querySelector("img");
     const columns = Number(sheet.dataset.columns);
     const side = image.naturalWidth / columns;
-    return JSON.parse(sheet.dataset.titles).map((title, i) => ({ image, title, width: side, height: side,
-      x: side * (i % columns), y: side * Math.floor(i / columns) }));
+    const files = JSON.parse(sheet.dataset.files);
+    return JSON.parse(sheet.dataset.titles).map((title, i) => ({ image, title, file: files[i],
+      width: side, height: side, x: side * (i % columns), y: side * Math.floor(i / columns) }));
   }
 
   function show(wanted) {
     place = (wanted + samples.length) % samples.length;
-    const { image, x, y, width, height, title, file } = samples[place];
-    Object.assign(canvas, { width, height });
-    canvas.getContext("2d").drawImage(image, x, y, width, height, 0, 0, width, height);
+    const { title, file } = samples[place];
+    paint(samples[place]);
     canvas.setAttribute("aria-label", title);
     told.textContent = `${title} (${place + 1} of ${samples.length})`;
     link.hidden = !file;
-    if (file) link.href = file;
+    if (!file) return;
+    link.href = file;
+    // The file itself, where the browser may read it.
+    const whole = new Image();
+    whole.onload = () => {
+      if (samples[place].file !== file) return;
+      paint({ image: whole, x: 0, y: 0, width: whole.naturalWidth, height: whole.naturalHeight });
+    };
+    whole.src = file;
+  }
+
+  function paint({ image, x, y, width, height }) {
+    Object.assign(canvas, { width, height });
+    canvas.getContext("2d").drawImage(image, x, y, width, height, 0, 0, width, height);
   }
 
   function open(all, wanted, pixels) {
