@@ -54,6 +54,11 @@ class AnnotatorOptions(NamedTuple):
     fusion: FusionName = "majority"
 
 
+def over() -> bool:
+    """Nobody wants anything once a run is over."""
+    return False
+
+
 class Answering(NamedTuple):
     """The people of a run.
 
@@ -68,7 +73,7 @@ class Answering(NamedTuple):
     make_annotator: Callable[[np.ndarray], Annotator]
     notify: Notify
     show_losses: Log
-    goes_on: Callable[[], bool] = bool
+    goes_on: Callable[[], bool] = over
 
 
 @contextmanager
