@@ -52,7 +52,8 @@ def get_config(name: str = "idc") -> ConfigDict:
     config.devices = 0
     # Where the run leaves everything; "" for runs/<name of the config>.
     config.workdir = ""
-    # Groups wanted.
+    # Groups wanted; 0 where nobody knows: the number to begin with is found in the samples, and
+    # groups grow as people name them.
     config.num_clusters = 10
     # Answers to begin with: the folder of another run, a table (.csv) with the columns "path" (or
     # "index") and "group", an .npz with "labels" (-1 for unknown), Label Studio's export (.json).

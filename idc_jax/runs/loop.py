@@ -351,11 +351,14 @@ def _evaluated(
         probs = this.interaction.probabilities
         metrics = evaluate(probs, this.dataset.labels)
         health = cluster_health(probs)
-    warning = collapse_warning(health, probs.shape[1])
+    expected = outlook(info, this.store.rows(), this.interaction.spec.asks[0])
+    # Where more clusters were wanted than there are groups, some end empty, and rightly so.
+    wanted = min(probs.shape[1], round(expected["groups_low"])) if expected else probs.shape[1]
+    warning = collapse_warning(health, wanted)
     if warning:
         logging.warning("round %d: %s", number, warning)
     entry = {"round": number, "questions": questions, "metrics": metrics, "health": health}
-    entry["outlook"] = outlook(info)
+    entry["outlook"] = expected
     scores = {**(metrics or {}), **health}
     this.log({"phase": "evaluate", "round": number, "questions": questions, **scores})
     this.notify("evaluated", {**entry, "probabilities": probs})

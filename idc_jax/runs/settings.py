@@ -36,7 +36,9 @@ def check_settings(config: Any) -> None:
     check_one_of("model.dtype", config.model.dtype, ("float32", "bfloat16"))
     if config.data.target_map:
         check_one_of("data.target_map", config.data.target_map, tuple(TARGET_MAPS))
-    check_at_least("num_clusters", config.num_clusters, 2, "one cluster leaves nothing to ask")
+    if config.num_clusters != 0:
+        reason = "one cluster leaves nothing to ask; 0 has the number found"
+        check_at_least("num_clusters", config.num_clusters, 2, reason)
     check_at_least("budget", config.budget, 1, "a run asks at least one question")
     check_at_least("rounds", config.rounds, 1)
     check_at_least("annotator.votes", config.annotator.votes, 1)
