@@ -4,7 +4,7 @@ Pure functions of arrays: any model's probabilities, any answers. Constants come
 courses on other data (``benchmarks/outlook``).
 """
 
-from idc_jax.outlook.accuracy import HEIGHTS, Heights, expected_accuracy
+from idc_jax.outlook.accuracy import BARE, LINE, Line, expected_accuracy
 from idc_jax.outlook.advice import Advice, advise, seconds_per_answer
 from idc_jax.outlook.candidates import Candidates, candidates
 from idc_jax.outlook.estimate import Estimate
@@ -13,16 +13,17 @@ from idc_jax.outlook.groups import FOUND, WANTED, Belief, number_of_groups
 from idc_jax.outlook.trials import Trials, no_trials, tried
 
 __all__ = [
+    "BARE",
     "FOUND",
     "GAINS",
-    "HEIGHTS",
+    "LINE",
     "WANTED",
     "Advice",
     "Belief",
     "Candidates",
     "Estimate",
     "Gains",
-    "Heights",
+    "Line",
     "Trials",
     "advise",
     "candidates",

@@ -1,12 +1,10 @@
 """How many samples are in the right group, told without any labels but the answers.
 
-The chance that a prediction is right is a line in the log-odds of its confidence (Platt,
-"Probabilistic outputs for support vector machines", 1999), and their mean is the expected accuracy
-(Guillory et al., "Predicting with confidence on unseen distributions", 2021). How high the line
-lies differs from data set to data set. Before it has been tried, it is taken for the height that
-recorded courses had, and its spread over them is the doubt; every answer tests the prediction made
-before it, and trials draw the height to what they say. Both are Gaussian, so the doubt shrinks as
-answers come, and the interval with it.
+Four things are looked at: how sure the model is on the whole, how many answers each group has, how
+many samples seem to be of groups without a name, and how predictions fared that answers have
+tested. What these say of the log-odds of being right is a line that was fitted to recorded courses
+on other data, and how far it was off there makes the interval. (Guillory et al., "Predicting with
+confidence on unseen distributions", 2021, do so with the confidences alone.)
 """
 
 from __future__ import annotations
@@ -15,58 +13,90 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from idc_jax.outlook.estimate import Estimate
 from idc_jax.outlook.trials import Trials
 
+# The chance that a tested prediction was right, but for a height that is the trials' own: log-odds
+# for one of the confidence's, and for a deviation of the density. Among equally confident
+# predictions those in the midst of many are right more often, and samples there are asked about
+# more.
+_SLOPE, _CROWD = 0.3, 1.0
+# Draws that height to 0 as one trial at even odds or so would.
+_PULL = 1.0
 # Newton's steps, none longer than one, so that they end wherever they start.
 _STEPS, _LONGEST, _CLOSE = 40, 1.0, 1e-6
-# Holds a height that trials leave open: all of them right, or all wrong.
-_PULL = 0.1
+# No mean is surer.
+_SUREST = 0.99
+# Log-odds from which on the deviation grows no more.
+HIGHEST = 3.0
 
 
-class Heights(NamedTuple):
-    """What recorded courses have taught of the line, fitted by ``benchmarks/outlook``.
+class Traits(NamedTuple):
+    """What the line goes by.
 
     Attributes:
-      slope: log-odds of being right for one of the confidence.
-      density: likewise for one deviation of the density: among equally confident predictions those
-        in the midst of many are right more often, and samples there are asked about more.
-      start: the height with one answer for each group named.
-      growth: what an e-fold of answers for each group adds.
-      level: what the mean of the line adds: where a model is surer on the whole, it is right even
-        more often than that says.
-      spread: deviation of the height over data sets.
-      bias: how much higher it is than trials say, since what is asked about differs from most.
-      harder: what the mean of the line adds to that: where most is easy, questions are about the
-        rest.
-      doubt: deviation of that.
-      recency: how much less trials count when the answers have grown e-fold since.
-      widening: deviations in a 90 % interval.
+      sure: log-odds of the mean confidence.
+      each: the logarithm of the answers for each group named.
+      unnamed: the share of samples thought to be of groups without a name.
+      tested: how much better tested predictions fared than even, beside their confidence, in
+        log-odds.
+      trials: the logarithm of how many were tested, older ones counting less, plus one.
     """
 
-    slope: float
-    density: float
+    sure: float
+    each: float
+    unnamed: float
+    tested: float
+    trials: float
+
+
+class Line(NamedTuple):
+    """What recorded courses have taught, fitted by ``benchmarks/outlook``.
+
+    Attributes:
+      start, sure, each, unnamed, tested: log-odds of being right, for nothing and for one of each
+        of :class:`Traits`.
+      doubt, higher, tried: the logarithm of how far that is off, its deviation: for nothing, for
+        one of the log-odds told, and for one of the logarithm of the trials.
+      reach: deviations on each side that hold in 90 % of all cases.
+    """
+
     start: float
-    growth: float
-    level: float
-    spread: float
-    bias: float
-    harder: float
+    sure: float
+    each: float
+    unnamed: float
+    tested: float
     doubt: float
-    recency: float
-    widening: float
+    higher: float
+    tried: float
+    reach: float
 
 
-HEIGHTS = Heights(1.4, 0.2, 0.0, 0.2, 0.3, 1.0, 0.0, 0.3, 0.4, 1.0, 1.645)
-
-
-class _Height(NamedTuple):
-    """Of the line: what it is taken for, and how far it may be off."""
-
-    middle: float
-    deviation: float
+LINE = Line(
+    start=0.9442,
+    sure=0.6444,
+    each=-0.1195,
+    unnamed=-5.209,
+    tested=0.9342,
+    doubt=-0.3165,
+    higher=0.3897,
+    tried=-0.2404,
+    reach=1.628,
+)
+# The same where nobody knows how closely samples are surrounded.
+BARE = Line(
+    start=0.4867,
+    sure=0.6206,
+    each=0.1062,
+    unnamed=-3.278,
+    tested=0.9794,
+    doubt=-0.3444,
+    higher=0.4519,
+    tried=-0.2031,
+    reach=1.589,
+)
 
 
 def expected_accuracy(
@@ -77,11 +107,13 @@ def expected_accuracy(
     density: jax.Array | np.ndarray | None = None,
     order: np.ndarray | None = None,
     unnamed: float = 0.0,
-    heights: Heights = HEIGHTS,
+    line: Line | None = None,
 ) -> Estimate:
     """The share of samples whose likeliest group is right.
 
-    With one that errs now and then answering, it is the share that they would agree with.
+    With one that errs now and then answering, it is the share that they would agree with. Answers
+    are taken to be to what a method asked, which is harder than the rest: of samples that were
+    drawn by chance, the share of trials that were right is a better guess than this.
 
     Args:
       probabilities: ``[n, c]``, any model's present prediction.
@@ -93,93 +125,92 @@ def expected_accuracy(
         None for all at once.
       unnamed: the share of samples that are thought to be of groups without a name, which no
         confidence knows of; see :func:`~idc_jax.outlook.number_of_groups`.
-      heights: see :class:`Heights`.
+      line: ``LINE`` if not given, or ``BARE`` where the density is not.
+
+    Returns:
+      The estimate; the whole range from 0 to 1 where there are no samples.
     """
     probs, choice = np.asarray(probabilities), np.asarray(choice)
-    confirmed = probs.argmax(axis=1) == choice
-    sure = probs.max(axis=1)
-    return accuracy_of(sure, confirmed, choice, trials, density, order, unnamed, heights)
+    if not len(probs):
+        return Estimate(0.5, 0.0, 1.0)
+    said = choice >= 0
+    if line is None:
+        line = BARE if density is None else LINE
+    traits = traits_of(probs.max(axis=1), choice, trials, density, order, unnamed)
+    known = int((probs.argmax(axis=1) == choice)[said].sum())
+    return accuracy_of(traits, known, int(said.sum()), len(probs), line)
 
 
 def accuracy_of(
+    traits: Traits, known: int, answered: int, num_samples: int, line: Line = LINE
+) -> Estimate:
+    """:func:`expected_accuracy` by its ``traits``.
+
+    Args:
+      traits: of the samples and the answers.
+      known: answered samples whose prediction agrees with the answer.
+      answered: samples that were answered.
+      num_samples: n, at least 1.
+      line: see :class:`Line`.
+    """
+    height = line.start + float(np.dot(line[1:5], traits[:4]))
+    above = min(height, HIGHEST)
+    deviation = np.exp(line.doubt + line.higher * above + line.tried * traits.trials)
+    rest = num_samples - answered
+    ends = expit(height + line.reach * deviation * np.array([0.0, -1.0, 1.0]))
+    value, low, high = (known + rest * ends) / num_samples
+    # Where samples are few, some happen to be right.
+    luck = line.reach * np.sqrt(rest * ends[0] * (1.0 - ends[0])) / num_samples
+    below, above = np.hypot(value - low, luck), np.hypot(high - value, luck)
+    return Estimate(float(value), float(max(value - below, 0.0)), float(min(value + above, 1.0)))
+
+
+def traits_of(
     confidence: np.ndarray,
-    confirmed: np.ndarray,
     choice: np.ndarray,
     trials: Trials,
     density: jax.Array | np.ndarray | None,
     order: np.ndarray | None,
     unnamed: float,
-    heights: Heights,
-) -> Estimate:
-    """:func:`expected_accuracy`, of predictions by their ``confidence`` ``[n]``.
-
-    ``confirmed`` ``[n]`` says which of them agree with the answer about the same sample.
-    """
-    n, said = max(len(confidence), 1), choice >= 0
-    crowd = _standard(density, len(confidence))
-    line = _line(confidence, crowd, heights)[~said]
-    level = float(line.mean()) if len(line) else 0.0
-    height = _height(level, choice, trials, crowd, order, heights)
-    known, reach = confirmed[said].sum(), heights.widening * height.deviation
-    steps = (0.0, -reach, reach)
-    chances = [(1.0 - unnamed) * expit(line + height.middle + step) for step in steps]
-    value, low, high = (float(known + each.sum()) / n for each in chances)
-    # Where samples are few, some happen to be right.
-    luck = heights.widening * np.sqrt((chances[0] * (1.0 - chances[0])).sum()) / n
-    below, above = np.hypot(value - low, luck), np.hypot(high - value, luck)
-    return Estimate(value, float(max(value - below, 0.0)), float(min(value + above, 1.0)))
-
-
-def _height(
-    level: float,
-    choice: np.ndarray,
-    trials: Trials,
-    crowd: np.ndarray,
-    order: np.ndarray | None,
-    heights: Heights,
-) -> _Height:
+) -> Traits:
+    """The traits of predictions by their ``confidence`` ``[n]``; see :func:`expected_accuracy`."""
     counts = np.bincount(choice[choice >= 0])
-    each = np.log(counts[counts > 0].mean()) if len(counts) else 0.0
-    before = heights.start + heights.growth * each + heights.level * level
+    rest = confidence[choice < 0]
+    mean = np.clip(rest.mean(dtype=np.float64) if len(rest) else 1.0, 1 - _SUREST, _SUREST)
     tested = np.flatnonzero(trials.confidence > 0)
-    found, variance = _tested_height(
-        _line(trials.confidence[tested], crowd[tested], heights),
-        trials.right[tested],
-        _weights(choice, tested, order, heights.recency),
+    weights = _weights(choice, tested, order)
+    sure = np.clip(trials.confidence[tested].astype(np.float64), 1e-3, 1 - 1e-3)
+    expected = _SLOPE * logit(sure) + _CROWD * _standard(density, len(confidence))[tested]
+    return Traits(
+        sure=float(logit(mean)),
+        each=float(np.log(counts[counts > 0].mean())) if len(counts) else 0.0,
+        unnamed=unnamed,
+        tested=_tested_height(expected, trials.right[tested], weights),
+        trials=float(np.log1p(weights.sum())),
     )
-    weights = np.array([heights.spread**-2, 1.0 / (variance + heights.doubt**2)])
-    middle = weights @ [before, found + heights.bias + heights.harder * level] / weights.sum()
-    return _Height(float(middle), float(weights.sum() ** -0.5))
 
 
-def _tested_height(line: np.ndarray, right: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """The height ``[]`` by which trials ``[m]`` are likeliest, and its variance."""
-    height, bend = 0.0, _PULL
+def _tested_height(expected: np.ndarray, right: np.ndarray, weights: np.ndarray) -> float:
+    """What is added to the ``expected`` log-odds of trials ``[m]`` where they are likeliest."""
+    height = 0.0
     for _ in range(_STEPS):
-        chances = expit(line + height)
+        chances = expit(expected + height)
         slope = weights @ (right - chances) - _PULL * height
         bend = weights @ (chances * (1.0 - chances)) + _PULL
         step = float(np.clip(slope / bend, -_LONGEST, _LONGEST))
         height += step
         if abs(step) < _CLOSE:
             break
-    return height, 1.0 / bend
+    return height
 
 
-def _weights(
-    choice: np.ndarray, tested: np.ndarray, order: np.ndarray | None, recency: float
-) -> np.ndarray:
-    """How much each trial ``[m]`` counts: the share of the answers that was there, to a power."""
+def _weights(choice: np.ndarray, tested: np.ndarray, order: np.ndarray | None) -> np.ndarray:
+    """How much each trial ``[m]`` counts: the share of today's answers that was there before it."""
     if order is None:
         return np.ones(len(tested))
     times = np.sort(np.asarray(order)[choice >= 0])
     there = np.searchsorted(times, np.asarray(order)[tested], side="left")
-    return (np.maximum(there, 1) / max(len(times), 1)) ** recency
-
-
-def _line(confidence: np.ndarray, crowd: np.ndarray, heights: Heights) -> np.ndarray:
-    inside = np.clip(np.asarray(confidence, np.float64), 1e-3, 1 - 1e-3)
-    return heights.slope * (np.log(inside) - np.log1p(-inside)) + heights.density * crowd
+    return np.maximum(there, 1) / max(len(times), 1)
 
 
 def _standard(density: jax.Array | np.ndarray | None, size: int) -> np.ndarray:

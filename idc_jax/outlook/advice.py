@@ -14,8 +14,8 @@ from idc_jax.outlook.estimate import Estimate
 SECONDS = {"label": 4.0, "cluster": 4.0, "pair": 2.5}
 # From so many answers on, their own pace counts.
 _ENOUGH = 20
-# What ten minutes must bring to be worth while: a point of accuracy.
-MINUTES, WORTH = 10.0, 0.01
+# What ten minutes must bring to be worth while: a point and a half of accuracy.
+MINUTES, WORTH = 10.0, 0.015
 
 
 class Advice(NamedTuple):

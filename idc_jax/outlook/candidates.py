@@ -17,6 +17,8 @@ NUMBERS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24, 29, 35, 42, 50)
 _SAMPLES, _HALVINGS = 2_000, 4
 # As the committee compares samples.
 _NEIGHBORS, _HOPS = 10, 3
+# Groups that people have in mind, whatever the samples are like.
+_USUAL = 10
 # Stabilities that differ by less are as good as equal.
 _AS_GOOD = 0.03
 # A cluster of fewer samples would say nothing of whether it comes again.
@@ -42,13 +44,16 @@ class Candidates(NamedTuple):
 
     @property
     def guess(self) -> int:
-        """The largest number that is about as stable as the most stable one.
+        """The number to begin with: between the finest that is stable and ten.
 
-        People tell more groups apart than there are gaps, and clusters that are too fine can be
-        named alike, while one that is too coarse hides what is in it.
+        The finest is the largest number that is about as stable as the most stable one: clusters
+        that are too fine can be named alike, while one that is too coarse hides what is in it. But
+        people are not after the finest groups or the two that gaps part best. So it is drawn to ten
+        by half of what lies between, in ratios.
         """
         good = self.stability >= self.stability.max() - _AS_GOOD
-        return int(self.numbers[np.flatnonzero(good)[-1]])
+        finest = int(self.numbers[np.flatnonzero(good)[-1]])
+        return round((finest * _USUAL) ** 0.5)
 
 
 def candidates(key: jax.Array, x: jax.Array | np.ndarray) -> Candidates:

@@ -21,7 +21,7 @@ class Gains(NamedTuple):
       accurate: what each log-odds of the accuracy adds to it.
       growth: likewise an e-fold of answers for each group.
       least, share: deviation of a gain, ``√(least² + (share · gain)²)``.
-      widening: deviations in a 90 % interval.
+      reach: deviations in a 90 % interval.
     """
 
     start: float
@@ -29,10 +29,12 @@ class Gains(NamedTuple):
     growth: float
     least: float
     share: float
-    widening: float
+    reach: float
 
 
-GAINS = Gains(-1.4, 0.4, 0.0, 0.01, 0.6, 1.645)
+GAINS = Gains(
+    start=-1.66, accurate=0.6107, growth=-0.00301, least=0.002442, share=0.6322, reach=1.595
+)
 
 
 def expected_gain(
@@ -55,5 +57,5 @@ def expected_gain(
     left = 1.0 - accuracy
     gain = left * (1.0 - (1.0 + further / answered) ** -power)
     # Without further answers nothing changes.
-    reach = gains.widening * np.hypot(gains.least, gains.share * gain) if further else 0.0
-    return Estimate(float(gain), float(gain - reach), float(min(gain + reach, left)))
+    around = gains.reach * np.hypot(gains.least, gains.share * gain) if further else 0.0
+    return Estimate(float(gain), float(gain - around), float(min(gain + around, left)))

@@ -75,8 +75,9 @@ def compose(
     init = "pretrain" if spec.chooses == "pairs" else "random"
     start = Start(init, PretrainOptions(epochs=_EPOCHS, batch_size=min(256, len(features) // 2)))
     begin = make_begin(start, model, views, data, folder, log=log, progress=progress)
-    how = {"wanted": wanted, "log": log, "progress": progress}
-    parts = Parts(model, views, data, num_clusters, begin, **how)
+    parts = Parts(
+        model, views, data, num_clusters, begin, wanted=wanted, log=log, progress=progress
+    )
     return spec.build(parts, options_of(spec, given))
 
 

@@ -235,9 +235,11 @@ class Session:
         """How many groups there are, those without a name too, with a 90 % interval."""
         self._catch_up()
         answered = np.array([group.answered for group in self.groups_])
-        spread = FOUND if self._settings.candidates else WANTED
-        about = {"spread": spread, "limit": self._dataset.size}
-        return number_of_groups(answered, self._settings.num_clusters, **about).estimate
+        first, spread = self._settings.num_clusters, WANTED
+        if self._settings.candidates:
+            spread = FOUND
+        limit = self._dataset.size
+        return number_of_groups(answered, first, spread=spread, limit=limit).estimate
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with ``group``, ``confidence`` and ``answer``, by id."""

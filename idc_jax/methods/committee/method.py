@@ -233,10 +233,16 @@ def _look_ahead(
         return state, info
     # A cluster that is kept stands for a group without a name.
     counts = np.append(np.bincount(choice[choice >= 0]), np.ones(silent, int))
-    how = {"spread": outlook.WANTED if parts.wanted else outlook.FOUND, "limit": len(choice)}
-    groups = outlook.number_of_groups(counts, parts.num_clusters, **how)
-    about = {"density": context.space.density, "order": order, "unnamed": groups.unnamed}
-    accuracy = outlook.expected_accuracy(state.probabilities, choice, state.trials, **about)
+    spread = outlook.WANTED if parts.wanted else outlook.FOUND
+    groups = outlook.number_of_groups(counts, parts.num_clusters, spread=spread, limit=len(choice))
+    accuracy = outlook.expected_accuracy(
+        state.probabilities,
+        choice,
+        state.trials,
+        density=context.space.density,
+        order=order,
+        unnamed=groups.unnamed,
+    )
     gain = outlook.expected_gain(accuracy.value, answered, named, _FURTHER)
     for name, estimate in (
         ("expected_groups", groups.estimate),
