@@ -1,0 +1,70 @@
+"""A run that nobody tells how many groups there are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ml_collections import ConfigDict
+
+from configs import features
+from idc_jax.errors import UserError
+from idc_jax.runs import groups
+from idc_jax.runs.compose import run_experiment
+from small import shrink
+
+
+@pytest.fixture
+def unknown(features_file: Path, home: Path) -> ConfigDict:
+    """The committee on the blobs, two rounds of six questions."""
+    config = shrink(features.get_config("graph_committee"), home)
+    config.data.path, config.num_clusters = str(features_file), 0
+    config.graph_committee.steps = 30
+    return config
+
+
+def test_the_number_is_found_told_and_kept(
+    unknown: ConfigDict, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = run_experiment(unknown, tmp_path / "run")
+    told = capsys.readouterr().out
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    number = result["num_clusters"]
+    assert f"groups: {number} to begin with" in told
+    assert len(result["candidates"]["numbers"]) == len(result["candidates"]["stability"]) > 3
+    last = result["rounds"][-1]["outlook"]
+    assert last["told"] in told
+    assert last["groups_low"] <= last["groups"] <= last["groups_high"]
+    page = report.read_text()
+    assert "How many groups?" in page
+    assert last["reason"] in page
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (kept["num_clusters"], kept["settled"]["num_clusters"]) == (0, number)
+
+    # Whoever goes on does so with the same number, which is not looked for again.
+    def never(*given: object) -> None:
+        raise AssertionError(given)
+
+    monkeypatch.setattr(groups, "candidates", never)
+    unknown.budget = 18
+    run_experiment(unknown, tmp_path / "run")
+    again = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert again["num_clusters"] == number
+    assert again["rounds"][-1]["questions"] == 18
+
+
+def test_methods_that_train_a_network_begin_with_it_too(
+    unknown: ConfigDict, home: Path, tmp_path: Path, features_file: Path
+) -> None:
+    config = shrink(features.get_config("idc"), home)
+    config.data.path, config.num_clusters = str(features_file), 0
+    run_experiment(config, tmp_path / "run")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["num_clusters"] >= 2
+    assert result["rounds"][-1]["outlook"] is None
+
+
+def test_one_sample_has_no_groups() -> None:
+    with pytest.raises(UserError, match="the samples are 1; 2 or more are needed"):
+        groups.find_candidates([[0.0, 1.0]], 0)  # type: ignore[arg-type]
