@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
+from small import shrink
 
 from configs import features
 from idc_jax.errors import UserError
 from idc_jax.runs import groups
 from idc_jax.runs.compose import run_experiment
-from small import shrink
 
 
 @pytest.fixture
@@ -25,7 +25,10 @@ def unknown(features_file: Path, home: Path) -> ConfigDict:
 
 
 def test_the_number_is_found_told_and_kept(
-    unknown: ConfigDict, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    unknown: ConfigDict,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     report = run_experiment(unknown, tmp_path / "run")
     told = capsys.readouterr().out
