@@ -115,7 +115,7 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
             method,
             dataset,
             answers.make_annotator,
-            Plan(config.budget, config.rounds, config.seed),
+            Plan(config.budget, config.rounds, config.seed, config.minutes),
             workdir,
             course=course,
             log=log,

@@ -61,6 +61,9 @@ def get_config(name: str = "idc") -> ConfigDict:
     # Questions asked in all, beside those answers, and in how many rounds. More may come later.
     config.budget = 500
     config.rounds = 1
+    # Minutes that a person has; more than 0 takes the place of the budget. At first an answer is
+    # taken for what is usual (4 s, of a pair 2.5 s), from twenty answers on for the median so far.
+    config.minutes = 0.0
     # Who chooses the samples asked about: "own" for the method's own choice, or a name of
     # `idc_jax.selectors.names("samples")`. A method that asks about pairs chooses them itself.
     config.selector = OWN

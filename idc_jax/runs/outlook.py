@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from idc_jax.annotate.questions import QuestionKind
 from idc_jax.annotate.store import Row
-from idc_jax.outlook import Estimate, advise, expected_gain, seconds_per_answer
+from idc_jax.outlook import Estimate, advise, expected_gain
 from idc_jax.outlook.advice import MINUTES
+from idc_jax.runs.pace import answers_within
 
 
 def outlook(
-    info: Mapping[str, Any], rows: Sequence[Row] = (), kind: str = "label"
+    info: Mapping[str, Any], rows: Sequence[Row] = (), kind: QuestionKind = "label"
 ) -> dict[str, Any] | None:
     """What ``learn`` told beside the state, as people are told it.
 
@@ -31,8 +33,8 @@ def outlook(
         return None
     accuracy, groups = _estimate(info, "expected_accuracy"), _estimate(info, "expected_groups")
     answered, named = int(info["answered"]), int(info["classes_named"])
-    pace = seconds_per_answer([row.seconds for row in rows if row.undoes is None], kind)
-    further = max(round(60 * MINUTES / pace), 1)
+    seconds = [row.seconds for row in rows if row.undoes is None]
+    further = answers_within(MINUTES, seconds, kind)
     gain = expected_gain(accuracy.value, answered, named, further)
     advice = advise(gain, further, MINUTES, groups.value - named)
     found: dict[str, Any] = {}

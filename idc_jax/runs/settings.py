@@ -12,6 +12,8 @@ from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN, MethodSpec
 from idc_jax.models.importing import check_normalisation
 
+# A year of days and nights.
+_MOST_MINUTES = 525_600
 # Of a device; more is a slip.
 _MOST_GIGABYTES = 1_000_000
 
@@ -43,7 +45,9 @@ def check_settings(config: Any) -> None:
     check_at_least("rounds", config.rounds, 1)
     check_at_least("annotator.votes", config.annotator.votes, 1)
     check_at_least("seed", config.seed, 0)
-    if config.rounds > config.budget:
+    if not 0 <= config.minutes < _MOST_MINUTES:
+        raise UserError(f"minutes is {config.minutes}; 0 (by the budget) or more would do")
+    if config.rounds > config.budget and not config.minutes:
         raise UserError(f"rounds is {config.rounds}, more than the budget of {config.budget}")
     if not 0 <= config.data.device_gigabytes <= _MOST_GIGABYTES:
         raise UserError(

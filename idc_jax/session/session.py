@@ -375,7 +375,9 @@ class Session:
             rebuild(spec.context, tree["context"]), rebuild(spec.state, tree["state"])
         )
         session._learned = saved_state.step
-        session._expected = saved_state.meta["expected"]
+        expected = saved_state.meta["expected"]
+        # What was expected before ranges were told is told again after the next answers.
+        session._expected = expected if expected and "told" in expected else None
         session._interaction.hear_again(session._book.rounds())
         return session
 

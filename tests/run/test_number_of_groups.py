@@ -17,10 +17,11 @@ from idc_jax.runs.compose import run_experiment
 
 @pytest.fixture
 def unknown(features_file: Path, home: Path) -> ConfigDict:
-    """The committee on the blobs, two rounds of six questions."""
+    """The committee on the blobs, two rounds of six questions, which take 4 s each."""
     config = shrink(features.get_config("graph_committee"), home)
     config.data.path, config.num_clusters = str(features_file), 0
     config.graph_committee.steps = 30
+    config.budget, config.minutes = 1, 0.8
     return config
 
 
@@ -36,6 +37,7 @@ def test_the_number_is_found_told_and_kept(
     number = result["num_clusters"]
     assert f"groups: {number} to begin with" in told
     assert len(result["candidates"]["numbers"]) == len(result["candidates"]["stability"]) > 3
+    assert [entry["questions"] for entry in result["rounds"]] == [0, 6, 12]
     last = result["rounds"][-1]["outlook"]
     assert last["told"] in told
     assert last["groups_low"] <= last["groups"] <= last["groups_high"]
@@ -50,7 +52,7 @@ def test_the_number_is_found_told_and_kept(
         raise AssertionError(given)
 
     monkeypatch.setattr(groups, "candidates", never)
-    unknown.budget = 18
+    unknown.minutes = 1.2
     run_experiment(unknown, tmp_path / "run")
     again = json.loads((tmp_path / "run" / "result.json").read_text())
     assert again["num_clusters"] == number
