@@ -5,6 +5,7 @@ import time
 
 import pytest
 from browsing import WAIT_SECONDS
+from run_page import EXPECTED
 
 from idc_jax.annotate import SKIP
 
