@@ -17,12 +17,12 @@ from scipy.special import logit
 
 from benchmarks.outlook.record import FOUND, Trace, file_of, load
 from benchmarks.outlook.tasks import CHOOSING, family
+from idc_jax import outlook
 from idc_jax.data.registry import default_cache_dir
 from idc_jax.outlook.accuracy import HIGHEST, LINE, Line, Traits, accuracy_of, traits_of
 from idc_jax.outlook.estimate import Estimate
 from idc_jax.outlook.gain import GAINS, Gains, expected_gain
-from idc_jax.outlook.groups import FOUND as FOUND_SPREAD
-from idc_jax.outlook.groups import WANTED, number_of_groups
+from idc_jax.outlook.groups import number_of_groups
 from idc_jax.outlook.trials import Trials
 
 # Seeds from here on choose, those below report.
@@ -111,8 +111,7 @@ def _standing(course: Course, round_: int, bare: bool) -> Standing:
     trials = Trials(np.zeros(n, np.float32), np.zeros(n, bool))
     trials.confidence[asked], trials.right[asked] = trace.tried[:answers], trace.passed[:answers]
     counts = np.bincount(trace.said[:answers])
-    spread = FOUND_SPREAD if course.learner == FOUND else WANTED
-    unnamed = number_of_groups(counts, trace.clusters, spread=spread).unnamed
+    unnamed = number_of_groups(counts, trace.clusters, spread=spread_of(course)).unnamed
     right = trace.right[round_]
     return Standing(
         course=course,
@@ -124,6 +123,11 @@ def _standing(course: Course, round_: int, bare: bool) -> Standing:
         known=int(right[asked].sum()),
         gain=_accuracy_at(trace, answers + FURTHER) - float(right.mean()),
     )
+
+
+def spread_of(course: Course) -> float:
+    """How far the number of groups that it began with may be off."""
+    return outlook.FOUND if course.learner == FOUND else outlook.WANTED
 
 
 def _accuracy_at(trace: Trace, answers: float) -> float:

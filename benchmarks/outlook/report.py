@@ -24,9 +24,10 @@ from benchmarks.outlook.fit import (
     fit_line,
     gain_of,
     recorded,
+    spread_of,
     standings,
 )
-from idc_jax.outlook import FOUND, Estimate, advise, expected_gain, number_of_groups
+from idc_jax.outlook import Estimate, advise, expected_gain, number_of_groups
 from idc_jax.outlook.advice import MINUTES, SECONDS
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "outlook.md"
@@ -166,7 +167,7 @@ def _stopped(name: str, ends: Sequence[tuple[int, int, float, float]]) -> list[s
 def _groups(course: Course, answers: int) -> Estimate:
     trace = course.trace
     counts = np.bincount(trace.said[:answers], minlength=1)
-    return number_of_groups(counts, trace.clusters, spread=FOUND).estimate
+    return number_of_groups(counts, trace.clusters, spread=spread_of(course)).estimate
 
 
 def groups(courses: Sequence[Course]) -> str:

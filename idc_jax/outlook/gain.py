@@ -33,7 +33,7 @@ class Gains(NamedTuple):
 
 
 GAINS = Gains(
-    start=-1.66, accurate=0.6107, growth=-0.00301, least=0.002442, share=0.6322, reach=1.595
+    start=-1.667, accurate=0.6056, growth=0.006932, least=0.002481, share=0.6283, reach=1.57
 )
 
 
