@@ -148,16 +148,13 @@ def wanted_clusters(view: View) -> int:
     return min(view.num_clusters, round(fewest))
 
 
-def candidate_rows(view: View) -> list[tuple[int, str, str]]:
-    """Give the numbers of clusters that were weighed: number, stability, remark."""
+def candidate_rows(view: View) -> list[tuple[int, str]]:
+    """Give the numbers of clusters that were weighed: number, stability."""
     found = view.result.get("candidates")
     if not found:
         return []
-    begun = view.result["num_clusters"]
-    return [
-        (number, f"{stability:.2f}", "begun with" if number == begun else "")
-        for number, stability in zip(found["numbers"], found["stability"], strict=True)
-    ]
+    pairs = zip(found["numbers"], found["stability"], strict=True)
+    return [(number, f"{stability:.2f}") for number, stability in pairs]
 
 
 def question_facts(view: View) -> list[tuple[str, int]]:
