@@ -13,6 +13,7 @@ from configs import features
 from idc_jax.errors import UserError
 from idc_jax.runs import groups
 from idc_jax.runs.compose import run_experiment
+from idc_jax.runs.parts import load_dataset
 
 
 @pytest.fixture
@@ -59,15 +60,19 @@ def test_the_number_is_found_told_and_kept(
     assert again["rounds"][-1]["questions"] == 18
 
 
-def test_methods_that_train_a_network_begin_with_it_too(
-    unknown: ConfigDict, home: Path, tmp_path: Path, features_file: Path
-) -> None:
+def test_a_number_that_is_given_stays(features_file: Path, home: Path) -> None:
+    # Of any method: those that train a network need the number to build it.
     config = shrink(features.get_config("idc"), home)
-    config.data.path, config.num_clusters = str(features_file), 0
-    run_experiment(config, tmp_path / "run")
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert result["num_clusters"] >= 2
-    assert result["rounds"][-1]["outlook"] is None
+    config.data.path = str(features_file)
+    dataset = load_dataset(config)
+    assert groups.with_number_of_groups(config, dataset, {}) == (config, {})
+    assert groups.most_groups(config, dataset) == max(4, len(dataset.class_names))
+    config.num_clusters = 0
+    kept = {"numbers": [2, 3, 14, 29], "stability": [0.8, 0.97, 0.95, 0.5]}
+    found, decided = groups.with_number_of_groups(config, dataset, {"candidates": kept})
+    assert (config.num_clusters, found.num_clusters) == (0, round((14 * 10) ** 0.5))
+    assert decided == {"num_clusters": 12, "candidates": kept}
+    assert groups.most_groups(config, dataset) > dataset.size
 
 
 def test_one_sample_has_no_groups() -> None:
