@@ -51,6 +51,11 @@ def volunteered_rounds(store: Store) -> dict[int, int]:
     return {int(number): int(count) for number, count in store.recall_all(_MARK).items()}
 
 
+def by_question(rows: Iterable[Row]) -> list[Row]:
+    """The rows that answer one question each, by whose seconds one knows people's pace."""
+    return [row for row in rows if not row.client_id.startswith("gesture:")]
+
+
 def gestures(store: Store) -> list[Gesture]:
     """All that was ever done, in its order."""
     rows: dict[str, list[Row]] = {}

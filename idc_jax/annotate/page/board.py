@@ -73,6 +73,8 @@ class Board:
         self._prediction = Prediction(np.ones((pictures.size, 1), np.float32), np.array([-1]))
         self._predictions = 0
         self._view: _View | None = None
+        self._names: list[str] = []
+        self._named_at = (0, 0)
         self._do: Mapping[str, Callable[[GesturePost, Hand], None]] = {
             "move": self._move,
             "right": self._right,
@@ -112,9 +114,15 @@ class Board:
         return [self._predictions, *self._store.version()]
 
     def names(self) -> list[str]:
-        """What the outputs are called, by their numbers."""
-        groups = self._look().groups.groups if self._predictions else ()
-        return [group.name for group in groups if group.number >= 0]
+        """What the outputs are called, by their numbers; nothing before anything is clustered."""
+        # Asked for often, and by pages that show no board: answers alone change no name.
+        now = self._predictions, self._store.version()[1]
+        with self._lock:
+            if now != self._named_at:
+                groups = self._look().groups.groups if self._predictions else ()
+                self._names = [group.name for group in groups if group.number >= 0]
+                self._named_at = now
+            return self._names
 
     def members(self, ref: str, sort: str, shown: str) -> bytes:
         """The samples of a group in their order.
