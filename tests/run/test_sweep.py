@@ -85,6 +85,7 @@ def test_it_goes_on_where_it_was_and_a_failure_stops_nothing(
             raise trouble[folder.name]
         metrics = {"acc": config.budget / 10, "nmi": 0.5, "ari": 0.25, "fmi": 0.5}
         result = {
+            "dataset": "toy",
             "questions": {"asked": config.budget, "none": 1, "skip": 0},
             "initial": metrics,
             "final": metrics,
@@ -111,6 +112,7 @@ def test_it_goes_on_where_it_was_and_a_failure_stops_nothing(
     (workdir / "budget=4").rmdir()
     assert sweep.run_sweep(tiny, swept, workdir) == 0
     assert [row["final_acc"] for row in read(workdir)] == ["0.3", "0.4", "0.5", "0.6"]
+    assert "Best is budget 6: accuracy 0.600." in (workdir / "sweep.html").read_text()
 
 
 def test_a_point_that_asks_too_much_is_told_with_its_reason(
