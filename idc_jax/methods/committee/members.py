@@ -9,23 +9,28 @@ mean beats each of them, once there are answers enough to draw planes by.
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops
+from idc_jax.annotate.questions import UNASKED
 from idc_jax.methods.committee.options import CommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
 from idc_jax.methods.committee.prior import class_prior, with_shares
 from idc_jax.methods.committee.regression import regression
 from idc_jax.methods.committee.space import CommitteeSpace
+from idc_jax.methods.committee.stacking import folds, sharpened, stack
 from idc_jax.methods.common.spread import seed
 from idc_jax.ops.graph import edge_weights, propagate
 
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
 _ROWS = 128
 _TINY = 1e-12
+# Of the answered samples, for the tests of what members know without an answer.
+_FOLDS = 5
 
 
 def decide(
@@ -79,68 +84,116 @@ def _decide(
     classes = probabilities.shape[1]
     named = jnp.zeros(classes, bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
     said = weights[:, None] * jax.nn.one_hot(choice[rows], classes)
-    flowing = []
-    if options.reaches:
-        how = (options.reaches, options.iterations)
-        flowing.append(_spread(space.neighbors, probabilities, choice, rejected, named, *how))
-    if options.poisson and space.edges is not None:
-        flowing.append(poisson(space.edges, rows, said, named, options.poisson))
-    prior = class_prior(space.features, rows, said, named) if options.prior else None
-    opinion = _joined(space, rows, said, weights, named, flowing, prior, options)
+    heard = _Heard(probabilities, choice, rejected, rows, said, weights, named)
+    opinion = _joined(space, heard, options)
     return _weigh(opinion, choice, rejected, options.trust * belief)
 
 
-def _joined(
-    space: CommitteeSpace,
-    rows: jax.Array,
-    said: jax.Array,
-    weights: jax.Array,
-    named: jax.Array,
-    flowing: list[jax.Array],
-    prior: jax.Array | None,
-    options: CommitteeOptions,
-) -> jax.Array:
-    """The members' mean, the regressions counting by how many answers there are."""
+class _Heard(NamedTuple):
+    """What there is to learn from.
+
+    Attributes:
+      probabilities: ``[n, c]``, the present prediction.
+      choice: int ``[n]``.
+      rejected: bool ``[n, c]``.
+      rows: int ``[m]``, the answered samples, padded.
+      said: ``[m, c]``, their classes one-hot; rows of zeros are padding.
+      weights: ``[m]``, 0 for padding.
+      named: bool ``[c]``, the classes that there are.
+    """
+
+    probabilities: jax.Array
+    choice: jax.Array
+    rejected: jax.Array
+    rows: jax.Array
+    said: jax.Array
+    weights: jax.Array
+    named: jax.Array
+
+    def without(self, out: jax.Array) -> _Heard:
+        """The same, as if nobody had been asked about the rows ``out``, bool ``[m]``."""
+        kept = jnp.where(out, 0.0, self.weights)
+        hidden = jnp.zeros(len(self.choice), bool).at[self.rows].max(out & (self.weights > 0))
+        choice = jnp.where(hidden, UNASKED, self.choice)
+        return self._replace(choice=choice, said=kept[:, None] * self.said, weights=kept)
+
+
+def _joined(space: CommitteeSpace, heard: _Heard, options: CommitteeOptions) -> jax.Array:
+    """The members' opinion, the regressions counting by how many answers there are."""
+    prior = None
+    if options.prior:
+        prior = class_prior(space.features, heard.rows, heard.said, heard.named)
 
     def settled(opinion: jax.Array) -> jax.Array:
         return opinion if prior is None else with_shares(opinion, prior)
 
-    along = sum(flowing, jnp.zeros_like(said[:1])) / max(len(flowing), 1)
-    if not options.regression:
-        return settled(along)
-    weight = jnp.minimum(weights.sum() / named.sum() / options.regression_from, 1.0)
-    total = along + weight * _planes(space, rows, said, weights, named, options)
-    heard = weight + bool(flowing)
-    opinion = settled(total / heard)
-    if not options.student or not space.plain.shape[1]:
-        return opinion
-    student = _student(space, rows, said, weights, named, opinion, options)
-    return settled((total + weight * student) / (heard + weight))
+    usual, planes = _usual(space, heard, options)
+    opinions = jnp.stack(_opinions(space, heard, options))
+    if options.stacking and len(usual) > 1:
+        powers, shares = stack(_held_out(space, heard, options), heard.said, heard.named, usual)
+        opinions = sharpened(opinions, heard.named, powers[:, None, None])
+    else:
+        shares = usual
+    pooled = jnp.tensordot(shares, opinions, 1)
+    if not options.regression or not options.student or not space.plain.shape[1]:
+        return settled(pooled)
+    # It is of the regressions' kind.
+    weight = shares @ planes
+    student = _student(space, heard, settled(pooled), options)
+    return settled((pooled + weight * student) / (1.0 + weight))
 
 
-def _planes(
-    space: CommitteeSpace,
-    rows: jax.Array,
-    said: jax.Array,
-    weights: jax.Array,
-    named: jax.Array,
-    options: CommitteeOptions,
-) -> jax.Array:
-    """The mean of a regression on the features and one on the graph's coordinates."""
-    views = [view for view in (space.features, space.smooth) if view.shape[1]]
-    how = (said, weights, named, options.regression, options.steps)
-    found = [regression(view, view[rows], *how) for view in views]
-    return jnp.mean(jnp.stack(found), axis=0)
+def _usual(
+    space: CommitteeSpace, heard: _Heard, options: CommitteeOptions
+) -> tuple[jax.Array, jax.Array]:
+    """The members' weights before any is tested ``[j]``, and which of them draw planes ``[j]``."""
+    flowing = bool(options.reaches) + bool(options.poisson and space.edges is not None)
+    planes = len(_views(space)) if options.regression else 0
+    weight = jnp.minimum(heard.weights.sum() / heard.named.sum() / options.regression_from, 1.0)
+    parts = [1.0 / flowing] * flowing + [weight / planes] * planes
+    usual = jnp.asarray(parts)
+    return usual / usual.sum(), jnp.arange(flowing + planes) >= flowing
+
+
+def _opinions(
+    space: CommitteeSpace, heard: _Heard, options: CommitteeOptions, *, of_answered: bool = False
+) -> list[jax.Array]:
+    """What each member thinks of all samples ``[n, c]``, or of the answered ones ``[m, c]``."""
+    found = []
+    if options.reaches:
+        how = (options.reaches, options.iterations)
+        found.append(_spread(space.neighbors, *heard[:3], heard.named, *how))
+    if options.poisson and space.edges is not None:
+        found.append(poisson(space.edges, heard.rows, heard.said, heard.named, options.poisson))
+    if of_answered:
+        found = [opinion[heard.rows] for opinion in found]
+    if options.regression:
+        learned = (heard.said, heard.weights, heard.named, options.regression, options.steps)
+        for view in _views(space):
+            rows = view[heard.rows]
+            found.append(regression(rows if of_answered else view, rows, *learned))
+    return found
+
+
+def _views(space: CommitteeSpace) -> list[jax.Array]:
+    """The features, and the graph's coordinates where there are any."""
+    return [view for view in (space.features, space.smooth) if view.shape[1]]
+
+
+def _held_out(space: CommitteeSpace, heard: _Heard, options: CommitteeOptions) -> jax.Array:
+    """What each member thinks of each answered sample without its answer, ``[j, m, c]``."""
+    fold = folds(heard.said, _FOLDS)
+
+    def of(one: jax.Array) -> jax.Array:
+        out = fold == one
+        found = _opinions(space, heard.without(out), options, of_answered=True)
+        return jnp.where(out[:, None], jnp.stack(found), 0.0)
+
+    return jax.lax.map(of, jnp.arange(_FOLDS)).sum(0)
 
 
 def _student(
-    space: CommitteeSpace,
-    rows: jax.Array,
-    said: jax.Array,
-    weights: jax.Array,
-    named: jax.Array,
-    opinion: jax.Array,
-    options: CommitteeOptions,
+    space: CommitteeSpace, heard: _Heard, opinion: jax.Array, options: CommitteeOptions
 ) -> jax.Array:
     """A regression on features as they are, from the answers and as many opinions.
 
@@ -149,14 +202,14 @@ def _student(
     """
     taught = jnp.square(opinion[space.students])
     taught /= taught.sum(1, keepdims=True)
-    share = weights.sum() / len(space.students)
+    share = heard.weights.sum() / len(space.students)
     x = space.plain
     return regression(
         x,
-        jnp.concatenate([x[rows], x[space.students]]),
-        jnp.concatenate([said, taught]),
-        jnp.concatenate([weights, jnp.full(len(space.students), share)]),
-        named,
+        jnp.concatenate([x[heard.rows], x[space.students]]),
+        jnp.concatenate([heard.said, taught]),
+        jnp.concatenate([heard.weights, jnp.full(len(space.students), share)]),
+        heard.named,
         options.regression,
         options.steps,
     )

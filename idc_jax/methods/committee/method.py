@@ -33,7 +33,7 @@ from idc_jax.methods.committee.forecast import (
 from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.opening import first_picks
 from idc_jax.methods.committee.options import GraphCommitteeOptions, check_options
-from idc_jax.methods.committee.silent import keep_silent, silent_clusters
+from idc_jax.methods.committee.silent import keep_unnamed, trust_in_unnamed
 from idc_jax.methods.committee.space import CommitteeSpace, compare
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.common.choosing import choose, found
@@ -179,11 +179,11 @@ def _learn(
         new = np.flatnonzero(evidence.round >= round_.since)
         state = state._replace(trials=tried(state.trials, before, new, heard.choice[new]))
     probs = _decide(setting, context, state, evidence, heard, round_)
-    silent = silent_clusters(heard.slots, prediction, heard.choice)
-    probs = keep_silent(probs, state.probabilities, silent, heard.rejected)
+    trust = trust_in_unnamed(heard.slots, prediction, heard.choice)
+    probs = keep_unnamed(probs, state.probabilities, trust, heard.rejected)
     state = state._replace(probabilities=agreed(probs, heard.linked), slots=heard.slots)
     told = int(((evidence.group >= 0) & (heard.choice >= 0)).sum())
-    return _forecast(context, state, setting.parts.num_clusters, told, int(silent.sum()))
+    return _forecast(context, state, setting.parts.num_clusters, told, int((trust > 0).sum()))
 
 
 def _with_room(state: GraphCommitteeState, missing: int) -> GraphCommitteeState:
