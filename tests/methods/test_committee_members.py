@@ -91,7 +91,9 @@ def test_a_prediction_is_brought_to_the_shares():
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:1], ratio.shape), rtol=1e-3)
 
 
-@pytest.mark.parametrize("part", ["poisson", "prior", "student", "coordinates"])
+@pytest.mark.parametrize(
+    "part", ["poisson", "stacking", "views", "prior", "student", "coordinates"]
+)
 def test_each_part_changes_the_opinion_and_keeps_it_one(features, part):
     options = GraphCommitteeOptions(coordinates=20)
     choice = np.full(N, -3)

@@ -29,6 +29,8 @@ from idc_jax.ops.graph import edge_weights, propagate
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
 _ROWS = 128
 _TINY = 1e-12
+# The usual weights of the further views' regressions, where the others' are 1 together.
+_FURTHER = (0.25, 0.2, 0.1)
 # Of the answered samples, for the tests of what members know without an answer.
 _FOLDS = 5
 
@@ -84,12 +86,12 @@ def _decide(
     classes = probabilities.shape[1]
     named = jnp.zeros(classes, bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
     said = weights[:, None] * jax.nn.one_hot(choice[rows], classes)
-    heard = _Heard(probabilities, choice, rejected, rows, said, weights, named)
-    opinion = _joined(space, heard, options)
+    lesson = Lesson(probabilities, choice, rejected, rows, said, weights, named)
+    opinion = _joined(space, lesson, options)
     return _weigh(opinion, choice, rejected, options.trust * belief)
 
 
-class _Heard(NamedTuple):
+class Lesson(NamedTuple):
     """What there is to learn from.
 
     Attributes:
@@ -110,7 +112,7 @@ class _Heard(NamedTuple):
     weights: jax.Array
     named: jax.Array
 
-    def without(self, out: jax.Array) -> _Heard:
+    def without(self, out: jax.Array) -> Lesson:
         """The same, as if nobody had been asked about the rows ``out``, bool ``[m]``."""
         kept = jnp.where(out, 0.0, self.weights)
         hidden = jnp.zeros(len(self.choice), bool).at[self.rows].max(out & (self.weights > 0))
@@ -118,20 +120,20 @@ class _Heard(NamedTuple):
         return self._replace(choice=choice, said=kept[:, None] * self.said, weights=kept)
 
 
-def _joined(space: CommitteeSpace, heard: _Heard, options: CommitteeOptions) -> jax.Array:
+def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) -> jax.Array:
     """The members' opinion, the regressions counting by how many answers there are."""
     prior = None
     if options.prior:
-        prior = class_prior(space.features, heard.rows, heard.said, heard.named)
+        prior = class_prior(space.features, lesson.rows, lesson.said, lesson.named)
 
     def settled(opinion: jax.Array) -> jax.Array:
         return opinion if prior is None else with_shares(opinion, prior)
 
-    usual, planes = _usual(space, heard, options)
-    opinions = jnp.stack(_opinions(space, heard, options))
+    usual, planes = _usual(space, lesson, options)
+    opinions = jnp.stack(_opinions(space, lesson, options))
     if options.stacking and len(usual) > 1:
-        powers, shares = stack(_held_out(space, heard, options), heard.said, heard.named, usual)
-        opinions = sharpened(opinions, heard.named, powers[:, None, None])
+        powers, shares = stack(_held_out(space, lesson, options), lesson.said, lesson.named, usual)
+        opinions = sharpened(opinions, lesson.named, powers[:, None, None])
     else:
         shares = usual
     pooled = jnp.tensordot(shares, opinions, 1)
@@ -139,61 +141,63 @@ def _joined(space: CommitteeSpace, heard: _Heard, options: CommitteeOptions) -> 
         return settled(pooled)
     # It is of the regressions' kind.
     weight = shares @ planes
-    student = _student(space, heard, settled(pooled), options)
+    student = _student(space, lesson, settled(pooled), options)
     return settled((pooled + weight * student) / (1.0 + weight))
 
 
 def _usual(
-    space: CommitteeSpace, heard: _Heard, options: CommitteeOptions
+    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions
 ) -> tuple[jax.Array, jax.Array]:
     """The members' weights before any is tested ``[j]``, and which of them draw planes ``[j]``."""
     flowing = bool(options.reaches) + bool(options.poisson and space.edges is not None)
-    planes = len(_views(space)) if options.regression else 0
-    weight = jnp.minimum(heard.weights.sum() / heard.named.sum() / options.regression_from, 1.0)
-    parts = [1.0 / flowing] * flowing + [weight / planes] * planes
-    usual = jnp.asarray(parts)
-    return usual / usual.sum(), jnp.arange(flowing + planes) >= flowing
+    known = len(_views(space)) - len(space.further)
+    planes = [1.0 / known] * known + [*_FURTHER[: len(space.further)]] if options.regression else []
+    weight = jnp.minimum(lesson.weights.sum() / lesson.named.sum() / options.regression_from, 1.0)
+    flows = jnp.full(flowing, 1.0 / max(flowing, 1))
+    usual = jnp.concatenate([flows, weight * jnp.asarray(planes) / max(sum(planes), 1e-9)])
+    return usual / usual.sum(), jnp.arange(len(usual)) >= flowing
 
 
 def _opinions(
-    space: CommitteeSpace, heard: _Heard, options: CommitteeOptions, *, of_answered: bool = False
+    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, *, of_answered: bool = False
 ) -> list[jax.Array]:
     """What each member thinks of all samples ``[n, c]``, or of the answered ones ``[m, c]``."""
     found = []
     if options.reaches:
         how = (options.reaches, options.iterations)
-        found.append(_spread(space.neighbors, *heard[:3], heard.named, *how))
+        found.append(_spread(space.neighbors, *lesson[:3], lesson.named, *how))
     if options.poisson and space.edges is not None:
-        found.append(poisson(space.edges, heard.rows, heard.said, heard.named, options.poisson))
+        found.append(poisson(space.edges, lesson.rows, lesson.said, lesson.named, options.poisson))
     if of_answered:
-        found = [opinion[heard.rows] for opinion in found]
+        found = [opinion[lesson.rows] for opinion in found]
     if options.regression:
-        learned = (heard.said, heard.weights, heard.named, options.regression, options.steps)
+        learned = (lesson.said, lesson.weights, lesson.named, options.regression, options.steps)
         for view in _views(space):
-            rows = view[heard.rows]
+            rows = view[lesson.rows]
             found.append(regression(rows if of_answered else view, rows, *learned))
     return found
 
 
 def _views(space: CommitteeSpace) -> list[jax.Array]:
-    """The features, and the graph's coordinates where there are any."""
-    return [view for view in (space.features, space.smooth) if view.shape[1]]
+    """The features, the graph's coordinates where there are any, and what else there is."""
+    known = [view for view in (space.features, space.smooth) if view.shape[1]]
+    return [*known, *space.further]
 
 
-def _held_out(space: CommitteeSpace, heard: _Heard, options: CommitteeOptions) -> jax.Array:
+def _held_out(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) -> jax.Array:
     """What each member thinks of each answered sample without its answer, ``[j, m, c]``."""
-    fold = folds(heard.said, _FOLDS)
+    fold = folds(lesson.said, _FOLDS)
 
     def of(one: jax.Array) -> jax.Array:
         out = fold == one
-        found = _opinions(space, heard.without(out), options, of_answered=True)
+        found = _opinions(space, lesson.without(out), options, of_answered=True)
         return jnp.where(out[:, None], jnp.stack(found), 0.0)
 
     return jax.lax.map(of, jnp.arange(_FOLDS)).sum(0)
 
 
 def _student(
-    space: CommitteeSpace, heard: _Heard, opinion: jax.Array, options: CommitteeOptions
+    space: CommitteeSpace, lesson: Lesson, opinion: jax.Array, options: CommitteeOptions
 ) -> jax.Array:
     """A regression on features as they are, from the answers and as many opinions.
 
@@ -202,14 +206,14 @@ def _student(
     """
     taught = jnp.square(opinion[space.students])
     taught /= taught.sum(1, keepdims=True)
-    share = heard.weights.sum() / len(space.students)
+    share = lesson.weights.sum() / len(space.students)
     x = space.plain
     return regression(
         x,
-        jnp.concatenate([x[heard.rows], x[space.students]]),
-        jnp.concatenate([heard.said, taught]),
-        jnp.concatenate([heard.weights, jnp.full(len(space.students), share)]),
-        heard.named,
+        jnp.concatenate([x[lesson.rows], x[space.students]]),
+        jnp.concatenate([lesson.said, taught]),
+        jnp.concatenate([lesson.weights, jnp.full(len(space.students), share)]),
+        lesson.named,
         options.regression,
         options.steps,
     )

@@ -17,10 +17,11 @@ import numpy as np
 _POWERS = np.geomspace(0.3, 12.0, 24).astype(np.float32)
 # How much a power's logarithm is held to 0, in answers, and how many answers the usual weights are
 # worth.
-_HELD, _USUAL = 5.0, 10.0
+_HELD, _USUAL = 5.0, 3.0
 # The share of answers that no member can know.
 _ODD = 0.02
-_STEPS = 100
+# Few: members that know the same stay together.
+_STEPS = 20
 _TINY = 1e-6
 
 
