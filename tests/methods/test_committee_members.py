@@ -49,13 +49,13 @@ def test_poisson_learning_solves_its_equation(features):
     sharp = 5 * u / np.sqrt((u**2).sum() / (N * 3))
     wanted = np.exp(sharp) * np.asarray(named)
     wanted /= wanted.sum(1, keepdims=True)
-    found = poisson(normalized_edges(near), rows, said, named, 300)
+    found, _ = poisson(normalized_edges(near), rows, said, named, 300)
     np.testing.assert_allclose(found, wanted, atol=0.01)
     assert (np.asarray(found)[:, 3] == 0).all()
 
 
 def test_poisson_learning_of_one_class_is_that_class(features):
-    found = poisson(normalized_edges(ops.knn(features, 8)), *told([5], [2]), 50)
+    found, _ = poisson(normalized_edges(ops.knn(features, 8)), *told([5], [2]), 50)
     np.testing.assert_allclose(found, np.eye(C)[np.full(N, 2)], atol=1e-6)
 
 

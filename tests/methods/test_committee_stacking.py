@@ -1,15 +1,18 @@
 """How the committee weighs its members, and what becomes of clusters without a name."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from idc_jax import ops
 from idc_jax.annotate.questions import UNASKED
-from idc_jax.methods.committee.members import Lesson
+from idc_jax.methods.committee.left_out import PROBES, own_influence, placed
+from idc_jax.methods.committee.poisson import poisson
 from idc_jax.methods.committee.silent import keep_unnamed, trust_in_unnamed
+from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import folds, sharpened, stack
+from idc_jax.ops.edges import normalized_edges
 
 C, M = 4, 60
 NAMED = jnp.asarray([True, True, True, False])
@@ -71,16 +74,59 @@ def test_each_class_is_spread_over_the_folds():
     assert len(set(found[7:9])) == len(set(found[9:11])) == 2
 
 
-def test_an_answer_that_is_held_out_was_never_given():
-    rows = jnp.asarray([3, 5, 8, 0])
-    weights = jnp.asarray([1.0, 1.0, 1.0, 0.0])
-    choice = jnp.full(10, UNASKED).at[rows[:3]].set(jnp.asarray([0, 1, 1]))
-    said = weights[:, None] * jax.nn.one_hot(choice[rows], C)
-    nothing = jnp.zeros((10, C))
-    lesson = Lesson(nothing, choice, nothing > 0, rows, said, weights, NAMED)
-    found = lesson.without(jnp.asarray([False, True, False, True]))
-    assert np.asarray(found.choice)[[0, 3, 5, 8]].tolist() == [UNASKED, 0, UNASKED, 1]
-    assert found.said.sum(1).tolist() == found.weights.tolist() == [1, 0, 1, 0]
+@pytest.fixture(scope="module")
+def blobs():
+    """Three blobs of which some samples were asked about, one of them wrongly answered."""
+    rng = np.random.default_rng(0)
+    x = np.eye(3, 6)[np.arange(90) // 30] + 0.35 * rng.normal(size=(90, 6))
+    near = ops.knn(ops.normalize(jnp.asarray(x, jnp.float32)), 8)
+    rows = np.array([0, 4, 9, 12, 31, 35, 40, 62, 66, 70])
+    classes = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2])
+    return normalized_edges(near), rows, classes
+
+
+def said_of(rows, classes, padding=2):
+    said = np.zeros((len(rows) + padding, C), np.float32)
+    said[np.arange(len(rows)), classes] = 1
+    return jnp.asarray([*rows, *[0] * padding]), jnp.asarray(said)
+
+
+def test_spreading_without_an_answer_is_that_of_the_others(blobs):
+    edges, rows, classes = blobs
+
+    def spread(rows, classes):
+        at, said = said_of(rows, classes)
+        seeds = jnp.zeros((90, C)).at[at].add(said / jnp.maximum(said.sum(0), 1))
+        return spreading((edges,), seeds, at, said, NAMED, (0.9,), 30, held_out=True)
+
+    _, found = spread(rows, classes)
+    for k, row in enumerate(rows):
+        others, _ = spread(np.delete(rows, k), np.delete(classes, k))
+        np.testing.assert_allclose(found[k], others[row], atol=1e-4)
+
+
+def test_currents_without_an_answer_are_nearly_those_of_the_others(blobs):
+    edges, rows, classes = blobs
+    _, found = poisson(edges, *said_of(rows, classes), NAMED, 200, held_out=True)
+    whole, nothing = poisson(edges, *said_of(rows, classes), NAMED, 200)
+    assert nothing is None
+    for k, row in enumerate(rows):
+        others, _ = poisson(edges, *said_of(np.delete(rows, k), np.delete(classes, k)), NAMED, 200)
+        # The classes' shares of the answers are still those of all.
+        np.testing.assert_allclose(found[k], others[row], atol=0.12)
+    # No answer speaks for itself any more.
+    before = np.asarray(whole)[rows, classes]
+    assert (np.asarray(found)[np.arange(len(rows)), classes] < before).all()
+
+
+def test_probes_find_each_samples_own_influence():
+    rng = np.random.default_rng(0)
+    inverse = np.linalg.inv(np.eye(200) * 3 + rng.uniform(-0.01, 0.01, (200, 200)))
+    for count, error in ((PROBES, 1e-6), (150, 0.01)):
+        rows = jnp.asarray(rng.choice(200, count, replace=False))
+        there = jnp.asarray(inverse, jnp.float32) @ placed(rows, jnp.ones(count), 200)
+        wanted = np.diag(inverse)[np.asarray(rows)]
+        np.testing.assert_allclose(own_influence(there[rows]), wanted, atol=error)
 
 
 def test_unnamed_clusters_are_kept_the_less_the_more_answers_name_nothing_new():

@@ -15,20 +15,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax import ops
-from idc_jax.annotate.questions import UNASKED
 from idc_jax.methods.committee.options import CommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
 from idc_jax.methods.committee.prior import class_prior, with_shares
 from idc_jax.methods.committee.regression import regression
 from idc_jax.methods.committee.space import CommitteeSpace
+from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import folds, sharpened, stack
 from idc_jax.methods.common.spread import seed
-from idc_jax.ops.graph import edge_weights, propagate
 
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
 _ROWS = 128
-_TINY = 1e-12
 # The usual weights of the further views' regressions, where the others' are 1 together.
 _FURTHER = (0.25, 0.2, 0.1)
 # Of the answered samples, for the tests of what members know without an answer.
@@ -113,11 +110,9 @@ class Lesson(NamedTuple):
     named: jax.Array
 
     def without(self, out: jax.Array) -> Lesson:
-        """The same, as if nobody had been asked about the rows ``out``, bool ``[m]``."""
+        """The same, the rows ``out``, bool ``[m]``, made padding."""
         kept = jnp.where(out, 0.0, self.weights)
-        hidden = jnp.zeros(len(self.choice), bool).at[self.rows].max(out & (self.weights > 0))
-        choice = jnp.where(hidden, UNASKED, self.choice)
-        return self._replace(choice=choice, said=kept[:, None] * self.said, weights=kept)
+        return self._replace(said=kept[:, None] * self.said, weights=kept)
 
 
 def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) -> jax.Array:
@@ -129,13 +124,14 @@ def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) ->
     def settled(opinion: jax.Array) -> jax.Array:
         return opinion if prior is None else with_shares(opinion, prior)
 
-    usual, planes = _usual(space, lesson, options)
-    opinions = jnp.stack(_opinions(space, lesson, options))
-    if options.stacking and len(usual) > 1:
-        powers, shares = stack(_held_out(space, lesson, options), lesson.said, lesson.named, usual)
+    shares, planes = _usual(space, lesson, options)
+    tests = options.stacking and len(shares) > 1
+    flows, flows_held_out = _flows(space, lesson, options, tests)
+    opinions = jnp.stack([*flows, *_planes(space, lesson, options)])
+    if tests:
+        held_out = jnp.stack([*flows_held_out, *_planes_held_out(space, lesson, options)])
+        powers, shares = stack(held_out, lesson.said, lesson.named, shares)
         opinions = sharpened(opinions, lesson.named, powers[:, None, None])
-    else:
-        shares = usual
     pooled = jnp.tensordot(shares, opinions, 1)
     if not options.regression or not options.student or not space.plain.shape[1]:
         return settled(pooled)
@@ -149,7 +145,7 @@ def _usual(
     space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions
 ) -> tuple[jax.Array, jax.Array]:
     """The members' weights before any is tested ``[j]``, and which of them draw planes ``[j]``."""
-    flowing = bool(options.reaches) + bool(options.poisson and space.edges is not None)
+    flowing = bool(options.reaches) + bool(options.poisson and space.widest is not None)
     known = len(_views(space)) - len(space.further)
     planes = [1.0 / known] * known + [*_FURTHER[: len(space.further)]] if options.regression else []
     weight = jnp.minimum(lesson.weights.sum() / lesson.named.sum() / options.regression_from, 1.0)
@@ -158,42 +154,55 @@ def _usual(
     return usual / usual.sum(), jnp.arange(len(usual)) >= flowing
 
 
-def _opinions(
-    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, *, of_answered: bool = False
-) -> list[jax.Array]:
-    """What each member thinks of all samples ``[n, c]``, or of the answered ones ``[m, c]``."""
+def _flows(
+    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, held_out: bool
+) -> tuple[list[jax.Array], list[jax.Array]]:
+    """What flows along the graph: opinions ``[n, c]``, and ``[m, c]`` without the own answers."""
     found = []
     if options.reaches:
-        how = (options.reaches, options.iterations)
-        found.append(_spread(space.neighbors, *lesson[:3], lesson.named, *how))
-    if options.poisson and space.edges is not None:
-        found.append(poisson(space.edges, lesson.rows, lesson.said, lesson.named, options.poisson))
-    if of_answered:
-        found = [opinion[lesson.rows] for opinion in found]
-    if options.regression:
-        learned = (lesson.said, lesson.weights, lesson.named, options.regression, options.steps)
-        for view in _views(space):
-            rows = view[lesson.rows]
-            found.append(regression(rows if of_answered else view, rows, *learned))
-    return found
+        said = seed(lesson.probabilities, lesson.choice, lesson.rejected)
+        seeds = jnp.where(lesson.named, said, 0.0)
+        reaches = tuple(alpha for _, alpha in options.reaches)
+        given = (lesson.rows, lesson.said, lesson.named)
+        how = (reaches, options.iterations)
+        found.append(spreading(space.graphs, seeds, *given, *how, held_out=held_out))
+    if options.poisson and space.widest is not None:
+        given = (lesson.rows, lesson.said, lesson.named)
+        found.append(poisson(space.widest, *given, options.poisson, held_out=held_out))
+    return [all_ for all_, _ in found], [own for _, own in found if own is not None]
+
+
+def _planes(
+    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, *, of_answered: bool = False
+) -> list[jax.Array]:
+    """The regressions' opinions of all samples ``[n, c]``, or of the answered ones ``[m, c]``."""
+    if not options.regression:
+        return []
+    how = (lesson.said, lesson.weights, lesson.named, options.regression, options.steps)
+    answered = [(view, view[lesson.rows]) for view in _views(space)]
+    return [regression(rows if of_answered else view, rows, *how) for view, rows in answered]
+
+
+def _planes_held_out(
+    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions
+) -> list[jax.Array]:
+    """The regressions' opinions ``[m, c]`` of each answered sample without its answer."""
+    if not options.regression:
+        return []
+    fold = folds(lesson.said, _FOLDS)
+
+    def of(one: jax.Array) -> jax.Array:
+        out = fold == one
+        found = _planes(space, lesson.without(out), options, of_answered=True)
+        return jnp.where(out[:, None], jnp.stack(found), 0.0)
+
+    return list(jax.lax.map(of, jnp.arange(_FOLDS)).sum(0))
 
 
 def _views(space: CommitteeSpace) -> list[jax.Array]:
     """The features, the graph's coordinates where there are any, and what else there is."""
     known = [view for view in (space.features, space.smooth) if view.shape[1]]
     return [*known, *space.further]
-
-
-def _held_out(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) -> jax.Array:
-    """What each member thinks of each answered sample without its answer, ``[j, m, c]``."""
-    fold = folds(lesson.said, _FOLDS)
-
-    def of(one: jax.Array) -> jax.Array:
-        out = fold == one
-        found = _opinions(space, lesson.without(out), options, of_answered=True)
-        return jnp.where(out[:, None], jnp.stack(found), 0.0)
-
-    return jax.lax.map(of, jnp.arange(_FOLDS)).sum(0)
 
 
 def _student(
@@ -217,28 +226,6 @@ def _student(
         options.regression,
         options.steps,
     )
-
-
-@partial(jax.jit, static_argnames=("reaches", "iterations"))
-def _spread(
-    neighbors: ops.Neighbors,
-    probabilities: jax.Array,
-    choice: jax.Array,
-    rejected: jax.Array,
-    named: jax.Array,
-    reaches: tuple[tuple[int, float], ...],
-    iterations: int,
-) -> jax.Array:
-    """The mean of label spreading along several graphs, ``[n, c]``."""
-    seeds = jnp.where(named, seed(probabilities, choice, rejected), 0.0)
-    even = named / jnp.sum(named)
-    total = jnp.zeros_like(probabilities)
-    for k, alpha in reaches:
-        near = ops.nearest(neighbors, k)
-        heard = propagate(seeds, near, edge_weights(near), alpha=alpha, iterations=iterations)
-        reached = heard.sum(1, keepdims=True)
-        total += jnp.where(reached > _TINY, heard / jnp.maximum(reached, _TINY), even)
-    return total / len(reaches)
 
 
 def _answered(choice: jax.Array | np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:

@@ -37,7 +37,8 @@ class CommitteeSpace(NamedTuple):
         for embeddings whose directions mean what they should; not averaged, and neither, where
         neighbours are of many classes. None where no answers weigh the members.
       neighbors: the graph, ``[n, k]`` each.
-      edges: the graph as a matrix; None where nothing flows through it.
+      graphs: the graph as a matrix, to as many neighbours as each reach has.
+      widest: that of the most neighbours; None where nothing flows through it.
       students: int32 ``[s]``, the samples of whose opinions the student learns.
     """
 
@@ -47,7 +48,8 @@ class CommitteeSpace(NamedTuple):
     smooth: jax.Array
     further: tuple[jax.Array, ...]
     neighbors: ops.Neighbors
-    edges: Edges | None
+    graphs: tuple[Edges, ...]
+    widest: Edges | None
     students: jax.Array
 
 
@@ -73,7 +75,8 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
     start, choice = jax.random.split(jax.random.fold_in(key, 1))
     learns = options.student and options.regression
     needed = options.poisson or (options.coordinates and options.regression)
-    edges = normalized_edges(near) if needed else None
+    graphs = {k: normalized_edges(ops.nearest(found, k)) for k, _ in options.reaches}
+    edges = (graphs.get(widest) or normalized_edges(near)) if needed else None
     count = options.coordinates if edges is not None and options.regression else 0
     return CommitteeSpace(
         features=features,
@@ -82,7 +85,8 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
         smooth=_coordinates(start, edges, count) if count else z[:, :0],
         further=_further(z, given, options),
         neighbors=near,
-        edges=edges if options.poisson else None,
+        graphs=tuple(graphs[k] for k, _ in options.reaches),
+        widest=edges if options.poisson else None,
         students=_drawn(choice, len(z)),
     )
 
