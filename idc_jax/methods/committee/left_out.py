@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import hadamard
 
 # A power of two.
-PROBES = 32
+PROBES = 16
 
 
 def signs(count: int) -> np.ndarray:
