@@ -87,7 +87,7 @@ def _add_ask(commands: Any) -> None:
         metavar="DATA",
         help="a folder of images, or an .npz, .npy, .csv or .parquet of features",
     )
-    parser.add_argument("--clusters", required=True, type=int, help="groups wanted")
+    parser.add_argument("--clusters", default=0, type=int, help="groups wanted; found if not given")
     parser.add_argument("--method", help="who asks and learns; the usual one if not given")
     parser.add_argument(
         "--save", required=True, type=_path, help="where everything is kept; if there, it goes on"
@@ -127,8 +127,8 @@ def _ask(given: argparse.Namespace) -> None:
 def _tell(session: Any) -> None:
     for group in session.groups_:
         print(f"{group.name}: {group.size} samples, {group.answered} answered")
-    if session.expected_accuracy_ is not None:
-        print(f"expected accuracy: {session.expected_accuracy_:.3f}")
+    if session.outlook_ is not None:
+        print(session.outlook_["told"])
 
 
 def _add_export(commands: Any) -> None:

@@ -21,13 +21,13 @@ ROOMS = (
     ("models", "data"),
     ("selectors",),
     ("scores",),
-    ("metrics", "losses"),
+    ("metrics", "losses", "outlook"),
     ("ops",),
     ("errors",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 # Arrays only: what other projects import needs neither files nor networks.
-ARRAYS = ("selectors", "scores", "losses", "ops", "errors")
+ARRAYS = ("selectors", "scores", "losses", "outlook", "ops", "errors")
 
 
 def module(path: Path) -> str:

@@ -49,7 +49,6 @@ def write(rows: list[Row]) -> None:
         "mean": mean_table(scores),
         "parts": parts(scores),
         "harder": harder(scores),
-        "calibration": calibration(rows),
         "whole": whole_methods(scores),
         "recipes": recipes(scores[PARTS_TASK]),
     }
@@ -249,36 +248,6 @@ def overview(scores: Scores) -> str:
         lines.append([f"{title(setting)} ({seeds})", *cells])
     classes = TASKS[OVERVIEW](0).classes
     return table(["method (seeds)", *(f"{budget * classes} answers" for budget in BUDGETS)], lines)
-
-
-def calibration(rows: list[Row]) -> str:
-    """How far the expectations of ours were off, over all rounds of all runs."""
-    lines = []
-    whole = [row for row in rows if (row["learner"], row["selector"]) == OURS]
-    whole = [row for row in whole if row["per_class"] == BUDGETS[-1]]
-    for task in TASKS:
-        found = [row["rounds"] for row in whole if row["task"] == task]
-        if not found:
-            continue
-        errors = [[r["expected_accuracy"] - r["acc"] for r in rounds] for rounds in found]
-        gains = [_gain_error(*pair) for rounds in found for pair in itertools.pairwise(rounds)]
-        lines.append(
-            [
-                f"{task} ({len(found)})",
-                *(f"{np.mean(np.array(errors)[:, part]):+.3f}" for part in (0, slice(1, None))),
-                f"{np.abs(errors).mean():.3f}",
-                f"{np.abs(gains).mean():.3f}",
-            ]
-        )
-    heads = ("data (runs)", "first round", "later rounds", "mean absolute error", "gain, absolute")
-    return table(heads, lines)
-
-
-def _gain_error(now: Row, later: Row) -> float:
-    """The expected gain of 50 answers, brought to as many as there were, minus the real one."""
-    answered = now["answered"]
-    share = np.log(later["answered"] / answered) / np.log1p(50 / answered)
-    return now["expected_gain_of_50"] * share - (later["acc"] - now["acc"])
 
 
 def section(task: str, scores: Scores) -> str:

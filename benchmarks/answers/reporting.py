@@ -97,7 +97,7 @@ def mnist() -> Task:
     x = np.concatenate(digits).astype(np.float32)
     x -= x.mean(0)
     _, vectors = np.linalg.eigh(x.T @ x)
-    return _task(x @ vectors[:, -64:], np.repeat(np.arange(10), [len(part) for part in digits]))
+    return as_task(x @ vectors[:, -64:], np.repeat(np.arange(10), [len(part) for part in digits]))
 
 
 @functools.cache
@@ -126,7 +126,7 @@ def fashion_net() -> Task:
     found = embedded(
         network, images, lambda: jnp.asarray(images.inputs), cache_dir=default_cache_dir()
     )
-    return _task(found.inputs, found.labels)
+    return as_task(found.inputs, found.labels)
 
 
 @functools.cache
@@ -144,15 +144,15 @@ def cifar100_places() -> Task:
 @functools.cache
 def satellite() -> Task:
     """Land use: Landsat's 6,435 patches of 3 x 3 pixels in four bands, of Debian's mlbench."""
-    table = _mlbench("Satellite")
-    return _task(_standard(table.drop(columns="classes")), _numbers(table["classes"]))
+    table = mlbench("Satellite")
+    return as_task(standard(table.drop(columns="classes")), numbers(table["classes"]))
 
 
 @functools.cache
 def letters() -> Task:
     """Printed capitals: 20,000 distorted letters of 20 fonts, 16 numbers each, of mlbench."""
-    table = _mlbench("LetterRecognition")
-    return _task(_standard(table.drop(columns="lettr")), _numbers(table["lettr"]))
+    table = mlbench("LetterRecognition")
+    return as_task(standard(table.drop(columns="lettr")), numbers(table["lettr"]))
 
 
 @functools.cache
@@ -163,7 +163,7 @@ def segments() -> Task:
         text = archive.read(archive.namelist()[0]).decode()
     _, *lines = csv.reader(io.StringIO(text))
     x = np.array([line[:-1] for line in lines], np.float64)
-    return _task(_standard(x), _numbers([line[-1] for line in lines]))
+    return as_task(standard(x), numbers([line[-1] for line in lines]))
 
 
 @functools.cache
@@ -179,7 +179,7 @@ def exercises() -> Task:
     windows = np.concatenate(cut)
     waves = np.abs(np.fft.rfft(windows, axis=1))[:, 1 : 1 + FREQUENCIES]
     looks = np.concatenate([windows.mean(1), windows.std(1), *np.moveaxis(waves, 1, 0)], axis=1)
-    return _task(_standard(looks), np.repeat(found["y"], [len(part) for part in cut]))
+    return as_task(standard(looks), np.repeat(found["y"], [len(part) for part in cut]))
 
 
 @functools.cache
@@ -206,7 +206,7 @@ def wordnet() -> Task:
         key,
         lambda: Entry({"features": _read_by(model, [texts[one] for one in kept])}, {}),
     )
-    return _task(np.array(entry.arrays["features"]), _numbers(fields[kept]))
+    return as_task(np.array(entry.arrays["features"]), numbers(fields[kept]))
 
 
 def _nouns() -> tuple[np.ndarray, list[str]]:
@@ -261,10 +261,10 @@ def _cifar100(groups: dict[str, str]) -> Task:
         target[[classes.index(name) for name in names.split()]] = number
     with np.load(FEATURES) as found:
         x, grouped = found["features"].astype(np.float32), target[found["fine_labels"]]
-    return _task(x[grouped >= 0], grouped[grouped >= 0])
+    return as_task(x[grouped >= 0], grouped[grouped >= 0])
 
 
-def _mlbench(name: str) -> pandas.DataFrame:
+def mlbench(name: str) -> pandas.DataFrame:
     file = MLBENCH / f"{name}.rda"
     _need(file, "apt-get install r-cran-mlbench")
     try:
@@ -288,16 +288,16 @@ def _need(file: Path, install: str) -> None:
         raise UserError(f"{file} is missing: {install}")
 
 
-def _numbers(labels: object) -> np.ndarray:
+def numbers(labels: object) -> np.ndarray:
     return np.unique(np.asarray(labels).astype(str), return_inverse=True)[1]
 
 
-def _standard(table: object) -> np.ndarray:
+def standard(table: object) -> np.ndarray:
     x = np.asarray(table, np.float64)
     return (x - x.mean(0)) / x.std(0)
 
 
-def _task(x: np.ndarray, labels: np.ndarray) -> Task:
+def as_task(x: np.ndarray, labels: np.ndarray) -> Task:
     return Task(np.asarray(x, np.float32), np.asarray(labels, int), int(labels.max()) + 1)
 
 

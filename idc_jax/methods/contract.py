@@ -96,6 +96,7 @@ class Parts(NamedTuple):
       views: of the samples.
       data: raw samples ``[n, ...]``, on the device or streamed.
       num_clusters: c.
+      wanted: whether somebody wants so many groups; else the number was found in the samples.
       begin: gives the network's first variables.
       new_head: whether they come from elsewhere, but for the cluster head.
       train: bool ``[n]``, the samples of the training split; None for all.
@@ -110,6 +111,7 @@ class Parts(NamedTuple):
     data: Samples
     num_clusters: int
     begin: Begin
+    wanted: bool = True
     new_head: bool = False
     train: np.ndarray | None = None
     selector: str = OWN

@@ -108,18 +108,53 @@ def health_rows(view: View) -> list[tuple[str, str, str]]:
     ]
 
 
-def outlook_rows(view: View) -> list[tuple[int, str, str, str]]:
-    """Give what was expected after each round: questions, accuracy, real accuracy, gain."""
+def outlook_rows(view: View) -> list[tuple[int, str, str, str, str]]:
+    """Give what was expected after each round: questions, accuracy, real one, groups, gain."""
     told = [entry for entry in view.result["rounds"] if entry.get("outlook")]
     return [
         (
             _asked_by(view, entry["round"]),
-            f"{entry['outlook']['accuracy']:.3f}",
+            _ranged(entry["outlook"], "accuracy", "{:.3f}"),
             f"{entry['metrics']['acc']:.3f}" if entry["metrics"] else "",
-            f"{entry['outlook']['gain']:+.3f} with {entry['outlook']['further']:.0f} more answers",
+            _ranged(entry["outlook"], "groups", "{:.0f}"),
+            f"{_ranged(entry['outlook'], 'gain', '{:+.3f}')} with "
+            f"{entry['outlook']['further']:.0f} more answers",
         )
         for entry in thin(told)
     ]
+
+
+def _ranged(expected: Mapping[str, Any], name: str, form: str) -> str:
+    """An estimate with its interval; what runs of before told had none."""
+    if name not in expected:
+        return ""
+    shown = form.format(expected[name])
+    low, high = expected.get(f"{name}_low"), expected.get(f"{name}_high")
+    if low is None or low == high:
+        return shown
+    return f"{shown} ({form.format(low)} to {form.format(high)})"
+
+
+def advice(view: View) -> str:
+    """What was recommended at the end, and why; empty where nothing was."""
+    told = [entry["outlook"] for entry in view.result["rounds"] if entry.get("outlook")]
+    return told[-1].get("told", "") if told else ""
+
+
+def wanted_clusters(view: View) -> int:
+    """How many clusters should hold samples: those wanted, or as many as there are groups."""
+    told = [entry["outlook"] for entry in view.result["rounds"] if entry.get("outlook")]
+    fewest = told[-1].get("groups_low", view.num_clusters) if told else view.num_clusters
+    return min(view.num_clusters, round(fewest))
+
+
+def candidate_rows(view: View) -> list[tuple[int, str]]:
+    """Give the numbers of clusters that were weighed: number, stability."""
+    found = view.result.get("candidates")
+    if not found:
+        return []
+    pairs = zip(found["numbers"], found["stability"], strict=True)
+    return [(number, f"{stability:.2f}") for number, stability in pairs]
 
 
 def question_facts(view: View) -> list[tuple[str, int]]:

@@ -18,7 +18,6 @@ from idc_jax.data.base import Dataset
 from idc_jax.data.telling import lines_of
 from idc_jax.errors import representable
 from idc_jax.runs.loop import Notify
-from idc_jax.runs.outlook import in_words
 from idc_jax.runs.workdir import Course, last_round
 from idc_jax.train.log import Log
 
@@ -69,26 +68,26 @@ class Answering(NamedTuple):
 
 @contextmanager
 def answering(
-    options: AnnotatorOptions, dataset: Dataset, num_clusters: int, seed: int, workdir: Path
+    options: AnnotatorOptions, dataset: Dataset, max_groups: int, seed: int, workdir: Path
 ) -> Iterator[Answering]:
     """Open whatever answers: a simulation, a file, or a page that is served meanwhile.
 
     Args:
       options: who.
       dataset: what is asked about.
-      num_clusters: c.
+      max_groups: how many groups people may name.
       seed: of a simulated annotator's errors.
       workdir: holds the store and the exported questions.
     """
     if options.kind == "page":
-        with _page(options, dataset, num_clusters, workdir) as people:
+        with _page(options, dataset, max_groups, workdir) as people:
             yield people
     elif options.kind == "file":
         reader = annotate.from_file(
             options.file,
             directory=workdir,
             names=dataset.names,
-            max_groups=max(num_clusters, len(dataset.class_names)),
+            max_groups=max_groups,
             class_names=dataset.class_names,
             votes=options.votes,
             fusion=options.fusion,
@@ -159,9 +158,9 @@ def announce(event: str, values: Mapping[str, Any]) -> None:
     scores = values["metrics"] or {}
     shown = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
     shown = shown or f"{values['health']['live_clusters']:.0f} live clusters"
-    if values["outlook"]:
-        shown += f"  ({in_words(values['outlook'])})"
     print(f"round {values['round']}, {values['questions']:4d} questions: {shown}", flush=True)
+    if values["outlook"]:
+        print(f"  {values['outlook']['told']}", flush=True)
 
 
 def _ignore(values: Mapping[str, Any]) -> None:
@@ -181,7 +180,7 @@ def _oracle(
 
 @contextmanager
 def _page(
-    options: AnnotatorOptions, dataset: Dataset, num_clusters: int, workdir: Path
+    options: AnnotatorOptions, dataset: Dataset, max_groups: int, workdir: Path
 ) -> Iterator[Answering]:
     # A web server is loaded only where one is wanted.
     from idc_jax.annotate.page import serve
@@ -191,7 +190,7 @@ def _page(
         serve(
             store,
             dataset,
-            num_clusters=num_clusters,
+            num_clusters=max_groups,
             host=options.host,
             port=options.port,
             allow_remote=options.allow_remote,

@@ -33,6 +33,7 @@ from idc_jax.runs.answering import (
 from idc_jax.runs.auto import resolve, settled
 from idc_jax.runs.bringing import bring, brought_before
 from idc_jax.runs.configuration import departures
+from idc_jax.runs.groups import most_groups, with_number_of_groups
 from idc_jax.runs.lock import hold
 from idc_jax.runs.loop import Plan, run
 from idc_jax.runs.outcome import write_outcome
@@ -72,9 +73,11 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
 
 def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
     started = time.perf_counter()
-    given, config = config, resolve(config, settled_before(workdir))
+    before_it = settled_before(workdir)
+    given, config = config, resolve(config, before_it)
     dataset = load_dataset(config)
     announce_data(dataset)
+    config, groups = with_number_of_groups(config, dataset, before_it)
     _announce_recipe(config)
     check_against_data(config, dataset)
     listeners: list[Log] = []
@@ -86,30 +89,33 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
     samples = Samples(dataset.names, digests(dataset.inputs))
     course = plan_course(workdir, given.to_dict(), samples)
     # Composing checks every option, so nothing is written before it.
-    method = make_method(config, dataset, course.pretraining(workdir), tell)
+    wanted = bool(given.num_clusters)
+    method = make_method(config, dataset, course.pretraining(workdir), tell, wanted=wanted)
     begun = (workdir / "answers.db").exists()
     if config.answers and not (begun and not expanded(config.answers).exists()):
         # What is broken is told before anything is written; to be taken, they are read again.
         read_source(config.answers)
     seconds = {"load": time.perf_counter() - started}  # with the embedding by a published network
     before = keep_samples(workdir, samples)
-    claim(workdir, given.to_dict(), settled(given, config), digest_of(samples.digests), course)
+    decided = settled(given, config) | groups
+    claim(workdir, given.to_dict(), decided, digest_of(samples.digests), course)
     with open_store(workdir) as store:
         announce_course(workdir, course)
         if before is not None:
             announce_samples(before, samples, Matcher(samples).follow(before), store)
         if config.answers:
-            _bring(store, config, dataset, samples.digests)
+            _bring(store, config, dataset, samples.digests, most_groups(given, dataset))
     log = MetricsLog(workdir / "metrics.jsonl")
     people = AnnotatorOptions(**config.annotator)
-    with answering(people, dataset, config.num_clusters, config.seed, workdir) as answers:
+    limit = most_groups(given, dataset)
+    with answering(people, dataset, limit, config.seed, workdir) as answers:
         listeners += [log, answers.show_losses]
         outcome = run(
             registry.get(config.method),
             method,
             dataset,
             answers.make_annotator,
-            Plan(config.budget, config.rounds, config.seed),
+            Plan(config.budget, config.rounds, config.seed, config.minutes),
             workdir,
             course=course,
             log=log,
@@ -117,10 +123,12 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
             notify=answers.notify,
         )
     outcome.seconds["total"] = sum(outcome.seconds.values())
-    return write_outcome(config, dataset, outcome, log, workdir, course)
+    return write_outcome(config, dataset, outcome, log, workdir, course, groups.get("candidates"))
 
 
-def _bring(store: Store, config: ConfigDict, dataset: Dataset, identity: np.ndarray) -> None:
+def _bring(
+    store: Store, config: ConfigDict, dataset: Dataset, identity: np.ndarray, limit: int
+) -> None:
     """Take the answers that ``config.answers`` names into ``store``."""
     path = expanded(config.answers)
     if path.resolve() == store.path.parent.resolve():
@@ -128,7 +136,6 @@ def _bring(store: Store, config: ConfigDict, dataset: Dataset, identity: np.ndar
     if not os.path.exists(path) and (known := brought_before(store, config.answers)):
         print(f"answers: {path} is gone; the {known} taken from it before are here", flush=True)
         return
-    limit = max(config.num_clusters, len(dataset.class_names))
     found = bring(store, dataset, identity, config.answers, max_groups=limit)
     print(found.told(config.answers), flush=True)
 
@@ -141,8 +148,14 @@ def _announce_recipe(config: ConfigDict) -> None:
         print(f"recipe: {config.recipe}" + (f", but for {other}" if other else ""), flush=True)
 
 
-def make_method(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log) -> Method:
-    """Compose the configured method with its parts and its options."""
+def make_method(
+    config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log, *, wanted: bool = True
+) -> Method:
+    """Compose the configured method with its parts and its options.
+
+    ``wanted`` is whether the number of clusters is what somebody wants, or was found.
+    """
     spec = registry.get(config.method)
     options = {group: kind(**config[group]) for group, kind in spec.options.items()}
-    return spec.build(make_parts(config, dataset, pretraining, log), options)
+    parts = make_parts(config, dataset, pretraining, log)
+    return spec.build(parts._replace(wanted=wanted), options)

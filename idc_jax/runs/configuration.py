@@ -52,7 +52,8 @@ def get_config(name: str = "idc") -> ConfigDict:
     config.devices = 0
     # Where the run leaves everything; "" for runs/<name of the config>.
     config.workdir = ""
-    # Groups wanted.
+    # Groups wanted; 0 where nobody knows: the number to begin with is found in the samples, and
+    # groups grow as people name them.
     config.num_clusters = 10
     # Answers to begin with: the folder of another run, a table (.csv) with the columns "path" (or
     # "index") and "group", an .npz with "labels" (-1 for unknown), Label Studio's export (.json).
@@ -60,6 +61,9 @@ def get_config(name: str = "idc") -> ConfigDict:
     # Questions asked in all, beside those answers, and in how many rounds. More may come later.
     config.budget = 500
     config.rounds = 1
+    # Minutes that a person has; more than 0 takes the place of the budget. At first an answer is
+    # taken for what is usual (4 s, of a pair 2.5 s), from twenty answers on for the median so far.
+    config.minutes = 0.0
     # Who chooses the samples asked about: "own" for the method's own choice, or a name of
     # `idc_jax.selectors.names("samples")`. A method that asks about pairs chooses them itself.
     config.selector = OWN

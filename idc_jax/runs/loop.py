@@ -31,7 +31,7 @@ from idc_jax.report import count_questions
 from idc_jax.runs.bringing import brought_rounds
 from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.outlook import outlook
-from idc_jax.runs.pace import Pace, Step, make_pace
+from idc_jax.runs.pace import Pace, Step, answers_within, make_pace
 from idc_jax.runs.workdir import Course, MetricsLog
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 
@@ -49,11 +49,14 @@ class Plan(NamedTuple):
       rounds: in how many rounds; the earlier ones take what does not divide. Where all of them
         have been asked and the budget was raised, what is left makes one round more.
       seed: fixes everything.
+      minutes: that a person has; more than 0 takes the place of the budget, which is then as many
+        answers as they hold.
     """
 
     budget: int
     rounds: int
     seed: int
+    minutes: float = 0.0
 
 
 class Outcome(NamedTuple):
@@ -177,8 +180,7 @@ def _play(
     if (since := _unlearned(this, rounds, progress)) is not None:
         progress = _learn_again(this, rounds, progress, since)
         _save(this, checkpoints, progress)
-    pace = _pace(this, len(rounds))
-    while step := pace.step(_spent(this, len(rounds))):
+    while step := (pace := _pace(this, len(rounds))).step(_spent(this, len(rounds))):
         number = len(rounds) + 1
         if (name := this.store.stopped_by()) is not None:
             logging.warning("%s stopped the run after round %d", name, number - 1)
@@ -264,9 +266,21 @@ def _pace(this: _Run, rounds: int) -> Pace:
         assert questions is not None
         brought[number] = questions.count
     # A new stage may have given up a round that nobody had finished.
-    raised = any(change.anew or "budget" in change.changed for change in this.course.changes)
+    more = ("budget", "minutes")
+    changes = this.course.changes
+    raised = any(c.anew or any(name in c.changed for name in more) for c in changes)
     counts = _spent(this, rounds)
-    return make_pace(this.plan.budget, this.plan.rounds, brought, counts, raised=raised)
+    return make_pace(_budget(this), this.plan.rounds, brought, counts, raised=raised)
+
+
+def _budget(this: _Run) -> int:
+    """Questions in all: those of the plan, or what its minutes hold at people's pace so far."""
+    if not this.plan.minutes:
+        return this.plan.budget
+    spec = this.interaction.spec
+    seconds = [row.seconds for row in this.store.rows() if row.undoes is None]
+    budget = answers_within(this.plan.minutes, seconds, spec.asks[0])
+    return min(budget, this.dataset.size) if spec.chooses == "samples" else budget
 
 
 def _round_of(progress: _Progress, number: int, step: Step, total: int) -> Round:
@@ -351,11 +365,14 @@ def _evaluated(
         probs = this.interaction.probabilities
         metrics = evaluate(probs, this.dataset.labels)
         health = cluster_health(probs)
-    warning = collapse_warning(health, probs.shape[1])
+    expected = outlook(info, this.store.rows(), this.interaction.spec.asks[0])
+    # Where more clusters were wanted than there are groups, some end empty, and rightly so.
+    wanted = min(probs.shape[1], round(expected["groups_low"])) if expected else probs.shape[1]
+    warning = collapse_warning(health, wanted)
     if warning:
         logging.warning("round %d: %s", number, warning)
     entry = {"round": number, "questions": questions, "metrics": metrics, "health": health}
-    entry["outlook"] = outlook(info)
+    entry["outlook"] = expected
     scores = {**(metrics or {}), **health}
     this.log({"phase": "evaluate", "round": number, "questions": questions, **scores})
     this.notify("evaluated", {**entry, "probabilities": probs})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,14 @@ def write_outcome(
     log: MetricsLog,
     workdir: Path,
     course: Course,
+    candidates: Mapping[str, list[float]] | None = None,
 ) -> Path:
-    """Write ``result.json``, ``assignments.csv`` and ``report.html``."""
+    """Write ``result.json``, ``assignments.csv`` and ``report.html``.
+
+    ``candidates`` are the numbers of clusters that were weighed, where one was to be found.
+    """
     result = make_result(config, dataset, outcome, stages(workdir, course))
+    result["candidates"] = candidates
     with open_store(workdir) as store:
         result["disagreement"] = annotate.disagreement(store, config.annotator.fusion)
         names = answer_names(dataset, store)

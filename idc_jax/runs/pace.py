@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from idc_jax.annotate.questions import QuestionKind
+from idc_jax.outlook import seconds_per_answer
+
 
 class Step(NamedTuple):
     """What comes next.
@@ -48,6 +51,17 @@ class Pace(NamedTuple):
         if left <= 0 or rounds_left <= 0:
             return None
         return Step(math.ceil(left / rounds_left), rounds_left == 1)
+
+
+def answers_within(minutes: float, seconds: Sequence[float], kind: QuestionKind) -> int:
+    """How many answers, 1 at least, people give in so many ``minutes``.
+
+    Args:
+      minutes: above 0.
+      seconds: that answers took so far; see :func:`~idc_jax.outlook.seconds_per_answer`.
+      kind: of the questions.
+    """
+    return max(round(60 * minutes / seconds_per_answer(seconds, kind)), 1)
 
 
 def make_pace(

@@ -62,7 +62,7 @@ def check_against_data(config: ConfigDict, dataset: Dataset) -> None:
     n, spec = dataset.size, registry.get(config.method)
     if config.num_clusters > n:
         raise UserError(f"num_clusters is {config.num_clusters}, but there are {n} samples")
-    if spec.chooses == "samples" and config.budget > n:
+    if spec.chooses == "samples" and config.budget > n and not config.minutes:
         raise UserError(f"budget is {config.budget}, but there are {n} samples to ask about")
     if dataset.labels is None and config.annotator.kind == "oracle":
         raise UserError(

@@ -12,6 +12,8 @@ from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN, MethodSpec
 from idc_jax.models.importing import check_normalisation
 
+# A year of days and nights.
+_MOST_MINUTES = 525_600
 # Of a device; more is a slip.
 _MOST_GIGABYTES = 1_000_000
 
@@ -36,12 +38,16 @@ def check_settings(config: Any) -> None:
     check_one_of("model.dtype", config.model.dtype, ("float32", "bfloat16"))
     if config.data.target_map:
         check_one_of("data.target_map", config.data.target_map, tuple(TARGET_MAPS))
-    check_at_least("num_clusters", config.num_clusters, 2, "one cluster leaves nothing to ask")
+    if config.num_clusters != 0:
+        reason = "one cluster leaves nothing to ask; 0 has the number found"
+        check_at_least("num_clusters", config.num_clusters, 2, reason)
     check_at_least("budget", config.budget, 1, "a run asks at least one question")
     check_at_least("rounds", config.rounds, 1)
     check_at_least("annotator.votes", config.annotator.votes, 1)
     check_at_least("seed", config.seed, 0)
-    if config.rounds > config.budget:
+    if not 0 <= config.minutes < _MOST_MINUTES:
+        raise UserError(f"minutes is {config.minutes}; 0 (by the budget) or more would do")
+    if config.rounds > config.budget and not config.minutes:
         raise UserError(f"rounds is {config.rounds}, more than the budget of {config.budget}")
     if not 0 <= config.data.device_gigabytes <= _MOST_GIGABYTES:
         raise UserError(

@@ -36,6 +36,7 @@ def compose(
     given: Mapping[str, Any],
     folder: Path,
     *,
+    wanted: bool,
     log: Log,
     progress: bool,
 ) -> Method:
@@ -47,6 +48,7 @@ def compose(
       num_clusters: c.
       given: options by their full names, as ``"graph_committee.hops"``.
       folder: where a pre-training keeps its checkpoints.
+      wanted: whether c is what somebody wants, or was found in the samples.
       log: hears of the training's losses.
       progress: show bars.
 
@@ -73,7 +75,9 @@ def compose(
     init = "pretrain" if spec.chooses == "pairs" else "random"
     start = Start(init, PretrainOptions(epochs=_EPOCHS, batch_size=min(256, len(features) // 2)))
     begin = make_begin(start, model, views, data, folder, log=log, progress=progress)
-    parts = Parts(model, views, data, num_clusters, begin, log=log, progress=progress)
+    parts = Parts(
+        model, views, data, num_clusters, begin, wanted=wanted, log=log, progress=progress
+    )
     return spec.build(parts, options_of(spec, given))
 
 

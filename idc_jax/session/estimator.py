@@ -278,7 +278,9 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
 
 def _prepare(basis: _Basis, seed: int, X: np.ndarray, folder: Path) -> Interaction:  # noqa: N803
     spec = registry.get(basis.method)
-    method = compose(spec, X, basis.num_clusters, basis.options, folder, log=silent, progress=False)
+    method = compose(
+        spec, X, basis.num_clusters, basis.options, folder, wanted=True, log=silent, progress=False
+    )
     return Interaction(spec, method, len(X), seed)
 
 

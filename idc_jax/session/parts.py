@@ -11,12 +11,20 @@ from idc_jax.annotate.questions import QuestionKind
 
 
 class Settings(NamedTuple):
-    """What a session was begun with; see :class:`~idc_jax.session.Session`."""
+    """What a session was begun with; see :class:`~idc_jax.session.Session`.
+
+    Attributes:
+      num_clusters: groups that it began with.
+      method, seed, options: as they were given.
+      candidates: the numbers of clusters that were weighed and the stability of each, where none
+        was given.
+    """
 
     num_clusters: int
     method: str
     seed: int
     options: dict[str, Any]
+    candidates: dict[str, list[float]] | None = None
 
 
 class Batch(NamedTuple):

@@ -26,7 +26,9 @@ from idc_jax.export import export as export_run
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Round
 from idc_jax.ops.inputs import in_32_bits
+from idc_jax.outlook import FOUND, WANTED, Estimate, number_of_groups
 from idc_jax.report import write_atomically
+from idc_jax.runs.groups import NO_LIMIT, find_candidates, first_number
 from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.lock import share
 from idc_jax.runs.outlook import outlook
@@ -57,7 +59,7 @@ class Session:
     def __init__(
         self,
         data: Any,
-        num_clusters: int,
+        num_clusters: int = 0,
         *,
         method: str | None = None,
         ids: Sequence[Hashable] | None = None,
@@ -73,7 +75,8 @@ class Session:
             DataFrame of numbers, a ``datasets.Dataset`` of Hugging Face's with a column of images
             or of vectors, the path of a file of features or of a folder of images. With images
             and vectors both, the images are shown and the vectors compared.
-          num_clusters: groups wanted.
+          num_clusters: groups wanted; 0 where nobody knows: the number to begin with is found in
+            the samples, and groups grow as they are named.
           method: a name of :func:`idc_jax.methods.registry.names`; the usual one if not given.
           ids: what the samples are called; else a DataFrame's index, a column ``id`` or such, a
             folder's paths, or numbers.
@@ -88,12 +91,18 @@ class Session:
         """
         all_devices()
         dataset, names, features, labels = as_samples(data, ids, label_column)
-        check_at_least("num_clusters", num_clusters, 2)
-        self._settings = Settings(
-            int(num_clusters), method or registry.usual(), int(seed), dict(options or {})
-        )
+        if num_clusters != 0:
+            check_at_least("num_clusters", num_clusters, 2, "0 has the number found")
         if features is None:
             features = as_features(dataset, progress=progress)
+        kept = None if num_clusters else find_candidates(features, int(seed))
+        self._settings = Settings(
+            int(num_clusters) if kept is None else first_number(kept, dataset.size),
+            method or registry.usual(),
+            int(seed),
+            dict(options or {}),
+            kept,
+        )
         self._open(dataset, names, features, progress)
         store = Store(Path(self._temporary.name) / "answers.db")
         self._book = Book(store, dataset.size, names)
@@ -121,12 +130,13 @@ class Session:
                 settings.num_clusters,
                 settings.options,
                 Path(self._temporary.name) / "pretrain",
+                wanted=settings.candidates is None,
                 log=lambda values: self._hear_losses(values),
                 progress=progress,
             )
         self._interaction = Interaction(spec, method, dataset.size, settings.seed)
         self._learned = 0
-        self._expected: dict[str, float] | None = None
+        self._expected: dict[str, Any] | None = None
         self._widgets: dict[tuple[int, str], Any] = {}
 
     # -- asking and answering ------------------------------------------------------------------
@@ -209,6 +219,27 @@ class Session:
         """What the method expects its accuracy to be; None where it cannot tell."""
         self._catch_up()
         return None if self._expected is None else self._expected["accuracy"]
+
+    @property
+    def outlook_(self) -> dict[str, Any] | None:
+        """How good it is, how many groups there are, and whether to go on.
+
+        The keys are those of :func:`idc_jax.runs.outlook.outlook`, as ``result.json`` has them;
+        None where the method cannot tell.
+        """
+        self._catch_up()
+        return None if self._expected is None else dict(self._expected)
+
+    @property
+    def number_of_groups_(self) -> Estimate:
+        """How many groups there are, those without a name too, with a 90 % interval."""
+        self._catch_up()
+        answered = np.array([group.answered for group in self.groups_])
+        first, spread = self._settings.num_clusters, WANTED
+        if self._settings.candidates:
+            spread = FOUND
+        limit = self._dataset.size
+        return number_of_groups(answered, first, spread=spread, limit=limit).estimate
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with ``group``, ``confidence`` and ``answer``, by id."""
@@ -344,7 +375,9 @@ class Session:
             rebuild(spec.context, tree["context"]), rebuild(spec.state, tree["state"])
         )
         session._learned = saved_state.step
-        session._expected = saved_state.meta["expected"]
+        expected = saved_state.meta["expected"]
+        # What was expected before ranges were told is told again after the next answers.
+        session._expected = expected if expected and "told" in expected else None
         session._interaction.hear_again(session._book.rounds())
         return session
 
@@ -359,7 +392,7 @@ class Session:
         from idc_jax.annotate.page import serve
 
         self._book.store.go_on(len(self._book.store.rounds()) + 1)
-        limit = self._settings.num_clusters
+        limit = self._most_groups
         with serve(self._book.store, self._shown(), num_clusters=limit, port=port) as page:
             print(f"Questions are asked at {page.url}", flush=True)
             self._hear_losses = page.progress
@@ -397,7 +430,7 @@ class Session:
                 Loop(lambda hear: self._next_telling(per_round, hear), self._standing),
                 self._book.store,
                 self._shown(),
-                max_groups=self._settings.num_clusters,
+                max_groups=self._most_groups,
                 annotator=annotator,
             )
             self._widgets[per_round, annotator] = found
@@ -405,6 +438,11 @@ class Session:
         return found
 
     # -- inside --------------------------------------------------------------------------------
+
+    @property
+    def _most_groups(self) -> int:
+        """How many groups people may name: no limit where the number was to be found."""
+        return NO_LIMIT if self._settings.candidates else self._settings.num_clusters
 
     def _next(self, count: int) -> Questions | None:
         """The next round; None where nothing is left to ask."""
@@ -455,7 +493,8 @@ class Session:
         total = room(asked)
         round_ = Round(max(last, since), told, asked - told, total, False, since)
         try:
-            self._expected = outlook(self._interaction.learn(round_)) or self._expected
+            info, kind = self._interaction.learn(round_), self._interaction.spec.asks[0]
+            self._expected = outlook(info, rows, kind) or self._expected
         except KeyboardInterrupt:
             self._learned = len(rows) - len(new)  # when somebody asks again
             raise

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from browsing import WAIT_SECONDS
+from run_page import EXPECTED
 
 from idc_jax.annotate import SKIP
 
@@ -70,10 +71,9 @@ def test_two_rounds_with_what_was_learned_between(start_run, visit):
         "+0.250",
     ]
     assert ann.page.locator(".galleries section").count() == 10
-    expected = "Expected: 71 % right, 2.4 points more with 50 answers"
-    ann.see(f".message >> text={expected}")
+    ann.see(f".message >> text={EXPECTED}")
     ann.page.keyboard.press("Enter")
-    ann.reads("#outlook", expected)
+    ann.reads("#outlook", EXPECTED)
     ann.press(*"cccc")
     ann.page.wait_for_selector("text=All 4 questions are answered")
     lesson.go_on(2)

@@ -201,6 +201,26 @@ def test_what_was_expected_is_told(tmp_path):
     assert "+0.024 with 50 more answers" in page
 
 
+def test_ranges_advice_and_candidates_are_told(tmp_path):
+    run = runs.make_run()
+    told = "Expected: 58 % (51 to 64) right, 3 groups. Go on: 150 more answers."
+    expected = {"accuracy": 0.58, "accuracy_low": 0.51, "accuracy_high": 0.64, "told": told}
+    groups = {"groups": 3.0, "groups_low": 3.0, "groups_high": 4.0}
+    gain = {"gain": 0.02, "gain_low": -0.01, "gain_high": 0.05, "further": 150}
+    run["result"]["rounds"][1]["outlook"] = expected | groups | gain
+    assert "How many groups?" not in render(tmp_path, run)
+    run["result"]["candidates"] = {"numbers": [2, 3, 5], "stability": [0.61, 0.97, 0.5]}
+    page = text_of(render(tmp_path, run))
+    for shown in (
+        "0.580 (0.510 to 0.640)",
+        "3 (3 to 4)",
+        "+0.020 (-0.010 to +0.050)",
+        told,
+        "0.97",
+    ):
+        assert shown in page
+
+
 def test_arrays_that_do_not_belong_together(tmp_path):
     run = runs.make_run()
     run["embeddings"] = run["embeddings"][:-1]

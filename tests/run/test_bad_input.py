@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
         ({"budget": 161}, "budget is 161, but there are 160 samples"),
         ({"num_clusters": 1}, "num_clusters is 1"),
         ({"num_clusters": 200}, "num_clusters is 200, but there are 160 samples"),
+        ({"minutes": -1.0}, "minutes is -1.0; 0 (by the budget) or more would do"),
+        ({"minutes": float("nan")}, "minutes is nan"),
         ({"rounds": 0}, "rounds is 0"),
         ({"rounds": 13}, "rounds is 13"),
         ({"selector": "guess"}, "selector is 'guess'"),

@@ -20,20 +20,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax import ops, selectors
+from idc_jax import ops, outlook, selectors
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import Questions, label_questions
-from idc_jax.methods.committee.forecast import (
-    expected_accuracy,
-    expected_gain,
-    no_trials,
-    tried,
-    unnamed_share,
-)
 from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.opening import first_picks
 from idc_jax.methods.committee.options import GraphCommitteeOptions, check_options
-from idc_jax.methods.committee.silent import keep_unnamed, trust_in_unnamed
+from idc_jax.methods.committee.silent import SILENT, keep_unnamed, trust_in_unnamed
 from idc_jax.methods.committee.space import CommitteeSpace, compare
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.common.choosing import choose, found
@@ -93,7 +86,7 @@ def first_state(
     return GraphCommitteeState(
         probabilities=_near(embeddings, clusters.centers),
         slots=np.full(num_clusters, -1, np.int32),
-        trials=no_trials(embeddings.shape[0]),
+        trials=outlook.no_trials(embeddings.shape[0]),
         # On the host: it grows, and every new shape on a device is a program more.
         history=np.zeros((0, 2), np.float32),
     )
@@ -177,13 +170,14 @@ def _learn(
     heard = hear(evidence, slots, prediction, place=by_prediction)
     if len(state.history):
         new = np.flatnonzero(evidence.round >= round_.since)
-        state = state._replace(trials=tried(state.trials, before, new, heard.choice[new]))
+        state = state._replace(trials=outlook.tried(state.trials, before, new, heard.choice[new]))
     probs = _decide(setting, context, state, evidence, heard, round_)
     trust = trust_in_unnamed(heard.slots, prediction, heard.choice)
     probs = keep_unnamed(probs, state.probabilities, trust, heard.rejected)
     state = state._replace(probabilities=agreed(probs, heard.linked), slots=heard.slots)
-    told = int(((evidence.group >= 0) & (heard.choice >= 0)).sum())
-    return _forecast(context, state, setting.parts.num_clusters, told, int((trust > 0).sum()))
+    told = np.where(evidence.group >= 0, np.maximum(heard.choice, -1), -1)
+    silent = int((trust >= SILENT).sum())
+    return _look_ahead(setting.parts, context, state, told, evidence.round, silent)
 
 
 def _with_room(state: GraphCommitteeState, missing: int) -> GraphCommitteeState:
@@ -224,21 +218,38 @@ def _decide(
     )
 
 
-def _forecast(
+def _look_ahead(
+    parts: Parts,
     context: GraphCommitteeContext,
     state: GraphCommitteeState,
-    wanted: int,
-    answered: int,
+    choice: np.ndarray,
+    order: np.ndarray,
     silent: int,
 ) -> tuple[GraphCommitteeState, dict[str, float]]:
+    """The state with one more line of its history, and what is expected of it."""
+    answered = int((choice >= 0).sum())
     named = int((np.asarray(state.slots) >= 0).sum())
     info = {"answered": float(answered), "classes_named": float(named)}
     if not answered:
         return state, info
-    expected = expected_accuracy(state.trials, state.probabilities, context.space.density)
-    # A cluster that is kept stands for a class without a name.
-    expected *= 1.0 - unnamed_share(wanted, named + silent, answered)
-    history = np.concatenate([state.history, [[answered, expected]]]).astype(np.float32)
-    info["expected_accuracy"] = expected
-    info[f"expected_gain_of_{_FURTHER}"] = expected_gain(history, _FURTHER)
+    # A cluster that is kept stands for a group without a name.
+    counts = np.append(np.bincount(choice[choice >= 0]), np.ones(silent, int))
+    spread = outlook.WANTED if parts.wanted else outlook.FOUND
+    groups = outlook.number_of_groups(counts, parts.num_clusters, spread=spread, limit=len(choice))
+    accuracy = outlook.expected_accuracy(
+        state.probabilities,
+        choice,
+        state.trials,
+        density=context.space.density,
+        order=order,
+        unnamed=groups.unnamed,
+    )
+    gain = outlook.expected_gain(accuracy.value, answered, named, _FURTHER)
+    for name, estimate in (
+        ("expected_groups", groups.estimate),
+        ("expected_accuracy", accuracy),
+        (f"expected_gain_of_{_FURTHER}", gain),
+    ):
+        info |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    history = np.concatenate([state.history, [[answered, accuracy.value]]]).astype(np.float32)
     return state._replace(history=history), info

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# How sure it is that a cluster of which nobody has said anything is a class of its own: just
+# How sure the committee is that a cluster of which nobody has said anything is a class of its own: just
 # enough, so that it is asked about.
-_TRUST = 0.55
+SILENT = 0.55
 # Nobody has said anything of so many samples: the clusters are all there is.
 _MOST = 0.5
 # How sure it is of any other once there are as many answers as outputs; then less and less.
@@ -38,8 +38,8 @@ def trust_in_unnamed(slots: np.ndarray, before: np.ndarray, choice: np.ndarray) 
     unnamed = (slots < 0) & (sizes > 0)
     silent = unnamed & (told == 0)
     few = answered.sum() < len(slots) or sizes[silent].sum() > _MOST * len(before)
-    later = min(_TRUST, _LEFT_OVER * len(slots) / max(answered.sum(), 1))
-    trust = np.where(silent & few, _TRUST, np.where(unnamed, later, 0.0))
+    later = min(SILENT, _LEFT_OVER * len(slots) / max(answered.sum(), 1))
+    trust = np.where(silent & few, SILENT, np.where(unnamed, later, 0.0))
     return (trust * (slots >= 0).any()).astype(np.float32)
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from idc_jax.methods.committee.forecast import Trials
 from idc_jax.methods.committee.space import CommitteeSpace
 from idc_jax.models.base import Variables
+from idc_jax.outlook import Trials
 
 
 class GraphCommitteeContext(NamedTuple):

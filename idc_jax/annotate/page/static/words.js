@@ -10,10 +10,7 @@ export const SAID = { none: "none", skip: "skip", same: "same", different: "diff
 
 // What the last round's learning expects, so that one knows when to stop; "" where it does not say.
 export function outlookOf(result) {
-  if (!result?.outlook) return "";
-  const { accuracy, gain, further } = result.outlook;
-  return `Expected: ${Math.round(100 * accuracy)} % right, `
-    + `${(100 * gain).toFixed(1)} points more with ${further} answers`;
+  return result?.outlook?.told ?? "";
 }
 
 export function duration(seconds) {

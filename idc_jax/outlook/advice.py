@@ -1,0 +1,65 @@
+"""Whether it is worth while to go on answering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from idc_jax.outlook.estimate import Estimate
+
+# Seconds that an answer takes before people have shown their own pace: "what is this?", "which of
+# these?", "do these two belong together?".
+SECONDS = {"label": 4.0, "cluster": 4.0, "pair": 2.5}
+# From so many answers on, their own pace counts.
+_ENOUGH = 20
+# What ten minutes must bring to be worth while: a point and a half of accuracy.
+MINUTES, WORTH = 10.0, 0.015
+
+
+class Advice(NamedTuple):
+    """What to do.
+
+    Attributes:
+      go_on: whether further answers are worth while.
+      reason: why, a part of a sentence.
+    """
+
+    go_on: bool
+    reason: str
+
+
+def seconds_per_answer(seconds: Sequence[float] | np.ndarray, kind: str) -> float:
+    """The median of what answers took, or where there are few of them what is usual.
+
+    Args:
+      seconds: of the answers so far; 0 where nobody took the time.
+      kind: of the questions: ``"label"``, ``"cluster"`` or ``"pair"``.
+    """
+    taken = np.asarray(seconds, np.float64)
+    taken = taken[np.isfinite(taken) & (taken > 0)]
+    return float(np.median(taken)) if len(taken) >= _ENOUGH else SECONDS[kind]
+
+
+def advise(
+    gain: Estimate, further: int, minutes: float, unnamed: float, *, worth: float = WORTH
+) -> Advice:
+    """Weigh what the next answers bring.
+
+    Args:
+      gain: accuracy expected of ``further`` answers.
+      further: how many.
+      minutes: how long they take.
+      unnamed: groups that are thought to have no name yet.
+      worth: the least gain that makes them worth while.
+    """
+    about = (
+        f"{further} more answers, about {minutes:.0f} minutes, would bring {100 * gain.value:.1f} "
+        f"points ({100 * gain.low:.1f} to {100 * gain.high:.1f})"
+    )
+    missing = round(unnamed)
+    if missing >= 1:
+        names = "1 group seems" if missing == 1 else f"about {missing} groups seem"
+        return Advice(True, f"{names} to have no name yet, and {about}")
+    return Advice(gain.value >= worth, about)
