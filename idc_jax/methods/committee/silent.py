@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# How sure the committee is that a cluster of which nobody has said anything is a class of its own: just
-# enough, so that it is asked about.
+# How sure the committee is that a cluster of which nobody has said anything is a class of its own:
+# just enough, so that it is asked about.
 SILENT = 0.55
 # Nobody has said anything of so many samples: the clusters are all there is.
 _MOST = 0.5
