@@ -19,6 +19,7 @@ plots. A point that fails does not stop the others; then the exit code is 1.
 import contextlib
 import io
 import os
+import re
 import sys
 import textwrap
 import traceback
@@ -190,7 +191,7 @@ def _parse(argv: Sequence[str]) -> None:
         with contextlib.redirect_stderr(io.StringIO()):
             rest = flags.FLAGS(argv)
     except Exception as error:  # A config may raise whatever it likes.
-        raise _refusal(error, path) from error
+        raise _refusal(error, path, argv) from error
     if len(rest) > 1:
         raise UserError(
             f"unexpected {' '.join(rest[1:])!r}; options are given as --config.NAME=VALUE"
@@ -207,12 +208,12 @@ def _config_file(argv: Sequence[str]) -> Path | None:
     return None
 
 
-def _refusal(error: Exception, path: Path) -> UserError:
+def _refusal(error: Exception, path: Path, argv: Sequence[str]) -> UserError:
     """What is wrong with a flag, or with the config in ``path`` and where.
 
     The flags wrap what a config raises in errors of theirs; the innermost says it.
     """
-    told = _one_line(error)
+    told = _no_option(error, argv) or _one_line(error)
     if isinstance(error, OSError | ImportError):
         told = f"--config cannot be read: {told}"
     inner: BaseException | None = error
@@ -227,6 +228,20 @@ def _refusal(error: Exception, path: Path) -> UserError:
             told = f"--config={path}, line {lines[-1]}: {type(inner).__name__}: {_one_line(inner)}"
         inner = inner.__cause__ or inner.__context__
     return UserError(told)
+
+
+def _no_option(error: Exception, argv: Sequence[str]) -> str:
+    """Which of the flags ``argv`` is no option, if that is what the ``error`` is about."""
+    if not isinstance(error, KeyError | AttributeError):
+        return ""
+    quoted = re.findall(r"""["']?(\w+)["']?""", _one_line(error))[:1]
+    given = [arg.partition("=")[0] for arg in argv if arg.startswith("--config.")]
+    unknown = next((flag for flag in given if set(quoted) & set(flag.split(".")[1:])), None)
+    if unknown is None:
+        return ""
+    near = re.search(r'Did you mean "(\w+)"', _one_line(error))
+    meant = f"did you mean {near[1]}?" if near else "--options lists them all"
+    return f"{unknown} is no option; {meant}"
 
 
 def _one_line(error: BaseException) -> str:

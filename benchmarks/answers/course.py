@@ -31,6 +31,8 @@ PLAIN: dict[str, Any] = {
     "opening": 0.0,
     "coordinates": 0,
     "poisson": 0,
+    "stacking": False,
+    "views": False,
     "prior": False,
     "student": False,
 }
@@ -42,6 +44,8 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "without the opening": {"opening": 0.0},
     "without coordinates": {"coordinates": 0},
     "without Poisson learning": {"poisson": 0},
+    "without stacking": {"stacking": False},
+    "without further views": {"views": False},
     "without the prior": {"prior": False},
     "without the student": {"student": False},
     "without regression": {"regression": 0.0},
@@ -52,7 +56,16 @@ LEARNERS: dict[str, dict[str, Any]] = {
 }
 ABLATIONS = tuple(LEARNERS)[3:]
 # The options that change where samples are compared, and so what is shared.
-SPACES = ("decorrelate", "coordinates", "poisson", "student", "reaches")
+SPACES = (
+    "decorrelate",
+    "coordinates",
+    "poisson",
+    "stacking",
+    "views",
+    "regression",
+    "student",
+    "reaches",
+)
 # These look at predictions, so they ask in rounds; the others spend their budget at once.
 IN_ROUNDS = ("value", "margin", "u_herding")
 # One after the other: the picks of a smaller budget are the first of a larger one.

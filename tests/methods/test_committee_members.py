@@ -49,13 +49,13 @@ def test_poisson_learning_solves_its_equation(features):
     sharp = 5 * u / np.sqrt((u**2).sum() / (N * 3))
     wanted = np.exp(sharp) * np.asarray(named)
     wanted /= wanted.sum(1, keepdims=True)
-    found = poisson(normalized_edges(near), rows, said, named, 300)
+    found, _ = poisson(normalized_edges(near), rows, said, named, 300)
     np.testing.assert_allclose(found, wanted, atol=0.01)
     assert (np.asarray(found)[:, 3] == 0).all()
 
 
 def test_poisson_learning_of_one_class_is_that_class(features):
-    found = poisson(normalized_edges(ops.knn(features, 8)), *told([5], [2]), 50)
+    found, _ = poisson(normalized_edges(ops.knn(features, 8)), *told([5], [2]), 50)
     np.testing.assert_allclose(found, np.eye(C)[np.full(N, 2)], atol=1e-6)
 
 
@@ -91,7 +91,9 @@ def test_a_prediction_is_brought_to_the_shares():
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:1], ratio.shape), rtol=1e-3)
 
 
-@pytest.mark.parametrize("part", ["poisson", "prior", "student", "coordinates"])
+@pytest.mark.parametrize(
+    "part", ["poisson", "stacking", "views", "prior", "student", "coordinates"]
+)
 def test_each_part_changes_the_opinion_and_keeps_it_one(features, part):
     options = GraphCommitteeOptions(coordinates=20)
     choice = np.full(N, -3)

@@ -23,6 +23,7 @@ from idc_jax.ops.graph import decorrelate_neighbors
 C = 3
 N = 40 * C
 BUDGET = 6
+PLAIN = {"stacking": False, "prior": False, "student": False}
 OPTIONS = GraphCommitteeOptions(reaches=((5, 0.9),), hop_neighbors=5, steps=50)
 LABELS = np.repeat(np.arange(C), 40)
 
@@ -207,7 +208,7 @@ def test_regression_counts_in_proportion_to_the_answers(game):
     choice = jnp.full(N, -3).at[jnp.array([0, 40, 80, 81])].set(jnp.array([0, 1, 2, 2]))
     space = game.context.space
     given = (space, game.state.probabilities, choice, jnp.zeros((N, C), bool))
-    options = CommitteeOptions(reaches=((5, 0.9),), steps=50, poisson=0, prior=False, student=False)
+    options = CommitteeOptions(reaches=((5, 0.9),), steps=50, poisson=0, **PLAIN)
     spreading = decide(*given, options._replace(regression=0.0))
     alone = decide(*given, options._replace(reaches=()))
     both = decide(*given, options._replace(regression_from=4.0))

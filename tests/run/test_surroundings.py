@@ -171,3 +171,16 @@ def test_a_broken_file_is_one_line_before_anything_is_written(tmp_path: Path, na
     out = tmp_path / "run"
     refused(*call(FEATURES, path, f"--workdir={out}"), str(tmp_path / name))
     assert sorted(os.listdir(tmp_path)) == [name]
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("buget", "is no option; did you mean budget?"),
+        ("idc.hop", "is no option; did you mean hops?"),
+        ("pcl.epochs", "is no option; --options lists them all"),
+    ],
+)
+def test_a_misspelt_option_is_named(tmp_path: Path, flag: str, told: str) -> None:
+    out = f"--workdir={tmp_path / 'run'}"
+    refused(*call(FEATURES, f"--config.{flag}=2", out), f"--config.{flag} {told}")

@@ -9,23 +9,27 @@ mean beats each of them, once there are answers enough to draw planes by.
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax import ops
 from idc_jax.methods.committee.options import CommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
 from idc_jax.methods.committee.prior import class_prior, with_shares
 from idc_jax.methods.committee.regression import regression
 from idc_jax.methods.committee.space import CommitteeSpace
+from idc_jax.methods.committee.spreading import spreading
+from idc_jax.methods.committee.stacking import folds, sharpened, stack
 from idc_jax.methods.common.spread import seed
-from idc_jax.ops.graph import edge_weights, propagate
 
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
 _ROWS = 128
-_TINY = 1e-12
+# The usual weights of the further views' regressions, where the others' are 1 together.
+_FURTHER = (0.25, 0.2, 0.1)
+# Of the answered samples, for the tests of what members know without an answer.
+_FOLDS = 5
 
 
 def decide(
@@ -79,68 +83,131 @@ def _decide(
     classes = probabilities.shape[1]
     named = jnp.zeros(classes, bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
     said = weights[:, None] * jax.nn.one_hot(choice[rows], classes)
-    flowing = []
-    if options.reaches:
-        how = (options.reaches, options.iterations)
-        flowing.append(_spread(space.neighbors, probabilities, choice, rejected, named, *how))
-    if options.poisson and space.edges is not None:
-        flowing.append(poisson(space.edges, rows, said, named, options.poisson))
-    prior = class_prior(space.features, rows, said, named) if options.prior else None
-    opinion = _joined(space, rows, said, weights, named, flowing, prior, options)
+    lesson = Lesson(probabilities, choice, rejected, rows, said, weights, named)
+    opinion = _joined(space, lesson, options)
     return _weigh(opinion, choice, rejected, options.trust * belief)
 
 
-def _joined(
-    space: CommitteeSpace,
-    rows: jax.Array,
-    said: jax.Array,
-    weights: jax.Array,
-    named: jax.Array,
-    flowing: list[jax.Array],
-    prior: jax.Array | None,
-    options: CommitteeOptions,
-) -> jax.Array:
-    """The members' mean, the regressions counting by how many answers there are."""
+class Lesson(NamedTuple):
+    """What there is to learn from.
+
+    Attributes:
+      probabilities: ``[n, c]``, the present prediction.
+      choice: int ``[n]``.
+      rejected: bool ``[n, c]``.
+      rows: int ``[m]``, the answered samples, padded.
+      said: ``[m, c]``, their classes one-hot; rows of zeros are padding.
+      weights: ``[m]``, 0 for padding.
+      named: bool ``[c]``, the classes that there are.
+    """
+
+    probabilities: jax.Array
+    choice: jax.Array
+    rejected: jax.Array
+    rows: jax.Array
+    said: jax.Array
+    weights: jax.Array
+    named: jax.Array
+
+    def without(self, out: jax.Array) -> Lesson:
+        """The same, the rows ``out``, bool ``[m]``, made padding."""
+        kept = jnp.where(out, 0.0, self.weights)
+        return self._replace(said=kept[:, None] * self.said, weights=kept)
+
+
+def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) -> jax.Array:
+    """The members' opinion, the regressions counting by how many answers there are."""
+    prior = None
+    if options.prior:
+        prior = class_prior(space.features, lesson.rows, lesson.said, lesson.named)
 
     def settled(opinion: jax.Array) -> jax.Array:
         return opinion if prior is None else with_shares(opinion, prior)
 
-    along = sum(flowing, jnp.zeros_like(said[:1])) / max(len(flowing), 1)
-    if not options.regression:
-        return settled(along)
-    weight = jnp.minimum(weights.sum() / named.sum() / options.regression_from, 1.0)
-    total = along + weight * _planes(space, rows, said, weights, named, options)
-    heard = weight + bool(flowing)
-    opinion = settled(total / heard)
-    if not options.student or not space.plain.shape[1]:
-        return opinion
-    student = _student(space, rows, said, weights, named, opinion, options)
-    return settled((total + weight * student) / (heard + weight))
+    shares, planes = _usual(space, lesson, options)
+    tests = options.stacking and len(shares) > 1
+    flows, flows_held_out = _flows(space, lesson, options, tests)
+    opinions = jnp.stack([*flows, *_planes(space, lesson, options)])
+    if tests:
+        held_out = jnp.stack([*flows_held_out, *_planes_held_out(space, lesson, options)])
+        powers, shares = stack(held_out, lesson.said, lesson.named, shares)
+        opinions = sharpened(opinions, lesson.named, powers[:, None, None])
+    pooled = jnp.tensordot(shares, opinions, 1)
+    if not options.regression or not options.student or not space.plain.shape[1]:
+        return settled(pooled)
+    # It is of the regressions' kind.
+    weight = shares @ planes
+    student = _student(space, lesson, settled(pooled), options)
+    return settled((pooled + weight * student) / (1.0 + weight))
+
+
+def _usual(
+    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions
+) -> tuple[jax.Array, jax.Array]:
+    """The members' weights before any is tested ``[j]``, and which of them draw planes ``[j]``."""
+    flowing = bool(options.reaches) + bool(options.poisson and space.widest is not None)
+    known = len(_views(space)) - len(space.further)
+    planes = [1.0 / known] * known + [*_FURTHER[: len(space.further)]] if options.regression else []
+    weight = jnp.minimum(lesson.weights.sum() / lesson.named.sum() / options.regression_from, 1.0)
+    flows = jnp.full(flowing, 1.0 / max(flowing, 1))
+    usual = jnp.concatenate([flows, weight * jnp.asarray(planes) / max(sum(planes), 1e-9)])
+    return usual / usual.sum(), jnp.arange(len(usual)) >= flowing
+
+
+def _flows(
+    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, held_out: bool
+) -> tuple[list[jax.Array], list[jax.Array]]:
+    """What flows along the graph: opinions ``[n, c]``, and ``[m, c]`` without the own answers."""
+    found = []
+    if options.reaches:
+        said = seed(lesson.probabilities, lesson.choice, lesson.rejected)
+        seeds = jnp.where(lesson.named, said, 0.0)
+        reaches = tuple(alpha for _, alpha in options.reaches)
+        given = (lesson.rows, lesson.said, lesson.named)
+        how = (reaches, options.iterations)
+        found.append(spreading(space.graphs, seeds, *given, *how, held_out=held_out))
+    if options.poisson and space.widest is not None:
+        given = (lesson.rows, lesson.said, lesson.named)
+        found.append(poisson(space.widest, *given, options.poisson, held_out=held_out))
+    return [all_ for all_, _ in found], [own for _, own in found if own is not None]
 
 
 def _planes(
-    space: CommitteeSpace,
-    rows: jax.Array,
-    said: jax.Array,
-    weights: jax.Array,
-    named: jax.Array,
-    options: CommitteeOptions,
-) -> jax.Array:
-    """The mean of a regression on the features and one on the graph's coordinates."""
-    views = [view for view in (space.features, space.smooth) if view.shape[1]]
-    how = (said, weights, named, options.regression, options.steps)
-    found = [regression(view, view[rows], *how) for view in views]
-    return jnp.mean(jnp.stack(found), axis=0)
+    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, *, of_answered: bool = False
+) -> list[jax.Array]:
+    """The regressions' opinions of all samples ``[n, c]``, or of the answered ones ``[m, c]``."""
+    if not options.regression:
+        return []
+    how = (lesson.said, lesson.weights, lesson.named, options.regression, options.steps)
+    answered = [(view, view[lesson.rows]) for view in _views(space)]
+    return [regression(rows if of_answered else view, rows, *how) for view, rows in answered]
+
+
+def _planes_held_out(
+    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions
+) -> list[jax.Array]:
+    """The regressions' opinions ``[m, c]`` of each answered sample without its answer."""
+    if not options.regression:
+        return []
+    fold = folds(lesson.said, _FOLDS)
+
+    def of(one: jax.Array) -> jax.Array:
+        out = fold == one
+        found = _planes(space, lesson.without(out), options, of_answered=True)
+        return jnp.where(out[:, None], jnp.stack(found), 0.0)
+
+    # All folds in one product.
+    return list(jax.vmap(of)(jnp.arange(_FOLDS)).sum(0))
+
+
+def _views(space: CommitteeSpace) -> list[jax.Array]:
+    """The features, the graph's coordinates where there are any, and what else there is."""
+    known = [view for view in (space.features, space.smooth) if view.shape[1]]
+    return [*known, *space.further]
 
 
 def _student(
-    space: CommitteeSpace,
-    rows: jax.Array,
-    said: jax.Array,
-    weights: jax.Array,
-    named: jax.Array,
-    opinion: jax.Array,
-    options: CommitteeOptions,
+    space: CommitteeSpace, lesson: Lesson, opinion: jax.Array, options: CommitteeOptions
 ) -> jax.Array:
     """A regression on features as they are, from the answers and as many opinions.
 
@@ -149,39 +216,17 @@ def _student(
     """
     taught = jnp.square(opinion[space.students])
     taught /= taught.sum(1, keepdims=True)
-    share = weights.sum() / len(space.students)
+    share = lesson.weights.sum() / len(space.students)
     x = space.plain
     return regression(
         x,
-        jnp.concatenate([x[rows], x[space.students]]),
-        jnp.concatenate([said, taught]),
-        jnp.concatenate([weights, jnp.full(len(space.students), share)]),
-        named,
+        jnp.concatenate([x[lesson.rows], x[space.students]]),
+        jnp.concatenate([lesson.said, taught]),
+        jnp.concatenate([lesson.weights, jnp.full(len(space.students), share)]),
+        lesson.named,
         options.regression,
         options.steps,
     )
-
-
-@partial(jax.jit, static_argnames=("reaches", "iterations"))
-def _spread(
-    neighbors: ops.Neighbors,
-    probabilities: jax.Array,
-    choice: jax.Array,
-    rejected: jax.Array,
-    named: jax.Array,
-    reaches: tuple[tuple[int, float], ...],
-    iterations: int,
-) -> jax.Array:
-    """The mean of label spreading along several graphs, ``[n, c]``."""
-    seeds = jnp.where(named, seed(probabilities, choice, rejected), 0.0)
-    even = named / jnp.sum(named)
-    total = jnp.zeros_like(probabilities)
-    for k, alpha in reaches:
-        near = ops.nearest(neighbors, k)
-        heard = propagate(seeds, near, edge_weights(near), alpha=alpha, iterations=iterations)
-        reached = heard.sum(1, keepdims=True)
-        total += jnp.where(reached > _TINY, heard / jnp.maximum(reached, _TINY), even)
-    return total / len(reaches)
 
 
 def _answered(choice: jax.Array | np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ from idc_jax.annotate.questions import Questions, Role, label_questions
 from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.opening import first_picks
 from idc_jax.methods.committee.options import GraphCommitteeOptions, check_options
-from idc_jax.methods.committee.silent import keep_silent, silent_clusters
+from idc_jax.methods.committee.silent import SILENT, keep_unnamed, trust_in_unnamed
 from idc_jax.methods.committee.space import CommitteeSpace, compare
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.common.choosing import choose, found
@@ -174,11 +174,12 @@ def _learn(
         new = np.flatnonzero((evidence.round >= round_.since) & asked)
         state = state._replace(trials=outlook.tried(state.trials, before, new, heard.choice[new]))
     probs = _decide(setting, context, state, evidence, heard, round_)
-    silent = silent_clusters(heard.slots, prediction, heard.choice)
-    probs = keep_silent(probs, state.probabilities, silent, heard.rejected)
+    trust = trust_in_unnamed(heard.slots, prediction, heard.choice)
+    probs = keep_unnamed(probs, state.probabilities, trust, heard.rejected)
     state = state._replace(probabilities=agreed(probs, heard.linked), slots=heard.slots)
     told = np.where(evidence.group >= 0, np.maximum(heard.choice, -1), -1)
-    return _look_ahead(setting.parts, context, state, told, evidence.round, int(silent.sum()))
+    silent = int((trust >= SILENT).sum())
+    return _look_ahead(setting.parts, context, state, told, evidence.round, silent)
 
 
 def _with_room(state: GraphCommitteeState, missing: int) -> GraphCommitteeState:

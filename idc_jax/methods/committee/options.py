@@ -24,6 +24,8 @@ class CommitteeOptions(NamedTuple):
       steps: gradient steps of a regression.
       regression_from: answers per class named from which the regression counts as much as the
         spreading; with fewer it counts in proportion, since planes need more answers.
+      stacking: calibrate and weigh the members by answers that they have not seen.
+      views: regressions on further views of the features, where stacking weighs them.
       prior: bring the classes' shares to what the answers say of them.
       student: learn a regression on features that were not averaged, from the others' opinions.
       trust: the share of answers that are taken to be right.
@@ -35,6 +37,8 @@ class CommitteeOptions(NamedTuple):
     regression: float = 10.0
     steps: int = 400
     regression_from: float = 10.0
+    stacking: bool = True
+    views: bool = True
     prior: bool = True
     student: bool = True
     trust: float = 0.9
@@ -55,8 +59,8 @@ class GraphCommitteeOptions(NamedTuple):
       density_neighbors: K, neighbours in whose midst a sample is worth asking about.
       restarts: of the k-means before any answer, and of that for the first picks.
       coordinates: eigenvectors of the graph on which a second regression works; 0 for none.
-      reaches, iterations, poisson, regression, steps, regression_from, prior, student, trust: see
-        :class:`CommitteeOptions`.
+      reaches, iterations, poisson, regression, steps, regression_from, stacking, views, prior,
+        student, trust: see :class:`CommitteeOptions`.
     """
 
     space: Space = "input"
@@ -74,6 +78,8 @@ class GraphCommitteeOptions(NamedTuple):
     regression: float = CommitteeOptions().regression
     steps: int = CommitteeOptions().steps
     regression_from: float = CommitteeOptions().regression_from
+    stacking: bool = CommitteeOptions().stacking
+    views: bool = CommitteeOptions().views
     prior: bool = CommitteeOptions().prior
     student: bool = CommitteeOptions().student
     trust: float = CommitteeOptions().trust

@@ -5,10 +5,13 @@ Label spreading with few answers is nearly even far from them; the current keeps
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 
+from idc_jax.methods.committee.left_out import own_influence, placed
 from idc_jax.ops.edges import Edges, multiply
 
 # Keeps the equations solvable where the graph falls apart.
@@ -18,9 +21,16 @@ _TOLERANCE = 1e-3
 _SHARPNESS = 5.0
 
 
+@partial(jax.jit, static_argnames=("iterations", "held_out"))
 def poisson(
-    edges: Edges, rows: jax.Array, said: jax.Array, named: jax.Array, iterations: int
-) -> jax.Array:
+    edges: Edges,
+    rows: jax.Array,
+    said: jax.Array,
+    named: jax.Array,
+    iterations: int,
+    *,
+    held_out: bool = False,
+) -> tuple[jax.Array, jax.Array | None]:
     """What each sample is, by Poisson learning.
 
     Solves ``(D − W) u = Σ_j δ_j (e_{y_j} − ȳ)`` by conjugate gradients (Calder, Cook, Thorpe and
@@ -34,25 +44,44 @@ def poisson(
       said: ``[m, c]``, their classes one-hot; rows of zeros are padding.
       named: bool ``[c]``, the classes that there are.
       iterations: of the conjugate gradients, at most.
+      held_out: whether to tell what is known of answered samples without their answers.
 
     Returns:
-      ``[n, c]``, rows summing to one.
+      ``[n, c]``, rows summing to one, and the same of the answered samples, each without its own
+      source, ``[m, c]``; None unless ``held_out``.
     """
-    counts = said.sum(0)
+    counts, there = said.sum(0), said.sum(1)
     share = counts / jnp.maximum(counts.sum(), 1.0)
-    root = jax.lax.rsqrt(edges.degrees)[:, None]
-    sources = said - share * said.sum(1, keepdims=True)
-    charge = jnp.zeros((len(edges.degrees), len(share))).at[rows].add(root[rows] * sources)
+    sources = said - share * there[:, None]
+    charge = jnp.zeros((len(edges.degrees), len(share))).at[rows].add(sources)
+    potential = _potential(edges, charge, iterations)
+    per_class = jnp.where(named, 1.0 / jnp.maximum(share, 1e-12), 0.0)
+    variance = jnp.mean(jnp.square(potential * per_class)) * len(named) / named.sum()
+    sharp = _SHARPNESS * per_class / jnp.maximum(jnp.sqrt(variance), 1e-12)
+
+    def opinion(potential: jax.Array) -> jax.Array:
+        return jax.nn.softmax(jnp.where(named, sharp * potential, -jnp.inf))
+
+    if not held_out:
+        return opinion(potential), None
+    probes = _potential(edges, placed(rows, there, len(potential)), iterations)
+    own = own_influence(probes[rows])[:, None] * sources
+    return opinion(potential), opinion(potential[rows] - own)
+
+
+def _potential(edges: Edges, charge: jax.Array, iterations: int) -> jax.Array:
+    """What a ``charge`` ``[n, c]`` brings about, less its mean by degree.
+
+    What a column's charges add up to is taken off everywhere, by degree: else it had nowhere to go.
+    """
+    degrees = edges.degrees[:, None]
+    charge = charge - degrees * charge.sum(0) / degrees.sum()
+    root = jax.lax.rsqrt(degrees)
     solved, _ = cg(
         lambda v: (1.0 + _RIDGE) * v - multiply(edges, v),
-        charge,
+        root * charge,
         tol=_TOLERANCE,
         maxiter=iterations,
     )
     potential = root * solved
-    degrees = edges.degrees[:, None]
-    potential -= (degrees * potential).sum(0) / degrees.sum()
-    potential = jnp.where(named, potential / jnp.maximum(share, 1e-12), 0.0)
-    deviation = jnp.sqrt(jnp.mean(jnp.square(potential)) * len(named) / named.sum())
-    sharp = _SHARPNESS * potential / jnp.maximum(deviation, 1e-12)
-    return jax.nn.softmax(jnp.where(named, sharp, -jnp.inf))
+    return potential - (degrees * potential).sum(0) / degrees.sum()

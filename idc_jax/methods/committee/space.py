@@ -33,8 +33,12 @@ class CommitteeSpace(NamedTuple):
       density: float32 ``[n]``, IDC's representativeness of each sample among the features.
       plain: float32 ``[n, d]``, the same before averaging; ``[n, 0]`` where no student learns.
       smooth: float32 ``[n, e]``, coordinates on the graph, of unit length; e may be 0.
+      further: float32 ``[n, d]`` each, views that are better on some data: as they came, averaged,
+        for embeddings whose directions mean what they should; not averaged, and neither, where
+        neighbours are of many classes. None where no answers weigh the members.
       neighbors: the graph, ``[n, k]`` each.
-      edges: the graph as a matrix; None where nothing flows through it.
+      graphs: the graph as a matrix, to as many neighbours as each reach has.
+      widest: that of the most neighbours; None where nothing flows through it.
       students: int32 ``[s]``, the samples of whose opinions the student learns.
     """
 
@@ -42,8 +46,10 @@ class CommitteeSpace(NamedTuple):
     density: jax.Array
     plain: jax.Array
     smooth: jax.Array
+    further: tuple[jax.Array, ...]
     neighbors: ops.Neighbors
-    edges: Edges | None
+    graphs: tuple[Edges, ...]
+    widest: Edges | None
     students: jax.Array
 
 
@@ -57,10 +63,8 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
     """
     if x.shape[1] <= _FEW_COLUMNS:
         x = _on_sphere(x)
-    if options.decorrelate:
-        z = decorrelate_neighbors(key, x)
-    else:
-        z = ops.normalize(x - jnp.mean(x, axis=0))
+    given = ops.normalize(x - jnp.mean(x, axis=0))
+    z = decorrelate_neighbors(key, x) if options.decorrelate else given
     widest = max((k for k, _ in options.reaches), default=_GRAPH)
     # One number of neighbours for both searches: they share a program.
     count = max(widest, options.hop_neighbors, options.density_neighbors)
@@ -71,17 +75,34 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
     start, choice = jax.random.split(jax.random.fold_in(key, 1))
     learns = options.student and options.regression
     needed = options.poisson or (options.coordinates and options.regression)
-    edges = normalized_edges(near) if needed else None
+    graphs = {k: normalized_edges(ops.nearest(found, k)) for k, _ in options.reaches}
+    edges = (graphs.get(widest) or normalized_edges(near)) if needed else None
     count = options.coordinates if edges is not None and options.regression else 0
     return CommitteeSpace(
         features=features,
         density=density,
         plain=z if learns else z[:, :0],
         smooth=_coordinates(start, edges, count) if count else z[:, :0],
+        further=_further(z, given, options),
         neighbors=near,
-        edges=edges if options.poisson else None,
+        graphs=tuple(graphs[k] for k, _ in options.reaches),
+        widest=edges if options.poisson else None,
         students=_drawn(choice, len(z)),
     )
+
+
+def _further(
+    z: jax.Array, given: jax.Array, options: GraphCommitteeOptions
+) -> tuple[jax.Array, ...]:
+    """Views beside the features, most useful first."""
+    if not (options.stacking and options.views and options.regression):
+        return ()
+    if not options.decorrelate:
+        return (z,)
+    # As many neighbours as the other searches: they share a program.
+    widest = max((k for k, _ in options.reaches), default=_GRAPH)
+    found = ops.knn(given, max(widest, options.hop_neighbors, options.density_neighbors))
+    return _averaged(given, found, options.hop_neighbors, options.hops), z, given
 
 
 @partial(jax.jit, static_argnames=("num_samples",))

@@ -1,0 +1,76 @@
+"""Label spreading along several graphs: an answer counts for the samples that it reaches."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from idc_jax.methods.committee.left_out import own_influence, placed
+from idc_jax.ops.edges import Edges, multiply
+
+_TINY = 1e-12
+
+
+@partial(jax.jit, static_argnames=("reaches", "iterations", "held_out"))
+def spreading(
+    graphs: tuple[Edges, ...],
+    seeds: jax.Array,
+    rows: jax.Array,
+    said: jax.Array,
+    named: jax.Array,
+    reaches: tuple[float, ...],
+    iterations: int,
+    *,
+    held_out: bool = False,
+) -> tuple[jax.Array, jax.Array | None]:
+    """The mean of label spreading along several graphs.
+
+    ``P ← α S P + (1 − α) Y`` (Zhou et al., "Learning with Local and Global Consistency", 2004).
+
+    Args:
+      graphs: S, one for each reach.
+      seeds: Y ``[n, c]``, an answer over the number of its class's; zeros where nothing was said.
+      rows: int ``[m]``, the answered samples.
+      said: ``[m, c]``, their classes one-hot; rows of zeros are padding.
+      named: bool ``[c]``, the classes that there are.
+      reaches: α of each graph.
+      iterations: how often.
+      held_out: whether to tell what is known of answered samples without their answers.
+
+    Returns:
+      ``[n, c]``, rows summing to one, and the same of the answered samples, each without its own
+      answer, ``[m, c]``; None unless ``held_out``.
+    """
+    counts, classes = said.sum(0), said.shape[1]
+    weights = said.sum(1)
+    total, without = jnp.zeros_like(seeds), jnp.zeros_like(said)
+    columns = [seeds, placed(rows, weights, len(seeds))] if held_out else [seeds]
+    start = jnp.concatenate(columns, axis=1)
+    for edges, alpha in zip(graphs, reaches, strict=True):
+        heard = _spread(edges, start, alpha, iterations)
+        total += _shares(heard[:, :classes], named)
+        if held_out:
+            there = heard[rows]
+            own = own_influence(there[:, classes:])[:, None] * said / jnp.maximum(counts, 1.0)
+            less = jnp.maximum(there[:, :classes] - own, 0.0)
+            # Of the class's answers, which count for one together, there is one less.
+            less *= jnp.where(said > 0, counts / jnp.maximum(counts - 1.0, 1.0), 1.0)
+            without += _shares(less, named)
+    number = len(reaches)
+    return total / number, without / number if held_out else None
+
+
+def _spread(edges: Edges, start: jax.Array, alpha: float, iterations: int) -> jax.Array:
+    def step(_: jax.Array, heard: jax.Array) -> jax.Array:
+        return alpha * multiply(edges, heard) + (1 - alpha) * start
+
+    return jax.lax.fori_loop(0, iterations, step, (1 - alpha) * start)
+
+
+def _shares(heard: jax.Array, named: jax.Array) -> jax.Array:
+    """Rows summing to one; even over the ``named`` where nothing was heard."""
+    reached = heard.sum(1, keepdims=True)
+    even = named / jnp.sum(named)
+    return jnp.where(reached > _TINY, heard / jnp.maximum(reached, _TINY), even)
