@@ -13,7 +13,7 @@ from idc_jax.runs import configuration
 
 def get_config(method: str = "pcl") -> ConfigDict:
     """Build the configuration."""
-    config = configuration.get_config(method)
+    config = configuration.get_config(configuration.method_of(method))
     configuration.for_digits(config)
     config.num_clusters = 2
     config.data.target_map = "digits_2_shape"

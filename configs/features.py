@@ -18,7 +18,7 @@ from idc_jax.runs import configuration
 
 def get_config(method: str = "graph_committee") -> ConfigDict:
     """Build the configuration."""
-    config = configuration.get_config(method)
+    config = configuration.get_config(configuration.method_of(method))
     configuration.for_features(config)
     config.data.source = "features"
     return configuration.recipe(config, method, affordable=True)

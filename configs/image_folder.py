@@ -33,7 +33,7 @@ from idc_jax.runs import configuration
 
 def get_config(method: str = "graph_committee") -> ConfigDict:
     """Build the configuration: what is ``"auto"`` hangs on the network, not on this file."""
-    config = configuration.get_config(method)
+    config = configuration.get_config(configuration.method_of(method))
     configuration.for_features(config)
     config = configuration.recipe(config, method, affordable=True)
     config.num_clusters = 10

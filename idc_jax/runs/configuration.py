@@ -111,6 +111,15 @@ def recipe(config: ConfigDict, name: str, *, affordable: bool = False) -> Config
     return config
 
 
+def method_of(name: str) -> str:
+    """The method that ``name``, a method's or a recipe's, stands for.
+
+    Raises:
+      UserError: it is neither.
+    """
+    return _spec(name).name
+
+
 def departures(config: Any) -> dict[str, tuple[Any, Any]]:
     """Where ``config`` is not as its recipe: for each option what that says, and what it is."""
     wanted = _settings(config.recipe) if config.recipe else {}

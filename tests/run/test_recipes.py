@@ -70,6 +70,10 @@ def test_configs_for_a_cpu_keep_what_they_can_afford(module: Any, name: str) -> 
     for full, (_, value) in configuration.departures(config).items():
         assert {full, full.split(".")[0]} & costly
         assert flat(own)[full] == value
+    # What it can't afford is its own, and not what the recipe had for other data.
+    assert {full for full in flat(own) if full.split(".")[0] == "views"}.isdisjoint(
+        changed(own, config)
+    )
     assert "pretrain" not in {full.split(".")[0] for full in changed(own, config)}
 
 
