@@ -132,7 +132,7 @@ export function showSample({ sample, likely, answers }, groupName) {
   $("closer-title").textContent = `${sample.name} · ${groupName}`;
   const guesses = likely.map(({ name, share }) => `${name} ${percent(share)}`).join(", ");
   $("closer").replaceChildren(
-    element("figure", { class: "subject" }, draw(sample, { large: true, alt: sample.name })),
+    element("figure", { class: "subject" }, draw(sample, { size: "large", alt: sample.name })),
     element("p", {}, guesses ? `Predicted: ${guesses}` : ""),
     answers.length ? element("ul", { class: "said" }, ...answers.map((answer) => element("li", {},
       element("span", {}, `${answer.what} · ${answer.who}, round ${answer.round}, ${when(answer.time)}`),
