@@ -3,6 +3,7 @@
 import pytest
 from PIL import Image
 
+from idc_jax.annotate.page import serve
 from idc_jax.report import ReportOptions
 from tests.report.test_first_screen import named_run
 from tests.report.test_page import render
@@ -74,3 +75,28 @@ def test_a_member_is_enlarged_to_its_file(tmp_path, browser):
     told = page.locator("#enlarged p span").inner_text()
     assert opened.endswith(told.split(" ")[0] + "%20a.png")
     page.close()
+
+
+@pytest.mark.browser
+def test_a_served_report_enlarges_and_runs_no_other_script(tmp_path, browser, store, dataset):
+    run = named_run()
+    name = tmp_path / "0.png"
+    Image.new("RGB", (90, 60)).save(name)
+    run["dataset"] = run["dataset"]._replace(names=(str(name),) * 60)
+    page = render(tmp_path, run, ReportOptions(draw_map=False))
+    foreign = "<main><script>document.title = 'foreign'</script>"
+    (tmp_path / "report.html").write_text(page.replace("<main>", foreign, 1))
+    with serve(store, dataset, num_clusters=10, port=0, linger_seconds=0) as served:
+        page, errors = browser.new_page(viewport={"width": 1280, "height": 800}), []
+        page.on("console", lambda said: errors.append(said.text))
+        page.goto(f"{served.url}report")
+        assert page.title() != "foreign"
+        assert ["script" in error for error in errors] == [True]
+        page.locator("details.all summary").first.click()
+        page.locator(".sheet").first.click(position={"x": 5, "y": 5})
+        assert page.locator("#enlarged p span").inner_text().endswith("(1 of 20)")
+        page.get_by_role("button", name="Next").click()
+        assert page.locator("#enlarged p span").inner_text().endswith("(2 of 20)")
+        assert page.locator("#enlarged a").is_hidden()
+        assert len(errors) == 1
+        page.close()

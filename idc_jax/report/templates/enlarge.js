@@ -23,7 +23,9 @@
 
   function show(wanted) {
     place = (wanted + samples.length) % samples.length;
-    const { title, file } = samples[place];
+    const { title } = samples[place];
+    // A page that is served may not lead to files.
+    const file = location.protocol === "file:" && samples[place].file;
     paint(samples[place]);
     canvas.setAttribute("aria-label", title);
     told.textContent = `${title} (${place + 1} of ${samples.length})`;
