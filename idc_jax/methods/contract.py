@@ -140,6 +140,8 @@ class MethodSpec(NamedTuple):
       features: likewise, besides ``small``, for features that somebody else's network made.
       usual: whether it is the one to take where nobody names another.
       quick: whether it learns within seconds, so also while people are still answering.
+      grows: whether it has an output for every group that people name, however many; else those
+        beyond its own number are not learned.
     """
 
     name: str
@@ -158,3 +160,4 @@ class MethodSpec(NamedTuple):
     features: Mapping[str, Any] = {}
     usual: bool = False
     quick: bool = False
+    grows: bool = False

@@ -99,15 +99,15 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
     before = keep_samples(workdir, samples)
     decided = settled(given, config) | groups
     claim(workdir, given.to_dict(), decided, digest_of(samples.digests), course)
+    limit = most_groups(given.num_clusters, config.method, len(dataset.class_names))
     with open_store(workdir) as store:
         announce_course(workdir, course)
         if before is not None:
             announce_samples(before, samples, Matcher(samples).follow(before), store)
         if config.answers:
-            _bring(store, config, dataset, samples.digests, most_groups(given, dataset))
+            _bring(store, config, dataset, samples.digests, limit)
     log = MetricsLog(workdir / "metrics.jsonl")
     people = AnnotatorOptions(**config.annotator)
-    limit = most_groups(given, dataset)
     with answering(people, dataset, limit, config.seed, workdir) as answers:
         listeners += [log, answers.show_losses]
         while True:

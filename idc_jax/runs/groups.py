@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
+from idc_jax.methods import registry
 from idc_jax.ops.inputs import in_32_bits
 from idc_jax.outlook import Candidates, candidates, number_of_groups
 from idc_jax.runs.parts import embed
@@ -67,9 +68,16 @@ def first_number(kept: Mapping[str, list[float]], size: int) -> int:
     return max(2, min(_candidates(kept).guess, size))
 
 
-def most_groups(given: ConfigDict, dataset: Dataset) -> int:
-    """How many groups people may name: no limit where the number is to be found."""
-    return max(given.num_clusters or NO_LIMIT, len(dataset.class_names))
+def most_groups(wanted: int, method: str, classes: int = 0) -> int:
+    """How many groups people may name: any number where the method grows with them.
+
+    Args:
+      wanted: as it was given; 0 where the number is to be found, and none is too many.
+      method: its name.
+      classes: of the data set that have names.
+    """
+    free = not wanted or registry.get(method).grows
+    return max(NO_LIMIT if free else wanted, classes)
 
 
 def _candidates(kept: Mapping[str, list[float]]) -> Candidates:

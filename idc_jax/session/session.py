@@ -27,7 +27,7 @@ from idc_jax.methods.contract import Round, State, embeddings_of
 from idc_jax.ops.inputs import in_32_bits
 from idc_jax.outlook import FOUND, WANTED, Estimate, number_of_groups
 from idc_jax.report import write_atomically
-from idc_jax.runs.groups import NO_LIMIT, find_candidates, first_number
+from idc_jax.runs.groups import find_candidates, first_number, most_groups
 from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.lock import share
 from idc_jax.runs.outlook import outlook
@@ -439,8 +439,9 @@ class Session:
 
     @property
     def _most_groups(self) -> int:
-        """How many groups people may name: no limit where the number was to be found."""
-        return NO_LIMIT if self._settings.candidates else self._settings.num_clusters
+        settings = self._settings
+        wanted = 0 if settings.candidates else settings.num_clusters
+        return most_groups(wanted, settings.method)
 
     def _asked(self, count: int) -> Questions:
         """The next round, of at most ``count`` questions."""

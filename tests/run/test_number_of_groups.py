@@ -66,13 +66,18 @@ def test_a_number_that_is_given_stays(features_file: Path, home: Path) -> None:
     config.data.path = str(features_file)
     dataset = load_dataset(config)
     assert groups.with_number_of_groups(config, dataset, {}) == (config, {})
-    assert groups.most_groups(config, dataset) == max(4, len(dataset.class_names))
     config.num_clusters = 0
     kept = {"numbers": [2, 3, 14, 29], "stability": [0.8, 0.97, 0.95, 0.5]}
     found, decided = groups.with_number_of_groups(config, dataset, {"candidates": kept})
     assert (config.num_clusters, found.num_clusters) == (0, round((14 * 10) ** 0.5))
     assert decided == {"num_clusters": 12, "candidates": kept}
-    assert groups.most_groups(config, dataset) > dataset.size
+
+
+def test_as_many_groups_have_names_as_the_method_can_learn() -> None:
+    assert groups.most_groups(4, "idc") == 4
+    assert groups.most_groups(4, "idc", 7) == 7
+    assert groups.most_groups(0, "idc") == groups.NO_LIMIT
+    assert groups.most_groups(4, "graph_committee") == groups.NO_LIMIT
 
 
 def test_one_sample_has_no_groups() -> None:

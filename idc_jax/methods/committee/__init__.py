@@ -19,4 +19,5 @@ SPEC = MethodSpec(
     features={"graph_committee.space": "input"},
     usual=True,
     quick=True,
+    grows=True,
 )
