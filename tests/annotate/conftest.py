@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from browsing import browser, start_run, visit  # noqa: F401  (fixtures)
-from website import dataset, site  # noqa: F401
+from website import dataset, leave, site  # noqa: F401
 
 from idc_jax.annotate import Questions, Store
 from idc_jax.annotate.questions import plain_roles
@@ -34,3 +34,4 @@ def cluster_questions():
 def store(tmp_path):
     with Store(tmp_path / "answers.db") as opened:
         yield opened
+        leave()

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import suppress
 
 import pytest
 from run_page import digits, make_questions
@@ -11,8 +12,10 @@ from idc_jax.annotate.page.app import build_app
 from idc_jax.annotate.page.guard import Guard
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.session import Session
+from idc_jax.errors import UserError
 
 HOST = "127.0.0.1:8765"
+_asking = []
 
 
 class Site:
@@ -30,10 +33,15 @@ class Site:
         self.thread = None
 
     def ask(self, questions):
-        self.thread = threading.Thread(target=self.session.ask, args=(questions,), daemon=True)
+        self.thread = threading.Thread(target=self._ask, args=(questions,), daemon=True)
         self.thread.start()
+        _asking.append(self)
         while self.session.state("x")["phase"] != "asking":
             pass
+
+    def _ask(self, questions):
+        with suppress(UserError):  # the test is over
+            self.session.ask(questions)
 
     def post(self, kind="answer", *, headers=None, **body):
         content = json.dumps(body)
@@ -50,6 +58,15 @@ def answer(position=0, client_id=None, **fields):
         "answer": "none",
         "seconds": 1.5,
     } | fields
+
+
+def leave():
+    """Have nobody ask any more, so that the store can be closed."""
+    while _asking:
+        site = _asking.pop()
+        site.session.finish()
+        site.thread.join(30)
+        assert not site.thread.is_alive()
 
 
 @pytest.fixture
