@@ -15,6 +15,7 @@ import numpy as np
 
 from idc_jax.errors import UserError, representable
 from idc_jax.report.answers import Round, answers_by_sample
+from idc_jax.report.naming import stand
 
 RESULT_KEYS = (
     "config",
@@ -98,13 +99,12 @@ def write_assignments(
     names: Sequence[str] = (),
     rounds: Sequence[Round] = (),
     class_names: Sequence[str] = (),
-    group_names: Sequence[str] = (),
 ) -> Path:
     """Write ``assignments.csv``: one line per sample, in the data set's order.
 
-    Columns: ``sample`` (its name, else its index), ``group`` (the number of its cluster), ``name``
-    (what that is called), ``confidence`` (the largest probability) and ``answer`` (what the
-    annotator said of it, several joined by "; ").
+    Columns: ``sample`` (its name, else its index), ``group``, ``name`` (what that is called),
+    ``confidence`` and ``answer`` (what the annotator said of it, several joined by "; "). A sample
+    is where people said, with confidence 1; see :class:`~idc_jax.report.naming.Standing`.
 
     Args:
       path: where to write.
@@ -112,7 +112,6 @@ def write_assignments(
       names: one name per sample, or empty.
       rounds: the questions and answers of every round.
       class_names: one name per id that a label answer can give, or empty.
-      group_names: ``[c]``, what the clusters are called; empty for "cluster 0" and so on.
 
     Returns:
       ``path``.
@@ -125,13 +124,13 @@ def write_assignments(
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["sample", "group", "name", "confidence", "answer"])
-    called = group_names or [f"cluster {group}" for group in range(probabilities.shape[1])]
-    for i, (cluster, confidence) in enumerate(
-        zip(probabilities.argmax(1), probabilities.max(1), strict=True)
+    standing = stand(rounds, probabilities, class_names)
+    for i, (group, confidence) in enumerate(
+        zip(standing.group.tolist(), standing.confidence, strict=True)
     ):
         name = names[i] if names else i
         answer = "; ".join(answers[i])
-        writer.writerow([name, int(cluster), called[cluster], f"{confidence:.6f}", answer])
+        writer.writerow([name, group, standing.names[group], f"{confidence:.6f}", answer])
     return write_atomically(path, table.getvalue())
 
 

@@ -13,7 +13,7 @@ from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
 from idc_jax.metrics import Matching, match_clusters
 from idc_jax.report.answers import Round, name_of, picked_samples
-from idc_jax.report.naming import cluster_names, name_groups, said_classes
+from idc_jax.report.naming import cluster_names, group_names
 from idc_jax.report.palette import Slots, assign_slots
 from idc_jax.report.thumbnails import thumbnail
 
@@ -176,7 +176,6 @@ def build_view(
     if dataset.labels is not None and not np.any(dataset.labels >= 0):
         dataset = dataset._replace(labels=None)
     labels, clusters = dataset.labels, int(final.shape[1])
-    said = said_classes(rounds, dataset.size)
     called = options.answer_names or dataset.class_names
     return View(
         dataset=dataset,
@@ -189,7 +188,7 @@ def build_view(
         picks=picked_samples(rounds),
         slots=assign_slots(initial.argmax(1), final.argmax(1), labels, clusters),
         matching=None if labels is None else _match_known(final.argmax(1), labels, clusters),
-        names=options.group_names or name_groups(final.argmax(1), said, called, clusters),
+        names=options.group_names or group_names(rounds, final, called),
         options=options,
     )
 

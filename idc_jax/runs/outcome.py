@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from idc_jax import annotate
-from idc_jax.annotate.closure import CLUSTERS
-from idc_jax.annotate.questions import UNASKED, Answers, Questions
+from idc_jax.annotate.questions import Answers, Questions
 from idc_jax.annotate.samples import open_store
 from idc_jax.data.base import Dataset
-from idc_jax.export import name_groups
 from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
+from idc_jax.report.naming import group_names
 from idc_jax.runs.answering import answer_names
 from idc_jax.runs.configuration import departures
 from idc_jax.runs.loop import Outcome, question_total
@@ -48,7 +46,7 @@ def write_outcome(
         result["disagreement"] = annotate.disagreement(store, config.annotator.fusion)
         names = answer_names(dataset, store)
     asked = [one for one in outcome.rounds if not one[0].volunteered]
-    groups = group_names(outcome, names)
+    groups = group_names(outcome.rounds, outcome.final, names)
     # What an export goes by: the ids of answers have names, and relative paths a beginning.
     result |= {"answer_names": names, "group_names": groups, "started_in": str(Path.cwd())}
     write_assignments(
@@ -57,7 +55,6 @@ def write_outcome(
         names=dataset.names,
         rounds=outcome.rounds,
         class_names=names,
-        group_names=groups,
     )
     report = write_report(
         workdir,
@@ -79,13 +76,6 @@ def write_outcome(
     # Last: who finds it knows that the run is complete.
     write_result(workdir / "result.json", result)
     return report
-
-
-def group_names(outcome: Outcome, names: Sequence[str]) -> tuple[str, ...]:
-    """What people called each cluster ``[c]``, by the ``names`` of answers' ids."""
-    said = annotate.gather(len(outcome.final), outcome.rounds).group
-    said = np.where(said < CLUSTERS, said, UNASKED)
-    return name_groups(outcome.final.argmax(axis=1), said, names, outcome.final.shape[1])
 
 
 def network_name(config: ConfigDict) -> str:

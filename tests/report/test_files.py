@@ -68,13 +68,38 @@ def test_assignments(tmp_path):
         names=("a,1.png", "b.png", "c.png"),
         rounds=rounds,
         class_names=("cat",),
-        group_names=("cluster 0", "cat"),
     )
     assert list(csv.reader(path.open())) == [
         ["sample", "group", "name", "confidence", "answer"],
-        ["a,1.png", "0", "cluster 0", "0.900000", "same as b.png"],
-        ["b.png", "1", "cat", "0.800000", "cat; same as a,1.png; different from c.png"],
+        ["a,1.png", "1", "cat", "1.000000", "same as b.png"],
+        ["b.png", "1", "cat", "1.000000", "cat; same as a,1.png; different from c.png"],
         ["c.png", "0", "cluster 0", "0.500000", "different from b.png"],
+    ]
+
+
+def test_a_sample_stands_where_people_said(tmp_path):
+    path = write_assignments(
+        tmp_path / "assignments.csv",
+        probabilities=np.array([[0.9, 0.1]] * 4 + [[0.2, 0.8]] * 2 + [[0.7, 0.3]] * 3),
+        # The second was moved; of the third something is said that no cluster stands for.
+        rounds=[
+            runs.label_round(1, [0, 1, 4, 6, 7], [0, 0, 1, 0, 0]),
+            runs.label_round(2, [1, 2], [1, 2]),
+            runs.pair_round(3, [[2, 3]], [1]),
+        ],
+        class_names=("cat", "dog", "owl"),
+    )
+    rows = csv.DictReader(path.open())
+    assert [(row["group"], row["name"], row["confidence"]) for row in rows] == [
+        ("0", "cat", "1.000000"),
+        ("1", "dog", "1.000000"),
+        ("2", "owl", "1.000000"),
+        ("2", "owl", "1.000000"),
+        ("1", "dog", "1.000000"),
+        ("1", "dog", "0.800000"),
+        ("0", "cat", "1.000000"),
+        ("0", "cat", "1.000000"),
+        ("0", "cat", "0.700000"),
     ]
 
 

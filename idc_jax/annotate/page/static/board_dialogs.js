@@ -2,7 +2,8 @@
 
 import { draw, element } from "./draw.js";
 import { inSheet } from "./board_grid.js";
-import { folded, percent } from "./board_groups.js";
+import { percent } from "./board_groups.js";
+import { folded } from "./naming.js";
 
 const NOTICE_MS = 8000;
 const $ = (id) => document.getElementById(id);

@@ -64,8 +64,3 @@ export function factsOf(group, shown) {
   if (group.number >= 0 && group.named) parts.push(`cluster ${group.number}`);
   return parts.join(" · ");
 }
-
-// As names are compared: case, the encoding of accents and extra space do not count.
-export function folded(name) {
-  return name.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean).join(" ");
-}
