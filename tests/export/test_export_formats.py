@@ -90,7 +90,7 @@ def test_csv(run, tmp_path):
     write(run, "csv", tmp_path / "out.csv")
     rows = list(csv.reader((tmp_path / "out.csv").open(encoding="utf-8", newline="")))
     assert tuple(rows[0]) == COLUMNS
-    assert rows[1][1:] == ["0", NAMES[0], "0.9", "ann; bob", NAMES[0]]
+    assert rows[1][1:] == ["0", NAMES[0], "1.0", "ann; bob", NAMES[0]]
     assert rows[6] == [run.table.paths[5], "1", NAMES[1], "0.4", "", ""]
 
 
@@ -127,7 +127,7 @@ def test_fiftyone(run, tmp_path):
         assert images[stem].samefile(label["attributes"]["path"])
     assert content["labels"]["1"] == {
         "label": 0,
-        "confidence": 0.9,
+        "confidence": 1.0,
         "attributes": {
             "group": 0,
             "path": run.table.paths[0],
