@@ -67,12 +67,12 @@ def normalized_edges(neighbors: Neighbors) -> Edges:
     )
     return Edges(
         indices=neighbors.indices,
-        weights=jnp.asarray(weights),
-        named_by=jnp.asarray(named_by),
-        named_weights=jnp.asarray(named_weights),
-        spill_to=jnp.asarray(spill_to),
-        spill_from=jnp.asarray(spill_from),
-        spill_weights=jnp.asarray(spilled),
+        weights=jax.device_put(weights),
+        named_by=jax.device_put(named_by),
+        named_weights=jax.device_put(named_weights),
+        spill_to=jax.device_put(spill_to),
+        spill_from=jax.device_put(spill_from),
+        spill_weights=jax.device_put(spilled),
         degrees=degrees,
     )
 
