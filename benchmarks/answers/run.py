@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from benchmarks.answers.choosing import MORE
 from benchmarks.answers.course import ABLATIONS, BUDGETS, LEARNERS, SELECTORS, Stage
 from benchmarks.answers.reporting import REPORTING
 from benchmarks.answers.tasks import TASKS
@@ -30,7 +31,7 @@ from idc_jax.errors import UserError
 RESULTS = Path(__file__).resolve().parent / "results"
 POINTS = RESULTS / "points.jsonl"
 SEEDS = tuple(range(5))
-SETS = TASKS | REPORTING
+SETS = TASKS | MORE | REPORTING
 
 
 class Point(NamedTuple):

@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.answers.reporting import REPORTING, as_task, mlbench, numbers, standard
+from benchmarks.answers.choosing import dna, vehicle, vowel
+from benchmarks.answers.reporting import REPORTING
+from benchmarks.answers.sources import as_task, mlbench, numbers, standard
 from benchmarks.answers.tasks import FEATURES, TASKS, Task
 
 # Samples of a course.
@@ -21,32 +23,10 @@ FINE = 12
 
 
 @functools.cache
-def vowel() -> Task:
-    """Eleven vowels of 15 speakers by nine numbers of their sound, of mlbench."""
-    table = mlbench("Vowel")
-    return as_task(standard(table.drop(columns=["V1", "Class"])), numbers(table["Class"]))
-
-
-@functools.cache
-def vehicle() -> Task:
-    """Four kinds of vehicles by 18 numbers of their outline, of mlbench."""
-    table = mlbench("Vehicle")
-    return as_task(standard(table.drop(columns="Class")), numbers(table["Class"]))
-
-
-@functools.cache
 def shuttle() -> Task:
     """Seven states of a space shuttle, the largest of them four fifths of all, of mlbench."""
     table = mlbench("Shuttle")
     return as_task(standard(table.drop(columns="Class")), numbers(table["Class"]))
-
-
-@functools.cache
-def dna() -> Task:
-    """Three kinds of places in genes by 180 bits of what surrounds them, of mlbench."""
-    table = mlbench("DNA")
-    bits = np.asarray(table.drop(columns="Class")).astype(np.float64)
-    return as_task(standard(bits), numbers(table["Class"]))
 
 
 def fine(seed: int) -> Task:
