@@ -37,7 +37,8 @@ def result(workdir: Path) -> dict:
 def test_a_run_leaves_what_it_promises(whole: Path) -> None:
     assert (whole / "report.html").exists()
     found = result(whole)
-    assert set(found) == {*RESULT_KEYS, "answer_names", "group_names", "disagreement", "started_in"}
+    more = {"answer_names", "group_names", "disagreement", "started_in", "candidates"}
+    assert set(found) == {*RESULT_KEYS, *more}
     assert found["questions"]["asked"] == 12
     assert [entry["questions"] for entry in found["rounds"]] == [0, 6, 12]
     assert found["final"]["acc"] >= found["initial"]["acc"]
@@ -112,7 +113,7 @@ def _kill_at(patch: pytest.MonkeyPatch, where: str) -> None:
         patch.setattr(
             experiment,
             "make_method",
-            lambda *args: _broken_method(make(*args), where),
+            lambda *args, **how: _broken_method(make(*args, **how), where),
         )
 
 
@@ -149,7 +150,7 @@ def test_a_finished_run_is_not_run_again(
     make = experiment.make_method
     for where in ("init", "ask", "learn"):
         monkeypatch.setattr(
-            experiment, "make_method", lambda *a, w=where: _broken_method(make(*a), w)
+            experiment, "make_method", lambda *a, w=where, **how: _broken_method(make(*a, **how), w)
         )
         experiment.run_experiment(tiny, tmp_path / "run")
     assert result(tmp_path / "run")["final"] == before["final"]
