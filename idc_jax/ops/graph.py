@@ -65,7 +65,7 @@ def decorrelate_neighbors(
     Returns:
       float32 ``[n, d]``, rows of unit length.
     """
-    z = _directions(x)
+    z = directions(x)
     n = z.shape[0]
     if n <= num_queries:
         return _whitened(z, z, knn(z, num_neighbors).indices, shrinkage)
@@ -76,7 +76,8 @@ def decorrelate_neighbors(
 
 
 @jax.jit
-def _directions(x: jax.Array) -> jax.Array:
+def directions(x: jax.Array) -> jax.Array:
+    """Each row's direction from the mean of all, ``[n, d]`` of unit length."""
     return arrays.normalize(x - jnp.mean(x, axis=0))
 
 

@@ -138,6 +138,8 @@ class Run(Asked):
 class Process(Asked):
     """A run in a process of its own, which can be killed and started again on its store."""
 
+    script = "run_page.py"
+
     def __init__(self, folder, **asked):
         super().__init__(folder)
         self._options = {"store": str(self.path), "port": free_port(), **asked}
@@ -145,7 +147,7 @@ class Process(Asked):
 
     def start(self):
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests/annotate/run_page.py"), json.dumps(self._options)],
+            [sys.executable, str(ROOT / "tests/annotate" / self.script), json.dumps(self._options)],
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | {"PYTHONPATH": str(ROOT)},

@@ -1,13 +1,9 @@
 """The board in a real Chromium: selecting, moving, two people, a killed server, accessibility."""
 
-import json
-import os
-import subprocess
-import sys
 import time
 
 import pytest
-from browsing import ROOT, Asked, Person, free_port, until
+from browsing import Person, Process, until
 
 from idc_jax.annotate import Store
 
@@ -15,27 +11,10 @@ pytestmark = pytest.mark.browser
 CELL = ".cell:not([hidden])"
 
 
-class Table(Asked):
+class Table(Process):
     """A board in a process of its own, which can be killed and started again on its store."""
 
-    def __init__(self, folder):
-        super().__init__(folder)
-        self._options = {"store": str(self.path), "port": free_port()}
-        self.start()
-
-    def start(self):
-        self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests/annotate/run_board.py"), json.dumps(self._options)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-        self.url = self._process.stdout.readline().strip()
-        assert self.url.startswith("http://"), "the run did not start"
-
-    def kill(self):
-        self._process.kill()
-        self._process.communicate()
+    script = "run_board.py"
 
 
 @pytest.fixture

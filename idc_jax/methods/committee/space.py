@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from idc_jax import ops, scores
 from idc_jax.methods.committee.options import GraphCommitteeOptions
 from idc_jax.ops.edges import Edges, normalized_edges
-from idc_jax.ops.graph import decorrelate_neighbors, smooth
+from idc_jax.ops.graph import decorrelate_neighbors, directions, smooth
 from idc_jax.ops.spectral import leading_eigenpairs
 
 # Neighbours in the graph where no reach says how many.
@@ -63,10 +63,10 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
     """
     if x.shape[1] <= _FEW_COLUMNS:
         x = _on_sphere(x)
-    given = ops.normalize(x - jnp.mean(x, axis=0))
+    given = directions(x)
     z = decorrelate_neighbors(key, x) if options.decorrelate else given
     widest = max((k for k, _ in options.reaches), default=_GRAPH)
-    # One number of neighbours for both searches: they share a program.
+    # One number of neighbours for all searches: they share a program.
     count = max(widest, options.hop_neighbors, options.density_neighbors)
     found = ops.knn(z, count)
     features = _averaged(z, found, options.hop_neighbors, options.hops)
@@ -83,7 +83,7 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
         density=density,
         plain=z if learns else z[:, :0],
         smooth=_coordinates(start, edges, count) if count else z[:, :0],
-        further=_further(z, given, options),
+        further=_further(z, given, around.indices.shape[1], options),
         neighbors=near,
         graphs=tuple(graphs[k] for k, _ in options.reaches),
         widest=edges if options.poisson else None,
@@ -92,16 +92,14 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
 
 
 def _further(
-    z: jax.Array, given: jax.Array, options: GraphCommitteeOptions
+    z: jax.Array, given: jax.Array, count: int, options: GraphCommitteeOptions
 ) -> tuple[jax.Array, ...]:
-    """Views beside the features, most useful first."""
+    """Views beside the features, most useful first; ``count`` neighbours as elsewhere."""
     if not (options.stacking and options.views and options.regression):
         return ()
     if not options.decorrelate:
         return (z,)
-    # As many neighbours as the other searches: they share a program.
-    widest = max((k for k, _ in options.reaches), default=_GRAPH)
-    found = ops.knn(given, max(widest, options.hop_neighbors, options.density_neighbors))
+    found = ops.knn(given, count)
     return _averaged(given, found, options.hop_neighbors, options.hops), z, given
 
 
