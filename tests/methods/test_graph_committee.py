@@ -15,7 +15,7 @@ from idc_jax.methods.committee import method as graph_committee
 from idc_jax.methods.committee.members import decide
 from idc_jax.methods.committee.opening import first_picks
 from idc_jax.methods.committee.options import CommitteeOptions, GraphCommitteeOptions
-from idc_jax.methods.committee.regression import regression
+from idc_jax.methods.committee.regression import fit_planes, opinions
 from idc_jax.methods.contract import Parts
 from idc_jax.metrics import clustering_metrics
 from idc_jax.ops.graph import decorrelate_neighbors
@@ -184,7 +184,8 @@ def test_no_strength_of_the_penalty_makes_the_regression_diverge(inputs):
     x = inputs[:10] / jnp.linalg.norm(inputs[:10], axis=1, keepdims=True)
     named = jnp.ones(C, bool)
     for strength in (1e-4, 0.01, 0.05, 1.0):
-        found = regression(x, x, np.eye(C)[np.arange(10) % C], jnp.ones(10), named, strength, 400)
+        targets = jnp.eye(C)[np.arange(10) % C]
+        found = opinions(x, fit_planes(x, targets, jnp.ones(10), named, strength, 400), named)
         assert np.isfinite(found).all()
         wanted = LogisticRegression(C=strength, tol=1e-8).fit(x, np.arange(10) % C)
         np.testing.assert_allclose(found, wanted.predict_proba(x), atol=2e-3)
@@ -199,7 +200,8 @@ def test_regression_is_that_of_scikit_learn():
     weights = jnp.asarray(np.arange(60) < 40, jnp.float32)
     named = jnp.array([True, True, True, False])
     targets = jnp.asarray(np.eye(4, dtype=np.float32)[y])
-    found = regression(jnp.asarray(x), jnp.asarray(x), targets, weights, named, 2.0, 800)
+    planes = fit_planes(jnp.asarray(x), targets, weights, named, 2.0, 800)
+    found = opinions(jnp.asarray(x), planes, named)
     np.testing.assert_allclose(found[:, :3], wanted.predict_proba(x), atol=2e-4)
     assert (found[:, 3] == 0).all()
 

@@ -18,7 +18,7 @@ import numpy as np
 from idc_jax.methods.committee.options import CommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
 from idc_jax.methods.committee.prior import class_prior, with_shares
-from idc_jax.methods.committee.regression import regression
+from idc_jax.methods.committee.regression import Planes, fit_planes, opinions
 from idc_jax.methods.committee.space import CommitteeSpace
 from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import folds, sharpened, stack
@@ -109,11 +109,6 @@ class Lesson(NamedTuple):
     weights: jax.Array
     named: jax.Array
 
-    def without(self, out: jax.Array) -> Lesson:
-        """The same, the rows ``out``, bool ``[m]``, made padding."""
-        kept = jnp.where(out, 0.0, self.weights)
-        return self._replace(said=kept[:, None] * self.said, weights=kept)
-
 
 def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) -> jax.Array:
     """The members' opinion, the regressions counting by how many answers there are."""
@@ -124,19 +119,20 @@ def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) ->
     def settled(opinion: jax.Array) -> jax.Array:
         return opinion if prior is None else with_shares(opinion, prior)
 
-    shares, planes = _usual(space, lesson, options)
+    shares, draws_planes = _usual(space, lesson, options)
     tests = options.stacking and len(shares) > 1
     flows, flows_held_out = _flows(space, lesson, options, tests)
-    opinions = jnp.stack([*flows, *_planes(space, lesson, options)])
+    planes, planes_held_out = _planes(space, lesson, options, tests)
+    members = jnp.stack([*flows, *planes])
     if tests:
-        held_out = jnp.stack([*flows_held_out, *_planes_held_out(space, lesson, options)])
+        held_out = jnp.stack([*flows_held_out, *planes_held_out])
         powers, shares = stack(held_out, lesson.said, lesson.named, shares)
-        opinions = sharpened(opinions, lesson.named, powers[:, None, None])
-    pooled = jnp.tensordot(shares, opinions, 1)
+        members = sharpened(members, lesson.named, powers[:, None, None])
+    pooled = jnp.tensordot(shares, members, 1)
     if not options.regression or not options.student or not space.plain.shape[1]:
         return settled(pooled)
     # It is of the regressions' kind.
-    weight = shares @ planes
+    weight = shares @ draws_planes
     student = _student(space, lesson, settled(pooled), options)
     return settled((pooled + weight * student) / (1.0 + weight))
 
@@ -173,31 +169,42 @@ def _flows(
 
 
 def _planes(
-    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, *, of_answered: bool = False
-) -> list[jax.Array]:
-    """The regressions' opinions of all samples ``[n, c]``, or of the answered ones ``[m, c]``."""
+    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, held_out: bool
+) -> tuple[list[jax.Array], list[jax.Array]]:
+    """What regressions say: opinions ``[n, c]``, and ``[m, c]`` without the own answers."""
     if not options.regression:
-        return []
-    how = (lesson.said, lesson.weights, lesson.named, options.regression, options.steps)
-    answered = [(view, view[lesson.rows]) for view in _views(space)]
-    return [regression(rows if of_answered else view, rows, *how) for view, rows in answered]
-
-
-def _planes_held_out(
-    space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions
-) -> list[jax.Array]:
-    """The regressions' opinions ``[m, c]`` of each answered sample without its answer."""
-    if not options.regression:
-        return []
+        return [], []
+    views = _views(space)
+    width = max(view.shape[1] for view in views)
+    # Columns of zeros change no plane, and all views and folds are fitted as one.
+    rows = jnp.stack([_widened(view[lesson.rows], width) for view in views])
     fold = folds(lesson.said, _FOLDS)
+    others = (fold != jnp.arange(_FOLDS)[:, None]) * lesson.weights
+    weights = jnp.concatenate([lesson.weights[None], others[: _FOLDS * held_out]])
 
-    def of(one: jax.Array) -> jax.Array:
-        out = fold == one
-        found = _planes(space, lesson.without(out), options, of_answered=True)
-        return jnp.where(out[:, None], jnp.stack(found), 0.0)
+    def fit(rows: jax.Array, weights: jax.Array) -> Planes:
+        how = (lesson.named, options.regression, options.steps)
+        return fit_planes(rows, lesson.said, weights, *how)
 
-    # All folds in one product.
-    return list(jax.vmap(of)(jnp.arange(_FOLDS)).sum(0))
+    def own(rows: jax.Array, planes: Planes) -> jax.Array:
+        """Of each row ``[m, c]``, by the planes of its fold ``[f, d, c]``."""
+        said = jax.vmap(opinions, in_axes=(None, 0, None))(rows, planes, lesson.named)
+        return jnp.einsum("fm,fmc->mc", fold == jnp.arange(_FOLDS)[:, None], said)
+
+    planes = jax.vmap(jax.vmap(fit, in_axes=(None, 0)), in_axes=(0, None))(rows, weights)
+    all_ = [
+        opinions(view, Planes(slopes[: view.shape[1]], offsets), lesson.named)
+        for view, slopes, offsets in zip(
+            views, planes.slopes[:, 0], planes.offsets[:, 0], strict=True
+        )
+    ]
+    if not held_out:
+        return all_, []
+    return all_, list(jax.vmap(own)(rows, jax.tree.map(lambda a: a[:, 1:], planes)))
+
+
+def _widened(rows: jax.Array, width: int) -> jax.Array:
+    return jnp.pad(rows, ((0, 0), (0, width - rows.shape[1])))
 
 
 def _views(space: CommitteeSpace) -> list[jax.Array]:
@@ -218,8 +225,7 @@ def _student(
     taught /= taught.sum(1, keepdims=True)
     share = lesson.weights.sum() / len(space.students)
     x = space.plain
-    return regression(
-        x,
+    planes = fit_planes(
         jnp.concatenate([x[lesson.rows], x[space.students]]),
         jnp.concatenate([lesson.said, taught]),
         jnp.concatenate([lesson.weights, jnp.full(len(space.students), share)]),
@@ -227,6 +233,7 @@ def _student(
         options.regression,
         options.steps,
     )
+    return opinions(x, planes, lesson.named)
 
 
 def _answered(choice: jax.Array | np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:
