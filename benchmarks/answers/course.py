@@ -33,7 +33,6 @@ PLAIN: dict[str, Any] = {
     "poisson": 0,
     "stacking": False,
     "views": False,
-    "first_clusters": False,
     "prior": False,
     "student": False,
 }
@@ -47,7 +46,6 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "without Poisson learning": {"poisson": 0},
     "without stacking": {"stacking": False},
     "without further views": {"views": False},
-    "without the first clusters": {"first_clusters": False},
     "without the prior": {"prior": False},
     "without the student": {"student": False},
     "without regression": {"regression": 0.0},
@@ -95,10 +93,9 @@ class Stage:
         """Of the options, those that change where samples are compared."""
         options = GraphCommitteeOptions(**options)
         begin, cluster = jax.random.split(self._begin)
-        space = compare(begin, jnp.asarray(self.task.inputs), options)
-        given = (cluster, space.features, self.task.clusters)
-        clusters, state = graph_committee.first_state(*given, restarts=3)
-        return GraphCommitteeContext({}, space, clusters), state
+        context = GraphCommitteeContext({}, compare(begin, jnp.asarray(self.task.inputs), options))
+        embeddings, clusters = context.embeddings, self.task.clusters
+        return context, graph_committee.first_state(cluster, embeddings, clusters, restarts=3)
 
     def _picks(self, selector: str, answers: int, **options: Any) -> tuple[Questions, float]:
         """What a selector asks that spends its whole budget at once, and its seconds."""

@@ -13,6 +13,7 @@ from benchmarks.answers import figure
 from benchmarks.answers.course import ABLATIONS, BUDGETS, SELECTORS
 from benchmarks.answers.published import METHODS, PARTS, PARTS_BUDGETS, PARTS_TASK, WHOLE
 from benchmarks.answers.reporting import REPORTING
+from benchmarks.answers.rivals import RIVALS
 from benchmarks.answers.tasks import ROOT, TASKS
 
 OURS = ("graph_committee", "value")
@@ -47,6 +48,7 @@ def write(rows: list[Row]) -> None:
         "against": against(scores),
         "reported": against(reported) if reported else "Nothing yet.",
         "mean": mean_table(scores),
+        "closed": closed(scores),
         "parts": parts(scores),
         "harder": harder(scores),
         "whole": whole_methods(scores),
@@ -95,6 +97,7 @@ def settings(scores: Scores) -> Iterator[Setting]:
     """What was run: ours first, then other picks, baselines, published methods, ablations."""
     wanted = [
         *itertools.product(("graph_committee", *BASELINES), SELECTORS),
+        *RIVALS,
         *((name, WHOLE) for name in METHODS),
         *((name, "value") for name in ABLATIONS),
     ]
@@ -144,7 +147,8 @@ def gap(ours: dict[Run, float], other: dict[Run, float]) -> str:
 
 def strongest(scores: Scores, budget: int) -> Setting | None:
     """The baseline of the highest mean."""
-    rivals = [key for key in scores if key[0] in BASELINES and scores[key][budget]]
+    simple = [key for key in scores if key[0] in BASELINES or key in RIVALS]
+    rivals = [key for key in simple if scores[key][budget]]
     mean = {key: float(np.mean(list(scores[key][budget].values()))) for key in rivals}
     return max(rivals, key=mean.__getitem__, default=None)
 
@@ -178,6 +182,31 @@ def mean_table(scores: dict[str, Scores]) -> str:
         if set(cells) != {"–"}:
             lines.append([title(setting), *cells])
     return table(per_class("learner, selector"), lines)
+
+
+def closed(scores: dict[str, Scores]) -> str:
+    """How much of the way from random picks to the best of all each selector goes, by learner.
+
+    The best of all is chosen for every data set, seed and budget by looking at the labels.
+    """
+    chosen, lines = [scores[task] for task in MEAN_OVER if task in scores], []
+    for learner, selector in itertools.product(BASELINES, SELECTORS):
+        cells = []
+        for budget in BUDGETS:
+            ways = [_way(found, learner, selector, budget) for found in chosen]
+            gained, whole = np.sum(ways, axis=0) if ways else (0.0, 0.0)
+            cells.append(f"{gained / whole:.2f}" if whole else "–")
+        lines.append([title((learner, selector)), *cells])
+    return table(per_class("learner, selector"), lines)
+
+
+def _way(found: Scores, learner: str, selector: str, budget: int) -> tuple[float, float]:
+    """How far a selector and the best of all are above random picks, added up over seeds."""
+    every = [found[learner, one][budget] for one in SELECTORS if found[learner, one][budget]]
+    ours, random = found[learner, selector][budget], found[learner, "random"][budget]
+    seeds = set(ours).intersection(*every)
+    best = sum(max(by_seed[seed] for by_seed in every) - random[seed] for seed in seeds)
+    return sum(ours[seed] - random[seed] for seed in seeds), best
 
 
 def parts(scores: dict[str, Scores]) -> str:

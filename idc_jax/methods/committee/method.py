@@ -23,11 +23,6 @@ import numpy as np
 from idc_jax import ops, outlook, selectors
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import Questions, Role, label_questions
-from idc_jax.methods.committee.first_clusters import (
-    beside_first_clusters,
-    counting_for,
-    told_by_answers,
-)
 from idc_jax.methods.committee.members import CommitteeOptions, decide
 from idc_jax.methods.committee.opening import first_picks
 from idc_jax.methods.committee.options import GraphCommitteeOptions, check_options
@@ -78,18 +73,17 @@ def build(parts: Parts, options: Options) -> Method:
 def _init(setting: _Setting, key: jax.Array) -> tuple[GraphCommitteeContext, GraphCommitteeState]:
     begin_key, space_key, cluster_key = jax.random.split(key, 3)
     variables, x = embed(setting.parts, setting.options.space, begin_key)
-    space = compare(space_key, x, setting.options)
+    context = GraphCommitteeContext(variables, compare(space_key, x, setting.options))
     c, restarts = setting.parts.num_clusters, setting.options.restarts
-    clusters, state = first_state(cluster_key, space.features, c, restarts)
-    return GraphCommitteeContext(variables, space, clusters), state
+    return context, first_state(cluster_key, context.embeddings, c, restarts)
 
 
 def first_state(
     key: jax.Array, embeddings: jax.Array, num_clusters: int, restarts: int
-) -> tuple[jax.Array, GraphCommitteeState]:
-    """Clusters ``[n]`` by k-means of ``embeddings`` ``[n, d]``, and the state before any answer."""
+) -> GraphCommitteeState:
+    """The state before any answer: k-means of the ``embeddings`` ``[n, d]``."""
     clusters = ops.kmeans(key, embeddings, num_clusters, restarts=restarts)
-    return clusters.assignments, GraphCommitteeState(
+    return GraphCommitteeState(
         probabilities=_near(embeddings, clusters.centers),
         slots=np.full(num_clusters, -1, np.int32),
         trials=outlook.no_trials(embeddings.shape[0]),
@@ -182,7 +176,6 @@ def _learn(
     probs = _decide(setting, context, state, evidence, heard, round_)
     trust = trust_in_unnamed(heard.slots, prediction, heard.choice)
     probs = keep_unnamed(probs, state.probabilities, trust, heard.rejected)
-    probs = _with_first_clusters(setting, context, probs, heard)
     state = state._replace(probabilities=agreed(probs, heard.linked), slots=heard.slots)
     told = np.where(evidence.group >= 0, np.maximum(heard.choice, -1), -1)
     silent = int((trust >= SILENT).sum())
@@ -225,19 +218,6 @@ def _decide(
         belief=evidence.weight,
         capacity=round_.total,
     )
-
-
-def _with_first_clusters(
-    setting: _Setting, context: GraphCommitteeContext, probabilities: jax.Array, heard: Heard
-) -> jax.Array:
-    answers = int((heard.choice >= 0).sum())
-    if not setting.options.first_clusters or not answers:
-        return probabilities
-    clusters = np.asarray(context.clusters)
-    told = told_by_answers(heard.slots, clusters, heard.choice)
-    weight = counting_for(answers, setting.parts.num_clusters)
-    given = (context.clusters, told, heard.choice, heard.rejected, weight)
-    return beside_first_clusters(probabilities, *given)
 
 
 def _look_ahead(

@@ -58,8 +58,6 @@ class GraphCommitteeOptions(NamedTuple):
       picks: ``"value"``, or any selector of samples of :func:`idc_jax.selectors.names`.
       density_neighbors: K, neighbours in whose midst a sample is worth asking about.
       restarts: of the k-means before any answer, and of that for the first picks.
-      first_clusters: whether the clusters before any answer speak beside the committee, as long as
-        there are few answers.
       coordinates: eigenvectors of the graph on which a second regression works; 0 for none.
       reaches, iterations, poisson, regression, steps, regression_from, stacking, views, prior,
         student, trust: see :class:`CommitteeOptions`.
@@ -73,7 +71,6 @@ class GraphCommitteeOptions(NamedTuple):
     picks: str = "value"
     density_neighbors: int = 20
     restarts: int = 3
-    first_clusters: bool = True
     coordinates: int = 100
     reaches: tuple[tuple[int, float], ...] = CommitteeOptions().reaches
     iterations: int = CommitteeOptions().iterations

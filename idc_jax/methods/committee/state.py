@@ -18,12 +18,10 @@ class GraphCommitteeContext(NamedTuple):
     Attributes:
       variables: the network's; none where the input is compared itself.
       space: where samples are compared.
-      clusters: int32 ``[n]``, each sample's cluster before any answer.
     """
 
     variables: Variables
     space: CommitteeSpace
-    clusters: jax.Array
 
     @property
     def embeddings(self) -> jax.Array:
