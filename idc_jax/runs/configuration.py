@@ -278,7 +278,8 @@ def _data() -> ConfigDict:
     # The array of features within an .npz.
     data.features_key = "features"
     # A published network whose frozen embeddings stand in for the images: a file or a name as for
-    # config.init; "" for the images themselves.
+    # config.init, or several with a comma between, whose embeddings stand side by side; "" for the
+    # images themselves.
     data.embed_with = ""
     # Class subfolders of an image folder to keep; () for all.
     data.classes = ()

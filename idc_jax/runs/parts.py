@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from idc_jax import data, models
@@ -20,7 +21,8 @@ from idc_jax.methods import registry
 from idc_jax.methods.contract import Log, Parts
 from idc_jax.models.base import Model
 from idc_jax.models.importing import AUTO, NORMALISATIONS, Imported, open_network
-from idc_jax.runs.seen import shown_to
+from idc_jax.ops import normalize
+from idc_jax.runs.seen import embedders, shown_to
 from idc_jax.train.embedded import embedded
 from idc_jax.train.parallel import everywhere, make_mesh
 from idc_jax.train.pretrain import PretrainOptions
@@ -136,8 +138,19 @@ def make_parts(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log
 
 
 def embed(config: ConfigDict, dataset: Dataset) -> Dataset:
-    """Put a published network's frozen embeddings in place of the images."""
-    path = published_weights(config.data.embed_with)
+    """Put published networks' frozen embeddings in place of the images.
+
+    Those of several stand side by side, each of unit length, so that each counts for as much.
+    """
+    found = [_embed(config, dataset, name) for name in embedders(config)]
+    if len(found) == 1:
+        return found[0]
+    sides = [np.asarray(normalize(one.inputs)) for one in found]
+    return found[0]._replace(inputs=np.concatenate(sides, axis=1))
+
+
+def _embed(config: ConfigDict, dataset: Dataset, name: str) -> Dataset:
+    path = published_weights(name)
     if path is None:
         raise UserError(f"data.embed_with is {config.data.embed_with!r}: no such file")
     cache = data.expanded(config.data.cache) if config.data.cache else data.default_cache_dir()

@@ -13,8 +13,23 @@ _OWN_SIDES = {"imagenet": 224}
 _OWN_SIDE = 64
 
 
+def embedders(config: ConfigDict) -> tuple[str, ...]:
+    """The networks that ``data.embed_with`` names, by commas; none where it is empty.
+
+    Raises:
+      UserError: a comma with nothing before or after it.
+    """
+    given = config.data.embed_with
+    names = tuple(name.strip() for name in given.split(",")) if given else ()
+    if not all(names):
+        raise UserError(f"data.embed_with is {given!r}; names with a comma between would do")
+    return names
+
+
 def shown_to(config: ConfigDict) -> Shown | None:
     """What the config's published network is shown, or None where it has none.
+
+    Of several, the one that is shown most pixels: files are stored as it wants them.
 
     Args:
       config: with ``data.embed_with`` and ``init`` closed.
@@ -22,7 +37,11 @@ def shown_to(config: ConfigDict) -> Shown | None:
     Raises:
       UserError: weights that are not there or not known, or a size that does not suit them.
     """
-    name = config.data.embed_with or config.init
+    found = [_shown(name, config) for name in embedders(config) or (config.init,)]
+    return max((shown for shown in found if shown), key=lambda shown: shown.resize, default=None)
+
+
+def _shown(name: str, config: ConfigDict) -> Shown | None:
     if name in KNOWN and name not in available():
         # To be fetched, once everything else is known to be right.
         return usually_shown(name).at(config.views.size)
@@ -30,7 +49,7 @@ def shown_to(config: ConfigDict) -> Shown | None:
     if path is not None:
         return layout_of(path).shown.at(config.views.size)
     if config.data.embed_with:
-        raise UserError(f"data.embed_with is {name!r}: no such file")
+        raise UserError(f"data.embed_with is {config.data.embed_with!r}: no such file")
     return None
 
 

@@ -13,10 +13,11 @@ from sklearn.cluster import KMeans
 from configs import image_folder
 from idc_jax import data
 from idc_jax.errors import UserError
-from idc_jax.models.importing import Imported, Shown, available
+from idc_jax.models.importing import Imported, Shown, available, usually_shown
 from idc_jax.runs import parts
 from idc_jax.runs.auto import resolve
 from idc_jax.runs.parts import check_against_data, embed, load_dataset
+from idc_jax.runs.seen import embedders, shown_to
 from idc_jax.train import embedded
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "tfds"
@@ -71,6 +72,37 @@ def test_frozen_features_tell_two_classes_apart(folder, tmp_path, monkeypatch, c
     monkeypatch.setattr(embedded, "run_network", None)
     monkeypatch.setattr(parts, "place_samples", None)
     np.testing.assert_array_equal(embed(config, images).inputs, found.inputs)
+
+
+def test_two_networks_embeddings_stand_side_by_side(monkeypatch):
+    images = data.load("digits")
+    widths = {"a": 3, "b": 2}
+
+    def alone(config, dataset, name):
+        return dataset._replace(kind="features", inputs=np.full((dataset.size, widths[name]), 5.0))
+
+    monkeypatch.setattr(parts, "_embed", alone)
+    config = image_folder.get_config()
+    config.data.embed_with = "a, b"
+    found = embed(config, images)
+    assert (found.kind, found.inputs.shape) == ("features", (images.size, 5))
+    np.testing.assert_allclose(np.square(found.inputs[:, :3]).sum(1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(np.square(found.inputs[:, 3:]).sum(1), 1.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("given", ["efficientnet_lite0,", ",", "a,,b"])
+def test_a_comma_with_nothing_beside_it_is_refused(given):
+    config = image_folder.get_config()
+    config.data.embed_with = given
+    with pytest.raises(UserError, match=r"embed_with is .*names with a comma between would do"):
+        embedders(config)
+
+
+def test_files_are_stored_for_the_network_that_sees_most():
+    config = image_folder.get_config()
+    config.data.embed_with = "dinov3_small,dinov2_small"
+    sides = [usually_shown(name).at(config.views.size).resize for name in embedders(config)]
+    assert shown_to(config).resize == max(sides) > min(sides)
 
 
 def test_features_are_not_embedded_again(tmp_path):
