@@ -76,6 +76,27 @@ _IMAGE_NETWORKS: dict[str, Callable[..., nn.Module]] = {
 _FEATURE_NETWORKS: dict[str, Callable[..., nn.Module]] = {"mlp": _mlp}
 
 
+def register(name: str, make: Callable[..., nn.Module]) -> None:
+    """Add a network for images that lives elsewhere.
+
+    Args:
+      name: as in ``config.model.name``.
+      make: ``(*, stem, width, embedding_dim, conv, dtype) -> module``, whose call is
+        ``(x, train, mask) -> embeddings``; see :func:`build_module`.
+
+    Raises:
+      UserError: the name is taken.
+    """
+    if name in names():
+        raise UserError(f"there is a network {name!r} already")
+    _IMAGE_NETWORKS[name] = make
+
+
+def forget(name: str) -> None:
+    """Take back what :func:`register` did for ``name``."""
+    del _IMAGE_NETWORKS[name]
+
+
 def names() -> tuple[str, ...]:
     """The networks that :func:`build` knows."""
     return (*_IMAGE_NETWORKS, *_FEATURE_NETWORKS)

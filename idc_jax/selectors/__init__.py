@@ -11,7 +11,7 @@ from idc_jax.selectors.medoids import medoids
 from idc_jax.selectors.partitioned import idc_partitioned
 from idc_jax.selectors.pcl import pcl
 from idc_jax.selectors.random import random
-from idc_jax.selectors.registry import get, names
+from idc_jax.selectors.registry import forget, get, names, register
 from idc_jax.selectors.typiclust import typiclust
 from idc_jax.selectors.uncertainty import entropy, margin
 
@@ -23,6 +23,7 @@ __all__ = [
     "dsac",
     "entropy",
     "facility_location",
+    "forget",
     "get",
     "idc",
     "idc_from_scores",
@@ -36,6 +37,7 @@ __all__ = [
     "pcl",
     "probcover",
     "random",
+    "register",
     "typiclust",
     "u_herding",
 ]

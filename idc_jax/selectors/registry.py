@@ -130,6 +130,22 @@ _SELECTORS = {
 }
 
 
+def register(selector: Selector) -> None:
+    """Add a selector that lives elsewhere: configs, sweeps and :func:`get` know it from then on.
+
+    Raises:
+      UserError: the name is taken.
+    """
+    if selector.name in _SELECTORS:
+        raise UserError(f"there is a selector {selector.name!r} already")
+    _SELECTORS[selector.name] = selector
+
+
+def forget(name: str) -> None:
+    """Take back what :func:`register` did for ``name``."""
+    del _SELECTORS[name]
+
+
 def _nothing(selector: Selector) -> Selection:
     """No picks, without a program compiled for them."""
     empty = masks.nothing(0)
