@@ -2,7 +2,6 @@
 
 import pytest
 
-from idc_jax.annotate.store import Row
 from idc_jax.outlook import expected_gain
 from idc_jax.runs.answering import announce
 from idc_jax.runs.outlook import outlook
@@ -19,12 +18,8 @@ INFO = {
 }
 
 
-def rows(seconds: list[float]) -> list[Row]:
-    return [Row(f"a{n}", 1, n, "me", 0, seconds=value) for n, value in enumerate(seconds)]
-
-
 def test_the_outlook_of_what_was_learned():
-    told = outlook(INFO)
+    told = outlook(INFO, 4.0)
     assert (told["accuracy"], told["accuracy_low"], told["accuracy_high"]) == (0.5811, 0.512, 0.643)
     assert (told["groups"], told["groups_high"], told["named"]) == (10, 12, 10)
     gain = expected_gain(0.5811, 100, 10, told["further"])
@@ -34,38 +29,33 @@ def test_the_outlook_of_what_was_learned():
 
 
 def test_ten_minutes_hold_as_many_answers_as_people_take():
-    # Before they have shown their pace, what is usual of the kind.
-    assert outlook(INFO, rows([30.0] * 5))["further"] == 150
-    assert outlook(INFO, rows([30.0] * 5), "pair")["further"] == 240
-    # Then their own, of those that took time.
-    assert outlook(INFO, rows([30.0] * 25 + [0.0] * 40))["further"] == 20
-    undone = [row._replace(undoes="a0", seconds=0.01) for row in rows([1.0] * 50)]
-    assert outlook(INFO, [*rows([30.0] * 25), *undone])["further"] == 20
+    assert outlook(INFO, 4.0)["further"] == 150
+    assert outlook(INFO, 30.0)["further"] == 20
 
 
 def test_about_as_good_as_it_gets():
     near = {"expected_accuracy": 0.999, "expected_accuracy_low": 0.99, "expected_accuracy_high": 1}
-    told = outlook(INFO | near | {"answered": 2000.0})
+    told = outlook(INFO | near | {"answered": 2000.0}, 4.0)
     assert not told["go_on"]
     assert "This is about as good as it gets: 150 more answers" in told["told"]
 
 
 def test_a_group_without_a_name_is_a_reason_to_go_on():
     near = {"expected_accuracy": 0.999, "answered": 2000.0, "expected_groups": 12.0}
-    told = outlook(INFO | near)
+    told = outlook(INFO | near, 4.0)
     assert told["go_on"]
     assert "about 2 groups seem to have no name yet" in told["reason"]
 
 
 @pytest.mark.parametrize("info", [{}, {"loss": 1.0, "expected_accuracy": 0.5}])
 def test_methods_that_expect_nothing(info):
-    assert outlook(info) is None
+    assert outlook(info, 4.0) is None
 
 
 def test_the_line_of_a_round_tells_it(capsys):
     round_ = {"round": 2, "questions": 100, "metrics": {"acc": 0.6}, "health": {}}
-    announce("evaluated", round_ | {"outlook": outlook(INFO)})
+    announce("evaluated", round_ | {"outlook": outlook(INFO, 4.0)})
     announce("evaluated", round_ | {"outlook": None})
     first, told, plain = capsys.readouterr().out.splitlines()
     assert first == plain == "round 2,  100 questions: acc 0.600"
-    assert told == f"  {outlook(INFO)['told']}"
+    assert told == f"  {outlook(INFO, 4.0)['told']}"

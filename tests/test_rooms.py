@@ -14,7 +14,7 @@ ROOMS = (
     ("launch",),
     ("session", "sweeps"),
     ("runs",),
-    ("methods",),
+    ("methods", "asking"),
     ("export",),
     ("report",),
     ("train", "annotate"),

@@ -4,7 +4,7 @@ What is drawn for a question depends on the seed and on the samples asked about 
 that goes on after a kill gets the answers that it would have got.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -16,9 +16,11 @@ from idc_jax.annotate.questions import (
     SAME,
     SKIP,
     Questions,
+    screens,
 )
 from idc_jax.annotate.store import Row, Store
 from idc_jax.errors import UserError
+from idc_jax.outlook import SECONDS, grid_seconds
 
 _BATCH = 500
 
@@ -39,7 +41,8 @@ def aligned(
 
     For a cluster question it names the cluster id matched to the image's class if that is among
     the candidates, else none of these (IDC, "Interactive Deep Clustering via Value Mining").
-    For a pair it compares the labels, for a label question it says the label.
+    For a pair it compares the labels, for a label question it says the label, and of a grid that a
+    sample is of the group whose class id is its label. What an answer takes is what is usual.
 
     Args:
       labels: int ``[n]``, the true classes; -1 where unknown, which is answered by a skip.
@@ -134,7 +137,12 @@ def _simulated(
     error_rate: float,
     skip_rate: float,
 ) -> Annotator:
-    truths = {"cluster": cluster_truth, "pair": _pair_truth(labels), "label": _label_truth(labels)}
+    truths = {
+        "cluster": cluster_truth,
+        "pair": _pair_truth(labels),
+        "label": _label_truth(labels),
+        "grid": _grid_truth(labels),
+    }
 
     def choose(questions: Questions, position: int) -> int:
         known = truths[questions.kind](questions, position)
@@ -153,6 +161,8 @@ def _simulated(
 
     def answer(store: Store, questions: Questions) -> None:
         missing = store.missing(questions.round)
+        choices = {position: choose(questions, position) for position in missing.tolist()}
+        seconds = _seconds(questions, choices)
         for start in range(0, missing.size, _BATCH):
             store.add(
                 [
@@ -161,7 +171,8 @@ def _simulated(
                         round=questions.round,
                         position=position,
                         annotator=name,
-                        choice=choose(questions, position),
+                        choice=choices[position],
+                        seconds=seconds[position],
                     )
                     for position in missing[start : start + _BATCH].tolist()
                 ]
@@ -188,6 +199,28 @@ def _label_truth(labels: np.ndarray) -> _Truth:
         return (label, classes) if label >= 0 else None
 
     return truth
+
+
+def _grid_truth(labels: np.ndarray) -> _Truth:
+    def truth(questions: Questions, position: int) -> tuple[int, np.ndarray] | None:
+        label, group = labels[questions.indices[position]], int(questions.candidates[position, 0])
+        if label < 0:
+            return None
+        return (group if label == group else NONE_OF_THESE), np.asarray([group, NONE_OF_THESE])
+
+    return truth
+
+
+def _seconds(questions: Questions, choices: Mapping[int, int]) -> dict[int, float]:
+    """What each answer takes, by position: what is usual, in grids by the strangers among them."""
+    if questions.kind != "grid":
+        return dict.fromkeys(choices, SECONDS[questions.kind])
+    found: dict[int, float] = {}
+    for screen in screens(questions):
+        there = [position for position in screen.tolist() if position in choices]
+        strangers = sum(choices[position] == NONE_OF_THESE for position in there)
+        found |= dict.fromkeys(there, grid_seconds(len(there), strangers) / max(len(there), 1))
+    return found
 
 
 def _offered(questions: Questions, position: int) -> np.ndarray:

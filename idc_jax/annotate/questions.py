@@ -34,6 +34,8 @@ class Role(enum.IntEnum):
     DIFFICULT = 2
     # Nobody asked: somebody picked it out and said what it is.
     VOLUNTEERED = 3
+    # Is thought to be of a group, and shown with others of it to find out who is not.
+    CHECK = 4
 
 
 NONE_OF_THESE, SKIP, UNASKED = Code
@@ -134,6 +136,27 @@ def grid_questions(
     """Build "is it of this group?" questions about ``indices`` ``[m]`` and ``groups`` ``[m]``."""
     questions = _plain("grid", round_, indices, values, roles)
     return questions._replace(candidates=np.asarray(groups, np.int32).reshape(-1, 1))
+
+
+# The most samples of a grid that are shown at once.
+_MOST_SHOWN = 24
+
+
+def screens(questions: Questions) -> list[np.ndarray]:
+    """The questions that are shown at once: int positions ``[k]`` of each screen, in their order.
+
+    Those of a grid that ask about one group, evenly where they are too many; others one by one.
+    """
+    if questions.kind != "grid":
+        return list(np.arange(questions.count)[:, None])
+    group = questions.candidates[:, 0]
+    runs = np.split(np.arange(questions.count), np.flatnonzero(np.diff(group)) + 1)
+    return [
+        part
+        for run in runs
+        if len(run)
+        for part in np.array_split(run, -(-len(run) // _MOST_SHOWN))
+    ]
 
 
 def plain_roles(count: int) -> np.ndarray:

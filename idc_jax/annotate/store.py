@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from idc_jax.annotate.naming import folded
-from idc_jax.annotate.questions import SKIP, Questions, plain_roles
+from idc_jax.annotate.questions import SKIP, QuestionKind, Questions, plain_roles
 from idc_jax.errors import UserError
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
@@ -263,6 +263,10 @@ class Store:
     def rounds(self) -> tuple[int, ...]:
         """The rounds that have frozen questions, ascending."""
         return tuple(row[0] for row in self._all("SELECT round FROM rounds ORDER BY round"))
+
+    def kinds(self) -> dict[int, QuestionKind]:
+        """The kind of the questions of each round."""
+        return dict(self._all("SELECT round, kind FROM rounds"))
 
     def add(self, rows: Iterable[Row]) -> int:
         """Append answers and reversals in one transaction; on disk when this returns.

@@ -125,7 +125,8 @@ class MethodSpec(NamedTuple):
     Attributes:
       name: as in ``config.method``.
       summary: one line for ``--help``.
-      asks: the kinds of questions that it asks, its usual one first.
+      asks: the kinds of questions that can be asked for it, first its usual one, which is that of
+        `Method.ask`; others are made of its state by :mod:`idc_jax.asking`, which needs ``slots``.
       build: ``(parts, options) -> method``.
       context: the type of its context.
       state: likewise; both are rebuilt from checkpoints by their fields' annotations.

@@ -5,7 +5,14 @@ courses on other data (``benchmarks/outlook``).
 """
 
 from idc_jax.outlook.accuracy import BARE, LINE, Line, expected_accuracy
-from idc_jax.outlook.advice import Advice, advise, seconds_per_answer
+from idc_jax.outlook.advice import (
+    GRID_SIZE,
+    SECONDS,
+    Advice,
+    advise,
+    grid_seconds,
+    seconds_per_answer,
+)
 from idc_jax.outlook.candidates import Candidates, candidates
 from idc_jax.outlook.estimate import Estimate
 from idc_jax.outlook.gain import GAINS, Gains, expected_gain
@@ -16,7 +23,9 @@ __all__ = [
     "BARE",
     "FOUND",
     "GAINS",
+    "GRID_SIZE",
     "LINE",
+    "SECONDS",
     "WANTED",
     "Advice",
     "Belief",
@@ -30,6 +39,7 @@ __all__ = [
     "expected_accuracy",
     "expected_gain",
     "no_trials",
+    "grid_seconds",
     "number_of_groups",
     "seconds_per_answer",
     "tried",

@@ -9,9 +9,26 @@ import numpy as np
 
 from idc_jax.outlook.estimate import Estimate
 
+# Samples of a grid, and how many strangers are usual among them.
+GRID_SIZE, _STRANGERS = 16, 3
+# Seconds that a grid takes: to see which group it is, for each sample, for each click.
+_GRID_SECONDS = (2.0, 0.4, 1.0)
+
+
+def grid_seconds(samples: int, strangers: float) -> float:
+    """Seconds that people take for a grid of ``samples`` with so many ``strangers``."""
+    begin, look, click = _GRID_SECONDS
+    return begin + look * samples + click * strangers
+
+
 # Seconds that an answer takes before people have shown their own pace: "what is this?", "which of
-# these?", "do these two belong together?".
-SECONDS = {"label": 4.0, "cluster": 4.0, "pair": 2.5}
+# these?", "do these two belong together?", and "is it of this group?", one sample of a grid.
+SECONDS = {
+    "label": 4.0,
+    "cluster": 4.0,
+    "pair": 2.5,
+    "grid": grid_seconds(GRID_SIZE, _STRANGERS) / GRID_SIZE,
+}
 # From so many answers on, their own pace counts.
 _ENOUGH = 20
 # What ten minutes must bring to be worth while: a point and a half of accuracy.
@@ -35,7 +52,7 @@ def seconds_per_answer(seconds: Sequence[float] | np.ndarray, kind: str) -> floa
 
     Args:
       seconds: of the answers so far; 0 where nobody took the time.
-      kind: of the questions: ``"label"``, ``"cluster"`` or ``"pair"``.
+      kind: of the questions: ``"label"``, ``"cluster"``, ``"pair"`` or ``"grid"``.
     """
     taken = np.asarray(seconds, np.float64)
     taken = taken[np.isfinite(taken) & (taken > 0)]

@@ -38,7 +38,7 @@ from idc_jax.runs.lock import hold
 from idc_jax.runs.loop import Plan, run
 from idc_jax.runs.outcome import write_outcome
 from idc_jax.runs.parts import check_against_data, load_dataset, make_parts
-from idc_jax.runs.settings import check_settings
+from idc_jax.runs.settings import check_settings, kinds_of
 from idc_jax.runs.sources import read_source
 from idc_jax.runs.workdir import (
     MetricsLog,
@@ -116,7 +116,7 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
                 method,
                 dataset,
                 answers.make_annotator,
-                Plan(config.budget, config.rounds, config.seed, config.minutes),
+                plan_of(config),
                 workdir,
                 course=course,
                 log=log,
@@ -131,6 +131,12 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
             if not answers.goes_on():
                 return report
             seconds = {}
+
+
+def plan_of(config: ConfigDict) -> Plan:
+    """How much is asked, and what."""
+    kinds = kinds_of(config.questions, registry.get(config.method))
+    return Plan(config.budget, config.rounds, config.seed, config.minutes, kinds)
 
 
 def _bring(

@@ -62,8 +62,14 @@ def get_config(name: str = "idc") -> ConfigDict:
     config.budget = 500
     config.rounds = 1
     # Minutes that a person has; more than 0 takes the place of the budget. At first an answer is
-    # taken for what is usual (4 s, of a pair 2.5 s), from twenty answers on for the median so far.
+    # taken for what is usual (4 s, of a pair 2.5 s, of each sample of a grid 0.7 s), from twenty
+    # answers of a kind on for the median so far.
     config.minutes = 0.0
+    # The kinds of questions: "own" for the method's usual one, or those that may be asked, as
+    # "label,grid" ("label": what is this?, "cluster": which of these?, "pair": same?, "grid": who
+    # is a stranger here?), "auto" for all that can be asked for the method. A round asks the kind
+    # that is expected to mend most errors per second.
+    config.questions = OWN
     # Who chooses the samples asked about: "own" for the method's own choice, or a name of
     # `idc_jax.selectors.names("samples")`. A method that asks about pairs chooses them itself.
     config.selector = OWN

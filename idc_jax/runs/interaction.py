@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import jax
 import numpy as np
 
+from idc_jax import asking
 from idc_jax.annotate.evidence import Evidence, Ledger
-from idc_jax.annotate.questions import Answers, Questions, answered, label_questions
+from idc_jax.annotate.questions import (
+    Answers,
+    QuestionKind,
+    Questions,
+    answered,
+    label_questions,
+)
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Context, Method, MethodSpec, Round, State, embeddings_of
 from idc_jax.ops.inputs import in_32_bits
+from idc_jax.outlook import SECONDS
 
 _INIT, _ASK, _LEARN = range(3)
 
@@ -40,6 +49,7 @@ class Interaction:
         num_samples: int,
         seed: int,
         *,
+        kinds: Sequence[QuestionKind] = (),
         family: Callable[[int], int] = _own,
     ) -> None:
         """Prepare; nothing is computed yet.
@@ -49,11 +59,13 @@ class Interaction:
           method: what asks and learns.
           num_samples: n.
           seed: fixes everything.
+          kinds: of questions that may be asked; by default the method's usual one.
           family: tells of a round whose clusters people were shown in it: 0 for the method's own,
             another number for each other clustering.
         """
         self.spec, self._method, self._num_samples = spec, method, num_samples
         self._seed, self._family = seed, family
+        self._kinds = tuple(kinds) or spec.asks[:1]
         self.hear_again(())
 
     def begin(self) -> None:
@@ -73,15 +85,39 @@ class Interaction:
     def hear_again(self, rounds: Iterable[tuple[Questions, Answers]]) -> None:
         """Forget what was entered, and enter ``rounds``: answers may have been corrected."""
         # Methods that ask about clusters mean their own; others read what people were shown.
-        self._ledger = Ledger(self._num_samples, shown="cluster" not in self.spec.asks)
+        self._ledger = Ledger(self._num_samples, shown=self.spec.asks[0] != "cluster")
         for questions, answers in rounds:
             self.hear(questions, answers)
 
-    def ask(self, round_: Round) -> Questions:
-        """What the method asks in ``round_``."""
+    def ask(self, round_: Round, budget: asking.Budget | None = None) -> Questions:
+        """What is asked in ``round_``.
+
+        Args:
+          round_: where the run stands.
+          budget: what the round may cost; None for as many questions as it says, whatever kind.
+        """
+        usual = self.spec.asks[0]
         with in_32_bits():
-            key = self._key(_ASK, round_.number)
-            return self._method.ask(key, self.context, self.state, self.evidence, round_)
+            own = partial(self._own_questions, round_)
+            if self._kinds == (usual,):
+                return own(round_.budget)
+            budget = budget or asking.Budget(round_.budget, SECONDS)
+            asked = asking.ask(self._known(), self._kinds, own, usual, budget)
+            return asked._replace(round=round_.number)
+
+    def _own_questions(self, round_: Round, count: int) -> Questions:
+        key, evidence = self._key(_ASK, round_.number), self.evidence
+        if self._kinds != self.spec.asks[:1]:
+            # Who was compared with a sample of a known group needs no question any more.
+            told = (evidence.group < 0) & (evidence.closure.label >= 0)
+            group = np.where(told, evidence.closure.label, evidence.group)
+            evidence = evidence._replace(group=group)
+        round_ = round_._replace(budget=count)
+        return self._method.ask(key, self.context, self.state, evidence, round_)
+
+    def _known(self) -> asking.Known:
+        slots = np.asarray(self.state.slots)
+        return asking.Known(self.probabilities, slots, self.embeddings, self.evidence)
 
     def learn(self, round_: Round) -> dict[str, float]:
         """Learn from all that was said, of which what was said in ``round_`` is new.

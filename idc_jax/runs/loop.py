@@ -19,11 +19,12 @@ import numpy as np
 from absl import logging
 
 from idc_jax.annotate.annotator import Annotator, collect, said_so_far
-from idc_jax.annotate.questions import Answers, Questions, some
+from idc_jax.annotate.questions import Answers, QuestionKind, Questions, some
 from idc_jax.annotate.records import export_answers
 from idc_jax.annotate.samples import open_store
 from idc_jax.annotate.store import Store
-from idc_jax.annotate.volunteered import by_question, volunteered_rounds
+from idc_jax.annotate.volunteered import volunteered_rounds
+from idc_jax.asking import Budget
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Method, MethodSpec, Round, State, embeddings_of
@@ -32,7 +33,7 @@ from idc_jax.report import count_questions
 from idc_jax.runs.bringing import brought_rounds
 from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.outlook import outlook
-from idc_jax.runs.pace import Pace, Step, answers_within, make_pace
+from idc_jax.runs.pace import Pace, Step, answers_within, make_pace, paces
 from idc_jax.runs.workdir import Course, MetricsLog
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 
@@ -54,12 +55,14 @@ class Plan(NamedTuple):
       seed: fixes everything.
       minutes: that a person has; more than 0 takes the place of the budget, which is then as many
         answers as they hold.
+      kinds: of the questions; () for the method's usual one.
     """
 
     budget: int
     rounds: int
     seed: int
     minutes: float = 0.0
+    kinds: tuple[QuestionKind, ...] = ()
 
 
 class Outcome(NamedTuple):
@@ -152,6 +155,7 @@ def run(
             method,
             dataset.size,
             plan.seed,
+            kinds=plan.kinds,
             family=partial(_family, brought_rounds(store), course),
         )
         plan = plan._replace(budget=plan.budget + store.further())
@@ -196,7 +200,7 @@ def _play(
             _save(this, checkpoints, progress)
             continue
         pace = _pace(this, len(rounds))
-        step = pace.step(_spent(this, len(rounds)))
+        step = pace.step(_costs(this, len(rounds)))
         if step is None:
             break
         if (name := this.store.stopped_by()) is not None:
@@ -234,7 +238,7 @@ def _learn_volunteered(
         budget=sum(counts[first - 1 :]),
         asked=progress.history[-1]["questions"],
         total=_total(this, pace),
-        last=pace.step(counts) is None,
+        last=pace.step(_costs(this, last)) is None,
         since=_unlearned(this, rounds, progress) or first,
     )
     progress = _learned(this, round_, rounds, progress)
@@ -313,6 +317,19 @@ def _spent(this: _Run, rounds: int) -> list[int]:
     return counts
 
 
+def _costs(this: _Run, rounds: int) -> list[float]:
+    """What each of so many rounds has taken of the budget: of minutes, by how long its kind takes.
+
+    In answers of the usual kind.
+    """
+    counts = _spent(this, rounds)
+    if not this.plan.minutes or not this.plan.kinds:
+        return list(map(float, counts))
+    seconds, kinds, usual = paces(this.store), this.store.kinds(), this.interaction.spec.asks[0]
+    prices = [seconds[kinds[number]] / seconds[usual] for number in range(1, rounds + 1)]
+    return [price * count for price, count in zip(prices, counts, strict=True)]
+
+
 def _unlearned(
     this: _Run, rounds: list[tuple[Questions, Answers]], progress: _Progress
 ) -> int | None:
@@ -350,7 +367,7 @@ def _pace(this: _Run, rounds: int) -> Pace:
     changes = this.course.changes
     raised = any(c.anew or any(name in c.changed for name in more) for c in changes)
     raised = raised or this.store.further() > 0
-    counts = _spent(this, rounds)
+    counts = _costs(this, rounds)
     return make_pace(_budget(this), this.plan.rounds, brought, counts, raised=raised)
 
 
@@ -359,9 +376,8 @@ def _budget(this: _Run) -> int:
     if not this.plan.minutes:
         return this.plan.budget
     spec = this.interaction.spec
-    rows = by_question(this.store.rows())
-    seconds = [row.seconds for row in rows if row.undoes is None]
-    budget = answers_within(this.plan.minutes, seconds, spec.asks[0]) + this.store.further()
+    seconds = paces(this.store)[spec.asks[0]]
+    budget = answers_within(this.plan.minutes, seconds) + this.store.further()
     return min(budget, this.dataset.size) if spec.chooses == "samples" else budget
 
 
@@ -388,7 +404,7 @@ def _learn_again(
     number, counts = len(rounds), _spent(this, len(rounds))
     pace = _pace(this, number)
     new = sum(counts[since - 1 :])
-    last = pace.step(counts) is None
+    last = pace.step(_costs(this, number)) is None
     round_ = Round(number, new, sum(counts) - new, _total(this, pace), last, since)
     # The corrected round takes the place of what it was.
     history = [entry for entry in progress.history if entry["round"] < max(number, 1)]
@@ -414,7 +430,9 @@ def _round(
     with _timed(seconds, "select"):
         questions = this.store.questions(number)
         if questions is None:
-            questions = this.interaction.ask(round_)
+            by_time = this.plan.minutes > 0
+            budget = Budget(round_.budget, paces(this.store), by_time)
+            questions = this.interaction.ask(round_, budget)
             questions = this.store.append(questions) if questions.count else questions
     if questions.count:
         _collect(this, questions, round_, annotator, progress)
@@ -471,7 +489,7 @@ def _evaluated(
         probs = this.interaction.probabilities
         metrics = evaluate(probs, this.dataset.labels)
         health = cluster_health(probs)
-    expected = outlook(info, by_question(this.store.rows()), this.interaction.spec.asks[0])
+    expected = outlook(info, paces(this.store)[this.interaction.spec.asks[0]])
     # Where more clusters were wanted than there are groups, some end empty, and rightly so.
     wanted = min(probs.shape[1], round(expected["groups_low"])) if expected else probs.shape[1]
     warning = collapse_warning(health, wanted)

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from idc_jax.annotate.questions import QuestionKind
-from idc_jax.annotate.store import Row
 from idc_jax.outlook import Estimate, advise, expected_gain
 from idc_jax.outlook.advice import MINUTES
 from idc_jax.runs.pace import answers_within
 
 
-def outlook(
-    info: Mapping[str, Any], rows: Sequence[Row] = (), kind: QuestionKind = "label"
-) -> dict[str, Any] | None:
+def outlook(info: Mapping[str, Any], seconds: float) -> dict[str, Any] | None:
     """What ``learn`` told beside the state, as people are told it.
 
     Args:
       info: a method's scalars; ``expected_accuracy``, ``expected_groups``, ``answered`` and
         ``classes_named`` count.
-      rows: the store's, whose seconds say how long an answer takes.
-      kind: of the questions.
+      seconds: that an answer takes.
 
     Returns:
       ``accuracy`` and ``groups``, each with its 90 % interval in ``_low`` and ``_high``; ``named``,
@@ -33,8 +28,7 @@ def outlook(
         return None
     accuracy, groups = _estimate(info, "expected_accuracy"), _estimate(info, "expected_groups")
     answered, named = int(info["answered"]), int(info["classes_named"])
-    seconds = [row.seconds for row in rows if row.undoes is None]
-    further = answers_within(MINUTES, seconds, kind)
+    further = answers_within(MINUTES, seconds)
     gain = expected_gain(accuracy.value, answered, named, further)
     advice = advise(gain, further, MINUTES, groups.value - named)
     found: dict[str, Any] = {}

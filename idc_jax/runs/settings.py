@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from idc_jax import models, selectors
+from idc_jax.annotate.questions import QuestionKind
 from idc_jax.data.sources import SOURCES
 from idc_jax.data.target_maps import TARGET_MAPS
 from idc_jax.errors import UserError, check_at_least, check_one_of
 from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN, MethodSpec
 from idc_jax.models.importing import check_normalisation
+from idc_jax.runs.auto import AUTO
 
 # A year of days and nights.
 _MOST_MINUTES = 525_600
@@ -35,6 +37,7 @@ def check_settings(config: Any) -> None:
     check_at_least("views.size", config.views.size, 0)
     check_one_of("annotator.fusion", config.annotator.fusion, ("majority", "dawid_skene"))
     _check_selector(config.selector, spec)
+    kinds_of(config.questions, spec)
     check_one_of("model.dtype", config.model.dtype, ("float32", "bfloat16"))
     if config.data.target_map:
         check_one_of("data.target_map", config.data.target_map, tuple(TARGET_MAPS))
@@ -59,6 +62,23 @@ def check_settings(config: Any) -> None:
         if not 0 <= rate <= 1:
             raise UserError(f"annotator.{name} is {rate}; a rate from 0 to 1 would do")
     _check_path(config)
+
+
+def kinds_of(questions: str, spec: MethodSpec) -> tuple[QuestionKind, ...]:
+    """The kinds of questions that ``questions`` names: "own", "auto", or kinds joined by commas.
+
+    Raises:
+      UserError: it names another, or one that cannot be asked for the method.
+    """
+    if questions in (OWN, AUTO):
+        return spec.asks if questions == AUTO else spec.asks[:1]
+    kinds = tuple(dict.fromkeys(part.strip() for part in questions.split(",")))
+    if other := [kind for kind in kinds if kind not in spec.asks]:
+        raise UserError(
+            f"questions is {questions!r}, but {other[0]!r} can't be asked for {spec.name}; "
+            f"{OWN}, {AUTO}, or some of {','.join(spec.asks)} would do"
+        )
+    return tuple(kind for kind in spec.asks if kind in kinds)
 
 
 def _check_selector(selector: str, spec: MethodSpec) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from idc_jax.annotate.questions import QuestionKind
+from idc_jax.methods.contract import OWN
 
 
 class Settings(NamedTuple):
@@ -18,6 +19,7 @@ class Settings(NamedTuple):
       method, seed, options: as they were given.
       candidates: the numbers of clusters that were weighed and the stability of each, where none
         was given.
+      questions: the kinds that may be asked.
     """
 
     num_clusters: int
@@ -25,18 +27,20 @@ class Settings(NamedTuple):
     seed: int
     options: dict[str, Any]
     candidates: dict[str, list[float]] | None = None
+    questions: str = OWN
 
 
 class Batch(NamedTuple):
     """Questions.
 
     Attributes:
-      kind: ``"label"`` (what is this?), ``"cluster"`` (which of these?) or ``"pair"`` (same?).
+      kind: ``"label"`` (what is this?), ``"cluster"`` (which of these?), ``"pair"`` (same?) or
+        ``"grid"`` (is it of this group?).
       indices: int32 ``[m]``, the samples; ``[m, 2]`` for pairs.
       ids: what they are called, the keys of :meth:`Session.answer`; pairs of them for pairs.
       values: float32 ``[m]``, what the method thought each question worth.
       candidates: int32 ``[m, t]``, the clusters that may be answered, -1 where there are fewer;
-        ``[m, 0]`` for other kinds.
+        ``[m, 1]`` for grids, the id of the group; ``[m, 0]`` for other kinds.
     """
 
     kind: QuestionKind

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from idc_jax import asking
 from idc_jax.annotate.annotator import collect
 from idc_jax.annotate.questions import Answers, Questions
 from idc_jax.annotate.store import Row, Store
-from idc_jax.annotate.volunteered import by_question
 from idc_jax.data.base import Dataset
 from idc_jax.data.identity import digests
 from idc_jax.errors import UserError, check_at_least
 from idc_jax.export import FinishedRun, Options, Table, make_table
 from idc_jax.export import export as export_run
 from idc_jax.methods import registry
-from idc_jax.methods.contract import Round, State, embeddings_of
+from idc_jax.methods.contract import OWN, Round, State, embeddings_of
 from idc_jax.ops.inputs import in_32_bits
 from idc_jax.outlook import FOUND, WANTED, Estimate, number_of_groups
 from idc_jax.report import write_atomically
@@ -31,6 +31,8 @@ from idc_jax.runs.groups import find_candidates, first_number, most_groups
 from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.lock import share
 from idc_jax.runs.outlook import outlook
+from idc_jax.runs.pace import paces
+from idc_jax.runs.settings import kinds_of
 from idc_jax.session.book import Book
 from idc_jax.session.composing import ROOM, ROOM_ON_BOARD, compose, room
 from idc_jax.session.parts import Batch, Group, Settings
@@ -68,6 +70,7 @@ class Session:
         method: str | None = None,
         ids: Sequence[Hashable] | None = None,
         label_column: str | None = None,
+        questions: str = OWN,
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
         progress: bool = False,
@@ -86,6 +89,10 @@ class Session:
             folder's paths, or numbers.
           label_column: of a DataFrame or a Dataset, the column whose labels count as answers; else
             none do.
+          questions: the kinds that :meth:`ask` may ask: ``"own"`` for the method's usual one,
+            some of ``"label"``, ``"cluster"``, ``"pair"`` and ``"grid"`` joined by commas, or
+            ``"auto"`` for all that can be asked for the method: each time the kind that is
+            expected to mend most errors per second.
           seed: fixes everything.
           options: of the method, by their full names, as ``{"graph_committee.hops": 2}``.
           progress: show bars.
@@ -106,6 +113,7 @@ class Session:
             int(seed),
             dict(options or {}),
             kept,
+            questions,
         )
         self._open(dataset, names, features, progress)
         store = Store(Path(self._temporary.name) / "answers.db")
@@ -124,6 +132,7 @@ class Session:
         progress: bool,
     ) -> None:
         settings, spec = self._settings, registry.get(self._settings.method)
+        kinds = kinds_of(settings.questions, spec)
         self._dataset, self._ids, self._features = dataset, ids, features
         # Gone with the session, and with it what a pre-training keeps there.
         self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
@@ -138,7 +147,7 @@ class Session:
                 log=lambda values: self._hear_losses(values),
                 progress=progress,
             )
-        self._interaction = Interaction(spec, method, dataset.size, settings.seed)
+        self._interaction = Interaction(spec, method, dataset.size, settings.seed, kinds=kinds)
         self._learned = 0
         self._expected: dict[str, Any] | None = None
         self._widgets: dict[tuple[int, str], Any] = {}
@@ -449,7 +458,8 @@ class Session:
         number = max(self._book.store.rounds(), default=0) + 1
         asked = sum(questions.count for questions, _ in self._book.rounds())
         round_ = Round(number, count, asked, room(asked + count, self._room), False, number)
-        questions = self._interaction.ask(round_)
+        budget = asking.Budget(count, paces(self._book.store))
+        questions = self._interaction.ask(round_, budget)
         return self._book.store.append(questions) if questions.count else questions
 
     def _next(self, count: int) -> Questions | None:
@@ -522,8 +532,8 @@ class Session:
             return
         try:
             info = self._interaction.learn(self._round_with(rounds, new))
-            kind = self._interaction.spec.asks[0]
-            self._expected = outlook(info, by_question(rows), kind) or self._expected
+            seconds = paces(self._book.store)[self._interaction.spec.asks[0]]
+            self._expected = outlook(info, seconds) or self._expected
         except KeyboardInterrupt:
             self._learned = len(rows) - len(new)  # when somebody asks again
             raise

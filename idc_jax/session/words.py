@@ -61,6 +61,12 @@ def read_answer(kind: QuestionKind, key: Any, value: Any, offered: np.ndarray) -
             return number
         told = ", ".join(map(str, clusters))
         raise UserError(f"{key!r}: {value!r} was not offered; {told}, 'none' or None would do")
+    if kind == "grid":
+        if isinstance(value, bool) or word in ("yes", "no", "none"):
+            return int(offered[0]) if value is True or word == "yes" else NONE_OF_THESE
+        if number is not None and number in offered.tolist():
+            return number
+        raise UserError(f"{key!r}: {value!r} is no answer; 'yes', 'no' or None would do")
     if isinstance(value, str) and tidy(value):
         return tidy(value)
     if number is not None and 0 <= number <= MAX_GROUP:

@@ -12,7 +12,7 @@ from playing import Game
 
 from idc_jax.annotate.questions import DIFFERENT, SAME, Questions, grid_questions
 from idc_jax.data.base import Dataset
-from idc_jax.methods.contract import MethodSpec
+from idc_jax.methods.contract import Method, MethodSpec
 from idc_jax.runs import configuration
 from idc_jax.runs.compose import make_method
 from idc_jax.runs.parts import check_against_data
@@ -56,6 +56,20 @@ def begin(
     suit: Callable[[ConfigDict], None] = configuration.for_small_network,
 ) -> Game:
     """A run of ``spec``'s method, with options that ``suit``, small enough for seconds."""
+    method = compose(spec, folder, data, total=total, gigabytes=gigabytes, suit=suit)
+    return Game(method, N, total, shown=spec.asks[0] != "cluster")
+
+
+def compose(
+    spec: MethodSpec,
+    folder: Path,
+    data: Dataset | None = None,
+    *,
+    total: int = 40,
+    gigabytes: float = 1.0,
+    suit: Callable[[ConfigDict], None] = configuration.for_small_network,
+) -> Method:
+    """The method that :func:`begin` plays."""
     data = dataset("features") if data is None else data
     config = configuration.get_config(spec.name)
     suit(config)
@@ -86,8 +100,7 @@ def begin(
     }.items():
         config.update_from_flattened_dict({name: value})
     check_against_data(config, data)
-    method = make_method(config, data, folder, lambda values: None)
-    return Game(method, N, total, shown="cluster" not in spec.asks)
+    return make_method(config, data, folder, lambda values: None)
 
 
 def make(game: Game, kind: str, rng: np.random.Generator, count: int) -> Questions:

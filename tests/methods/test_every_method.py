@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 from compiling import compilations
-from conformance import CLUSTERS, LABELS, N, begin, choose, dataset, make
+from conformance import CLUSTERS, LABELS, N, begin, choose, compose, dataset, make
 from ml_collections import ConfigDict
 from playing import Game
 
@@ -19,9 +19,10 @@ from idc_jax.annotate.evidence import Ledger
 from idc_jax.annotate.questions import SKIP, answered
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
-from idc_jax.methods.contract import MethodSpec
+from idc_jax.methods.contract import MethodSpec, Round
 from idc_jax.metrics import clustering_metrics
 from idc_jax.runs import configuration
+from idc_jax.runs.interaction import Interaction
 from idc_jax.train.checkpoint import Checkpoints, rebuild
 
 pytestmark = pytest.mark.parametrize("spec", registry.specs(), ids=lambda spec: spec.name)
@@ -162,12 +163,30 @@ def test_it_learns_from_each_kind_of_evidence(spec: MethodSpec, folder: Path, ki
     assert counts.max(1).sum() / N > 0.5
 
 
+def test_each_of_its_kinds_can_be_asked_and_learned(spec: MethodSpec, folder: Path) -> None:
+    method = compose(spec, folder)
+    for kind in spec.asks:
+        interaction = Interaction(spec, method, N, 0, kinds=(kind,))
+        interaction.begin()
+        asked: list[str] = []
+        for number in range(1, 4):
+            round_ = Round(number, 12, 12 * (number - 1), 40, False, number)
+            questions = interaction.ask(round_)
+            assert 0 < questions.count <= 12 and questions.round == number
+            asked.append(questions.kind)
+            interaction.hear(questions, answered(questions, choose(questions)))
+            interaction.learn(round_)
+            np.testing.assert_allclose(interaction.probabilities.sum(1), 1, rtol=1e-4)
+        # There is no grid before a group has a name.
+        assert set(asked) <= ({kind, spec.asks[0]} if kind == "grid" else {kind})
+
+
 def test_the_order_of_answers_does_not_matter(spec: MethodSpec, folder: Path) -> None:
     games = [begin(spec, folder), begin(spec, folder)]
     rng = np.random.default_rng(1)
     asked = [make(games[0], kind, rng, 15) for kind in ("label", "pair", "cluster")]
     for game, order in zip(games, (1, -1), strict=True):
-        game.ledger = Ledger(N, shown="cluster" not in spec.asks)
+        game.ledger = Ledger(N, shown=spec.asks[0] != "cluster")
         for questions in asked:
             rows = np.arange(questions.count)[::order]
             turned = questions._replace(

@@ -169,8 +169,9 @@ def _learn(
     slots, prediction = np.asarray(state.slots), np.asarray(state.probabilities)
     heard = hear(evidence, slots, prediction, place=by_prediction)
     if len(state.history):
-        # What people picked out themselves, often for being wrong, is no fair trial.
-        asked = evidence.role != Role.VOLUNTEERED
+        # What people picked out themselves, often for being wrong, is no fair trial, nor is what
+        # was shown as part of a group: who is no part of it has no name by that.
+        asked = ~np.isin(evidence.role, (Role.VOLUNTEERED, Role.CHECK))
         new = np.flatnonzero((evidence.round >= round_.since) & asked)
         state = state._replace(trials=outlook.tried(state.trials, before, new, heard.choice[new]))
     probs = _decide(setting, context, state, evidence, heard, round_)
