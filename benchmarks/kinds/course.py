@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,8 +60,10 @@ ARMS = {
 }
 
 
-def play(task: Task, arm: Arm, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields each of the minutes that are told, with what was reached."""
+def begin(
+    task: Task, kinds: Sequence[QuestionKind], seed: int, *, like: Interaction | None = None
+) -> Interaction:
+    """A committee that asks some ``kinds``, at the start or where another one is."""
     spec = registry.get("graph_committee")
     parts = Parts(
         None,  # type: ignore[arg-type]  # features need no network, and no views of it
@@ -71,10 +73,18 @@ def play(task: Task, arm: Arm, seed: int) -> Iterator[tuple[int, dict[str, Any]]
         begin=lambda key: {},
     )
     method = spec.build(parts, {"graph_committee": GraphCommitteeOptions()})
-    size, kinds = len(task.labels), arm.kinds or spec.asks
-    interaction = Interaction(spec, method, size, seed, kinds=kinds)
+    found = Interaction(spec, method, len(task.labels), seed, kinds=kinds)
+    if like is None:
+        found.begin()
+    else:
+        found.go_on(like.context, like.state)
+    return found
+
+
+def play(task: Task, arm: Arm, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields each of the minutes that are told, with what was reached."""
+    interaction = begin(task, arm.kinds or registry.get("graph_committee").asks, seed)
     person = exemplar(task.labels, seed=seed, error_rate=ERRORS)
-    interaction.begin()
     begun, asked = time.perf_counter(), dict.fromkeys(SECONDS, 0)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "answers.db") as store:
         for minutes in ROUNDS:
@@ -93,12 +103,15 @@ def play(task: Task, arm: Arm, seed: int) -> Iterator[tuple[int, dict[str, Any]]
             last = max(store.rounds(), default=0)
             interaction.learn(round_._replace(number=max(last, number)))
             if minutes in TOLD:
-                yield minutes, {
-                    **_scores(interaction, task),
-                    "asked": {kind: n for kind, n in asked.items() if n},
-                    "spent": _seconds(store) / 60,
-                    "seconds": time.perf_counter() - begun,
-                }
+                yield (
+                    minutes,
+                    {
+                        **scores(interaction, task),
+                        "asked": {kind: n for kind, n in asked.items() if n},
+                        "spent": _seconds(store) / 60,
+                        "seconds": time.perf_counter() - begun,
+                    },
+                )
 
 
 def _seconds(store: Store) -> float:
@@ -118,7 +131,8 @@ def _move_strangers(store: Store, questions: Questions, labels: np.ndarray) -> N
             hand.end()
 
 
-def _scores(interaction: Interaction, task: Task) -> dict[str, float]:
+def scores(interaction: Interaction, task: Task) -> dict[str, float]:
+    """How well the prediction agrees with the labels."""
     probs = interaction.probabilities
     found = clustering_metrics(probs.argmax(1), task.labels, probs.shape[1])
     return {name: found[name] for name in ("acc", "nmi", "ari")}

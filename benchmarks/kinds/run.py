@@ -54,7 +54,10 @@ def keep(row: Row) -> None:
 def table(found: list[Row], minutes: int) -> str:
     """Mean accuracy and its standard error, by what was asked."""
     names = list(SAMPLES)
-    lines = [f"| {minutes} minutes | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
+    lines = [
+        f"| {minutes} minutes | " + " | ".join(names) + " |",
+        "| --- |" + " --- |" * len(names),
+    ]
     for arm in ARMS:
         cells = []
         for task in names:

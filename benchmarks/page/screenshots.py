@@ -21,12 +21,15 @@ from key_to_paint import chromium
 
 from idc_jax.annotate import Store, collect, label_questions, pair_questions
 from idc_jax.annotate.page import serve
+from idc_jax.annotate.questions import grid_questions, plain_roles
 
 NAMES = (
     *("T-shirt", "trousers", "pullover", "dress", "coat"),
     *("sandal", "shirt", "sneaker", "bag", "boot"),
 )
-KINDS = ("cluster", "pair", "label")
+KINDS = ("cluster", "pair", "label", "grid")
+# Samples of a grid, and grids that are answered before the picture is taken.
+GRID, GRIDS_ANSWERED = 16, 3
 COUNT, ANSWERED = 50, 17
 SCREENS = {
     "": {"viewport": {"width": 1280, "height": 800}},
@@ -48,7 +51,21 @@ def plausible_questions(dataset):
     return asked._replace(candidates=np.asarray(rows, np.int32))
 
 
+def grids(dataset):
+    """Groups that are nearly pure: of ten samples nine are of the group."""
+    rng = np.random.default_rng(4)
+    groups = np.repeat(rng.permutation(NUM_CLASSES)[: COUNT // GRID + 2], GRID)
+    wanted = np.where(rng.random(len(groups)) < 0.1, (groups + 1) % NUM_CLASSES, groups)
+    own = [
+        rng.permutation(np.flatnonzero(dataset.labels == k)).tolist() for k in range(NUM_CLASSES)
+    ]
+    rows = np.asarray([own[label].pop() for label in wanted])
+    return grid_questions(1, rows, groups, np.zeros(len(rows)), plain_roles(len(rows)))
+
+
 def questions(kind, dataset):
+    if kind == "grid":
+        return grids(dataset)
     rng = np.random.default_rng(3)
     indices = rng.choice(dataset.size, (COUNT, 2), replace=False)
     if kind == "cluster":
@@ -77,6 +94,26 @@ def answer(page, kind, asked, position, dataset):
             page.keyboard.press("Enter")
 
 
+def mark_strangers(page, asked, start, dataset):
+    """Click on the strangers of the grid that begins at ``start``."""
+    for place in range(GRID):
+        sample, group = asked.indices[start + place], asked.candidates[start + place, 0]
+        if dataset.labels[sample] != group:
+            page.locator(".one").nth(place).click()
+
+
+def answer_grids(page, asked, dataset):
+    """Answer some grids, and mark the strangers of the next one."""
+    for number in range(GRIDS_ANSWERED + 1):
+        page.wait_for_selector(
+            f"#screen:not([aria-busy]) [aria-label='Thought to be "
+            f"{NAMES[asked.candidates[number * GRID, 0]]}']"
+        )
+        mark_strangers(page, asked, number * GRID, dataset)
+        if number < GRIDS_ANSWERED:
+            page.keyboard.press("Enter")
+
+
 @contextmanager
 def served(dataset):
     """A store and a page that asks what is put into it."""
@@ -98,8 +135,13 @@ def photograph_question(browser, kind, dataset, folder, screen):
     with served(dataset) as (store, site):
         asked = store.freeze(questions(kind, dataset))
         ask_beside(store, asked, site.annotator)
+        if kind == "grid":
+            for number, name in enumerate(NAMES):
+                store.name_group(name, name, int(np.flatnonzero(dataset.labels == number)[0]))
         page = enter(browser, site.url, screen)
-        for position in range(ANSWERED):
+        if kind == "grid":
+            answer_grids(page, asked, dataset)
+        for position in range(ANSWERED if kind != "grid" else 0):
             page.wait_for_selector(".question")
             answer(page, kind, asked, position, dataset)
             time.sleep(0.2 if screen else 1.2)  # as a person would, for the rate in the header

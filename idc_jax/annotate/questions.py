@@ -6,11 +6,11 @@ that asked them.
 
 import enum
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-QuestionKind = Literal["cluster", "pair", "label", "grid"]
+from idc_jax.outlook import QuestionKind as QuestionKind
 
 
 class Code(enum.IntEnum):

@@ -1,4 +1,4 @@
-"""Which of these groups? Each is shown by a sample that people said to be of it, if there is one."""
+"""Which of these groups? Each is shown by a sample that people said to be of it."""
 
 from __future__ import annotations
 

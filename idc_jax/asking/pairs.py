@@ -16,7 +16,7 @@ def ask_pairs(known: Known, samples: np.ndarray) -> Questions:
     """Ask of each of ``samples`` ``[m]`` whether it belongs with its likeliest group.
 
     The other sample is the most alike of those that people said to be of the group, or stands for
-    it as long as there are none. A pair that was asked before gives way to the next likeliest group.
+    it as long as there are none. A pair that was asked before gives way to the next likeliest.
     """
     asked = {tuple(sorted(pair)) for pair in known.evidence.pairs[:, :2].tolist()}
     settled, first = known.settled, stand_ins(known, samples)
@@ -35,9 +35,7 @@ def ask_pairs(known: Known, samples: np.ndarray) -> Questions:
     return pair_questions(0, rows[:, :2], values)
 
 
-def _partner(
-    known: Known, settled: np.ndarray, first: np.ndarray, sample: int, output: int
-) -> int:
+def _partner(known: Known, settled: np.ndarray, first: np.ndarray, sample: int, output: int) -> int:
     there = np.flatnonzero(settled == output)
     there = there[there != sample]
     if len(there):

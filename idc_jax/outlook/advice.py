@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from idc_jax.outlook.estimate import Estimate
 
+# What is this? Which of these? Do these two belong together? Which of these do not?
+QuestionKind = Literal["cluster", "pair", "label", "grid"]
 # Samples of a grid, and how many strangers are usual among them.
 GRID_SIZE, _STRANGERS = 16, 3
 # Seconds that a grid takes: to see which group it is, for each sample, for each click.
@@ -23,7 +25,7 @@ def grid_seconds(samples: int, strangers: float) -> float:
 
 # Seconds that an answer takes before people have shown their own pace: "what is this?", "which of
 # these?", "do these two belong together?", and "is it of this group?", one sample of a grid.
-SECONDS = {
+SECONDS: Mapping[QuestionKind, float] = {
     "label": 4.0,
     "cluster": 4.0,
     "pair": 2.5,
@@ -47,7 +49,7 @@ class Advice(NamedTuple):
     reason: str
 
 
-def seconds_per_answer(seconds: Sequence[float] | np.ndarray, kind: str) -> float:
+def seconds_per_answer(seconds: Sequence[float] | np.ndarray, kind: QuestionKind) -> float:
     """The median of what answers took, or where there are few of them what is usual.
 
     Args:

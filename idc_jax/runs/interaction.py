@@ -102,7 +102,7 @@ class Interaction:
             if self._kinds == (usual,):
                 return own(round_.budget)
             budget = budget or asking.Budget(round_.budget, SECONDS)
-            asked = asking.ask(self._known(), self._kinds, own, usual, budget)
+            asked = asking.ask(self.known(), self._kinds, own, usual, budget)
             return asked._replace(round=round_.number)
 
     def _own_questions(self, round_: Round, count: int) -> Questions:
@@ -115,7 +115,8 @@ class Interaction:
         round_ = round_._replace(budget=count)
         return self._method.ask(key, self.context, self.state, evidence, round_)
 
-    def _known(self) -> asking.Known:
+    def known(self) -> asking.Known:
+        """What there is to ask by."""
         slots = np.asarray(self.state.slots)
         return asking.Known(self.probabilities, slots, self.embeddings, self.evidence)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from idc_jax.annotate import Questions, Store, collect, label_questions, pair_questions
 from idc_jax.annotate.page import serve
-from idc_jax.annotate.questions import plain_roles
+from idc_jax.annotate.questions import grid_questions, plain_roles
 from idc_jax.data.base import Dataset
 
 NUM_CLASSES, NUM_CANDIDATES = 10, 5
@@ -38,6 +38,14 @@ def make_questions(kind, round_, count, dataset, *, members=4):
     indices = rng.choice(dataset.size, count, replace=False)
     if kind == "label":
         return label_questions(round_, indices, values)
+    if kind == "grid":
+        # Three grids, each thought to be of one digit; every fourth of them is a stranger.
+        groups = np.sort(np.arange(count) % 3)
+        strange = np.arange(count) % 4 == 0
+        wanted = np.where(strange, (groups + 5) % NUM_CLASSES, groups)
+        pools = {digit: iter(np.flatnonzero(dataset.labels == digit)) for digit in set(wanted)}
+        rows = np.asarray([next(pools[digit]) for digit in wanted])
+        return grid_questions(round_, rows, groups, values, plain_roles(count))
     own = [np.flatnonzero(dataset.labels == digit) for digit in range(NUM_CLASSES)]
     candidates = [rng.permutation(NUM_CLASSES)[:NUM_CANDIDATES] for _ in range(count)]
     return Questions(

@@ -16,7 +16,9 @@ from idc_jax.annotate import (
     match_classes,
     pair_questions,
 )
+from idc_jax.annotate.questions import grid_questions
 from idc_jax.errors import UserError
+from idc_jax.outlook import SECONDS, grid_seconds
 
 LABELS = np.asarray([0, 1, 2, 3, 0, 1, 2, 3, 0, 0])
 
@@ -154,3 +156,33 @@ def test_labels_of_another_length():
         aligned(LABELS, np.zeros(3, int), 2, seed=0)
     with pytest.raises(UserError, match=r"0\.\.2"):
         match_classes(LABELS, LABELS, 3)
+
+
+def test_a_grid_is_answered_sample_by_sample_with_errors_of_its_own(tmp_path):
+    labels = np.repeat(np.arange(4), 500)
+    groups = np.repeat([0, 1, 2, 3], 500)
+    thought = np.where(np.arange(2000) % 5 == 0, (groups + 1) % 4, groups)
+    asked = grid_questions(1, np.arange(2000), thought, np.zeros(2000), np.zeros(2000))
+    with Store(tmp_path / "right.db") as store:
+        said = collect(store, asked, exemplar(labels, seed=0)).choice
+    np.testing.assert_array_equal(said, np.where(labels == thought, thought, NONE_OF_THESE))
+    with Store(tmp_path / "wrong.db") as store:
+        wrong = collect(store, asked, exemplar(labels, seed=0, error_rate=0.1)).choice
+        unknown = np.full(2000, -1)
+    assert 0.07 < np.mean(wrong != said) < 0.13
+    with Store(tmp_path / "unknown.db") as store:
+        assert set(collect(store, asked, exemplar(unknown, seed=0)).choice) == {SKIP}
+
+
+def test_answers_take_the_usual_time_of_their_kind(tmp_path):
+    groups = np.repeat([0, 1], 12)
+    samples = np.concatenate([np.flatnonzero(LABELS == 0)[:1].repeat(12), np.ones(12, int)])
+    with Store(tmp_path / "answers.db") as store:
+        collect(store, label_questions(1, np.arange(3), np.zeros(3)), exemplar(LABELS, seed=0))
+        grid = grid_questions(2, samples, groups, np.zeros(24), np.zeros(24))
+        wrong = grid._replace(candidates=np.zeros_like(grid.candidates))
+        collect(store, wrong, exemplar(LABELS, seed=0))
+        assert {row.seconds for row in store.live(1)} == {SECONDS["label"]}
+        # One screen of 24, half of them strangers.
+        total = sum(row.seconds for row in store.live(2))
+        assert total == pytest.approx(grid_seconds(24, 12))

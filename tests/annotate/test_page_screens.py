@@ -164,3 +164,12 @@ def test_axe_finds_nothing_among_labels(start_run, visit, clean):
     ann.page.click("[aria-label='Rename n']")
     ann.page.wait_for_selector(".ask-name[open]")
     clean(ann.page, "rename")
+
+
+def test_axe_finds_nothing_in_a_grid(start_run, visit, clean):
+    ann = visit(start_run(kind="grid", count=36).url)
+    ann.press("b")
+    clean(ann.page, "grid")
+    ann.press("Enter")
+    ann.see("#recent li")
+    clean(ann.page, "the next grid")

@@ -91,7 +91,8 @@ def test_without_a_group_that_has_a_name_there_is_no_grid():
 def test_grids_are_of_one_group_each_and_of_those_that_are_nearly_sure():
     there = known(0.2, [OPENED])
     grids = ask_grids(there, 2 * GRID_SIZE)
-    assert grids.count == 2 * GRID_SIZE and (grids.roles == Role.CHECK).all()
+    assert grids.count == 2 * GRID_SIZE
+    assert (grids.roles == Role.CHECK).all()
     for screen in screens(grids):
         assert len(np.unique(grids.candidates[screen])) == 1
     np.testing.assert_array_equal(grids.candidates[:, 0], SLOTS[LABELS[grids.indices]])
@@ -117,7 +118,9 @@ def test_pairs_are_with_whom_people_named_and_never_the_same_twice():
     again = ask_pairs(
         known(0.4, [OPENED, (asked, answered(asked, np.full(2, DIFFERENT)))]), np.array([2, 50])
     )
-    assert not {tuple(p) for p in again.indices.tolist()} & {tuple(p) for p in pairs.indices.tolist()}
+    assert not {tuple(p) for p in again.indices.tolist()} & {
+        tuple(p) for p in pairs.indices.tolist()
+    }
     # The next likeliest.
     np.testing.assert_array_equal(
         LABELS[again.indices[:, 1]], (LABELS[again.indices[:, 0]] + 1) % CLASSES

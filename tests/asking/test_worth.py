@@ -34,7 +34,8 @@ def test_a_name_mends_all_there_is_and_a_check_never_more():
     np.testing.assert_allclose(naming, [errors(row) for row in ROWS])
     for output in range(5):
         checking = worth.of_checking(ROWS, np.full(len(ROWS), output))
-        assert (checking >= -1e-12).all() and (checking <= naming + 1e-12).all()
+        assert (checking >= -1e-12).all()
+        assert (checking <= naming + 1e-12).all()
     # Of two that are left, one tells the other.
     two = np.array([[0.6, 0.4, 0.0]])
     assert worth.of_checking(two, np.array([0])) == pytest.approx(worth.of_naming(two))

@@ -172,7 +172,8 @@ def test_each_of_its_kinds_can_be_asked_and_learned(spec: MethodSpec, folder: Pa
         for number in range(1, 4):
             round_ = Round(number, 12, 12 * (number - 1), 40, False, number)
             questions = interaction.ask(round_)
-            assert 0 < questions.count <= 12 and questions.round == number
+            assert 0 < questions.count <= 12
+            assert questions.round == number
             asked.append(questions.kind)
             interaction.hear(questions, answered(questions, choose(questions)))
             interaction.learn(round_)

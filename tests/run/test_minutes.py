@@ -24,7 +24,7 @@ def test_each_kind_has_a_pace_of_its_own(tmp_path):
         store.freeze(label_questions(1, np.arange(30), values))
         store.freeze(pair_questions(2, np.arange(60).reshape(30, 2), values))
         store.freeze(grid_questions(3, np.arange(30), values, values, values))
-        # Of the pairs too few; what nobody took time for, was taken back or done at once counts not.
+        # Of the pairs too few; no answer that was taken back or took no time, and no gesture.
         store.add(Row(f"a{n}", 1, n, "me", 0, seconds=10.0 if n < 15 else 20.0) for n in range(25))
         store.add(Row(f"u{n}", 1, n, "me", 0, seconds=0.1, undoes=f"a{n}") for n in range(2))
         store.add(Row(f"p{n}", 2, n, "me", 0, seconds=60.0) for n in range(19))

@@ -7,15 +7,16 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from idc_jax.annotate.annotator import Annotator, FusionName
+from idc_jax.annotate.page.asked import Asked, known_sample
 from idc_jax.annotate.page.board import Board
 from idc_jax.annotate.page.groups import Prediction
+from idc_jax.annotate.page.learning import Learning
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.wire import (
     AnswerPost,
@@ -30,21 +31,15 @@ from idc_jax.annotate.page.wire import (
     UndoPost,
 )
 from idc_jax.annotate.questions import Questions
-from idc_jax.annotate.records import decode_choice, encode_choice
+from idc_jax.annotate.records import decode_choice
 from idc_jax.annotate.stopping import left_out
 from idc_jax.annotate.store import Group, Row, Store, StoreError
 from idc_jax.errors import UserError
 
 Phase = Literal["waiting", "asking", "learning", "over", "done"]
 
-# A question that was handed out waits this long for its answer before others may get it too.
-_LEASE_SECONDS = 60.0
-_LEASES = 8
 # Whoever asked how things are so lately has the page open.
 _THERE_SECONDS = 10.0
-_RECENT = 60
-_MOST_LOSSES = 400
-_MEMBERS = 6
 
 
 class Session:
@@ -73,17 +68,13 @@ class Session:
         self._clock = clock
         self._changed = threading.Condition()
         self._phase: Phase = "waiting"
-        self._questions: Questions | None = None
-        self._voters: list[set[str]] = []
-        self._leases: dict[int, dict[str, float]] = {}  # position -> {name: until}
+        self._asked: Asked | None = None
         self._complete_since: float | None = None
         self._finish_now = False
         self._stopped_by = ""
         self._there: dict[str, float] = {}  # when each person's page was last heard of
         self._learns_from = 0
-        self._progress: dict[str, Any] = {}
-        self._losses: list[float] = []
-        self._results: list[dict[str, Any]] = []
+        self._learning = Learning()
         self._learn: Callable[[], None] = _nothing
         self._heard = store.version()  # what the board's last prediction was learned from
         self._gestured = 0
@@ -154,37 +145,35 @@ class Session:
     def open(self, questions: Questions) -> None:
         """Open a round for answers."""
         with self._changed:
-            self._questions = questions
+            self._asked = Asked(
+                questions,
+                self._store,
+                votes=self._votes,
+                class_names=self._class_names,
+                clock=self._clock,
+            )
             self._phase = "asking"
             self._finish_now = False
-            self._leases.clear()
-            self._count_votes()
+            self._note_completion()
 
     def close(self) -> None:
         """Take no more answers: they are learned now."""
         with self._changed:
             self._phase = "learning"
             self._learns_from = self._store.num_said()
-            self._progress, self._losses = {}, []
+            self._learning.begin()
             if self._stopped_by:
                 self._store.stop(self._stopped_by)
 
     def progress(self, values: Mapping[str, Any]) -> None:
         """Show scalars of the training, e.g. ``{"step": 20, "steps": 500, "loss": 0.7}``."""
-        plain = {name.rsplit("/", 1)[-1]: value for name, value in _plain(dict(values)).items()}
         with self._changed:
-            if plain.get("phase") != self._progress.get("phase"):
-                self._losses = []  # of another kind
-            self._progress = plain
-            if isinstance(plain.get("loss"), int | float):
-                self._losses.append(plain["loss"])
-            if len(self._losses) > _MOST_LOSSES:  # halve the resolution, keep the whole curve
-                self._losses = self._losses[::2]
+            self._learning.progress(values)
 
     def show_result(self, result: Mapping[str, Any]) -> None:
         """Show what a round has bought; see :meth:`Page.show_result`."""
         with self._changed:
-            self._results.append(_plain(dict(result)))
+            self._learning.add(result)
 
     def stay(self, idle_seconds: float) -> bool:
         """Say that all is asked and learned, and wait for what people want next.
@@ -221,31 +210,29 @@ class Session:
             now = self._seen = self._clock()
             self._there[annotator] = now
             others = self._there.keys() - {annotator}
-            given = sum(min(len(voters), self._votes) for voters in self._voters)
+            asked = self._asked
+            total = asked.questions.count if asked else 0
             # One that nobody means any more, as that of a typing error, is gone until named again.
             used = self._store.used_groups()
             groups = [group for group in self._store.groups() if group.id in used]
             return {
                 "phase": self._phase,
                 "title": self._title,
-                "round": self._questions.round if self._questions else 0,
-                "kind": self._questions.kind if self._questions else None,
-                "total": len(self._voters),
-                "mine": sum(annotator in voters for voters in self._voters),
+                "round": asked.questions.round if asked else 0,
+                "kind": asked.questions.kind if asked else None,
+                "total": total,
+                "mine": asked.mine(annotator) if asked else 0,
                 "votes": self._votes,
                 "others": sum(now - self._there[name] < _THERE_SECONDS for name in others),
                 "learns_from": self._learns_from,
-                "given": given,
-                "needed": self._votes * len(self._voters),
+                "given": asked.given if asked else 0,
+                "needed": self._votes * total,
                 "complete": self._complete_since is not None,
                 "closes_in": self._closes_in(),
                 "groups": [self._describe_group(group) for group in groups],
                 "max_groups": self._max_groups,
-                "progress": self._progress,
-                "losses": self._losses,
-                "results": len(self._results),
-                "result": self._result(),
                 "report": (self.folder / "report.html").exists(),
+                **self._learning.told(self.board.names()),
             }
 
     def board_state(self) -> dict[str, Any]:
@@ -256,7 +243,7 @@ class Session:
             return {
                 "version": self.board.version(),
                 "phase": self._phase,
-                "round": self._questions.round if self._questions else 0,
+                "round": self._asked.questions.round if self._asked else 0,
                 "learning": not learned and (self._foreseeing or self._phase == "learning"),
                 "learned": learned,
             }
@@ -264,57 +251,32 @@ class Session:
     def next_questions(
         self, annotator: str, held: Sequence[int], spare: Sequence[int], count: int
     ) -> dict[str, Any]:
-        """Questions for this person, and a lease on those that they will come to soon.
-
-        Args:
-          annotator: who asks for them.
-          held: positions that their page has already and will come to soon.
-          spare: positions that it has for later; other people may get them first.
-          count: how many more it would like.
+        """Screens for this person, as :meth:`Asked.hand_out` gives them.
 
         Returns:
-          ``questions``, and ``taken``: positions of ``held`` and ``spare`` that other people
-          have answered or hold.
+          ``questions``, and ``taken``: screens that other people have answered or hold.
         """
-        now = self._clock()
         with self._changed:
-            if self._phase != "asking":
+            if self._phase != "asking" or self._asked is None:
                 return {"questions": [], "taken": []}
-            had = {position for position in (*held, *spare) if position < len(self._voters)}
-            fresh = (
-                position
-                for position in range(len(self._voters))
-                if position not in had and self._is_open(position, annotator)
-            )
-            found = list(islice(fresh, count))
-            taken = [position for position in had if self._is_taken(position, annotator)]
-            soon = had.intersection(held).difference(taken)
-            for position in (*soon, *found[: max(0, _LEASES - len(soon))]):
-                self._leases.setdefault(position, {})[annotator] = now + _LEASE_SECONDS
-            questions = [self._describe(position) for position in found]
-            return {"questions": questions, "taken": sorted(taken)}
+            found, taken = self._asked.hand_out(annotator, held, spare, count)
+            describe, pictures = self._asked.describe, self._pictures
+            return {
+                "questions": [describe(screen, annotator, pictures) for screen in found],
+                "taken": taken,
+            }
 
     def questions(self) -> list[dict[str, Any]]:
-        """All questions of the round."""
+        """All screens of the round."""
         with self._changed:
-            count = self._questions.count if self._questions else 0
-            return [self._describe(position) for position in range(count)]
+            return list(self._asked.describe_all(self._pictures)) if self._asked else []
 
     def recent(self, annotator: str) -> list[dict[str, Any]]:
         """This person's latest answers of the open round, oldest first, to go back to."""
         with self._changed:
-            if self._questions is None or self._phase != "asking":
+            if self._asked is None or self._phase != "asking":
                 return []
-            questions = self._questions
-            rows = [row for row in self._store.live(questions.round) if row.annotator == annotator]
-            return [
-                {
-                    "client_id": row.client_id,
-                    "answer": encode_choice(questions.kind, row.choice),
-                    "question": self._describe(row.position),
-                }
-                for row in rows[-_RECENT:]
-            ]
+            return self._asked.recent(annotator, self._pictures)
 
     def write(self, posts: Sequence[Post]) -> list[dict[str, Any] | RefusedError]:
         """Make posts durable, in their order and in one transaction.
@@ -351,7 +313,7 @@ class Session:
         if isinstance(post, LeavePost):
             return self._leave(post.annotator)
         if isinstance(post, FinishPost):
-            if self._questions and post.round < self._questions.round:
+            if self._asked and post.round < self._asked.questions.round:
                 return {"ok": True}  # somebody was quicker
             self._check_round(post.round)
             if self._complete_since is None:
@@ -360,7 +322,9 @@ class Session:
             return {"ok": True}
         if isinstance(post, StopPost):
             self._check_round(post.round)
-            rows += left_out(post.round, self._voters, self._votes, rows, post.annotator)
+            assert self._asked is not None
+            voters = self._asked.voters
+            rows += left_out(post.round, voters, self._votes, rows, post.annotator)
             self._stopped_by, self._finish_now = post.annotator, True
             return {"ok": True}
         pending = {row.client_id: row for row in rows}
@@ -431,16 +395,8 @@ class Session:
         rows.clear()
         reply = self.board.take(post)
         self._gestured = self._store.version()[0]
-        if self._questions is not None:
-            self._count_votes()
+        self._count_votes()
         return reply
-
-    def _result(self) -> dict[str, Any] | None:
-        """What was bought last, its clusters by the names that they have now."""
-        if not self._results:
-            return None
-        names = self.board.names()
-        return self._results[-1] | ({"names": names} if names else {})
 
     def _more(self, post: MorePost) -> dict[str, Any]:
         if post.count:
@@ -467,8 +423,8 @@ class Session:
     def _leave(self, annotator: str) -> dict[str, Any]:
         """Whoever has left is there no longer, and holds no questions."""
         self._there.pop(annotator, None)
-        for holders in self._leases.values():
-            holders.pop(annotator, None)
+        if self._asked is not None:
+            self._asked.leave(annotator)
         return {"ok": True}
 
     def _check_open(self) -> None:
@@ -476,9 +432,9 @@ class Session:
             raise UserError("the page was closed before all its questions were answered")
 
     def _check_round(self, round_: int) -> Questions:
-        questions = self._questions
-        if questions is None or round_ > questions.round:
+        if self._asked is None or round_ > self._asked.questions.round:
             raise RefusedError(503, "the questions of this round are not open yet")
+        questions = self._asked.questions
         if round_ < questions.round or self._phase != "asking":
             raise RefusedError(409, f"round {round_} is closed: its answers are being learned")
         return questions
@@ -486,23 +442,19 @@ class Session:
     def _after(self, rows: Sequence[Row]) -> None:
         if any(row.undoes for row in rows):
             self._count_votes()
-        for row in rows:
-            self._leases.get(row.position, {}).pop(row.annotator, None)
-            if not row.undoes:
-                self._voters[row.position].add(row.annotator)
-        if rows:
+        if rows and self._asked is not None:
+            self._asked.count(rows)
             self._note_completion()
         self._changed.notify_all()
 
     def _count_votes(self) -> None:
-        assert self._questions is not None
-        self._voters = [set() for _ in range(self._questions.count)]
-        for row in self._store.live(self._questions.round):
-            self._voters[row.position].add(row.annotator)
-        self._note_completion()
+        if self._asked is not None:
+            self._asked.count_again()
+            self._note_completion()
 
     def _note_completion(self) -> None:
-        complete = all(len(voters) >= self._votes for voters in self._voters)
+        assert self._asked is not None
+        complete = self._asked.complete
         self._complete_since = self._clock() if complete else None
         self._finish_now = self._finish_now and complete
 
@@ -516,63 +468,14 @@ class Session:
             return math.inf
         return 0.0 if self._finish_now else (self._closes_in() or 0.0)
 
-    def _is_open(self, position: int, annotator: str) -> bool:
-        return annotator not in self._voters[position] and not self._is_taken(position, annotator)
-
-    def _is_taken(self, position: int, annotator: str) -> bool:
-        now = self._clock()
-        leases = self._leases.get(position, {})
-        holders = {name for name, until in leases.items() if until > now}
-        return len((self._voters[position] | holders) - {annotator}) >= self._votes
-
     def _describe_group(self, group: Group) -> dict[str, Any]:
-        sample = _known(self._pictures.describe, group.exemplar)
+        sample = known_sample(self._pictures, group.exemplar)
         return {"key": group.key, "id": group.id, "name": group.name, "sample": sample}
-
-    def _describe(self, position: int) -> dict[str, Any]:
-        assert self._questions is not None
-        questions, describe = self._questions, self._pictures.describe
-        return {
-            "round": questions.round,
-            "position": position,
-            "kind": questions.kind,
-            "samples": [
-                describe(int(i), alone=True) for i in questions.indices[position].reshape(-1)
-            ],
-            "candidates": [
-                {
-                    "cluster": cluster,
-                    "exemplar": _known(describe, int(questions.exemplars[cluster])),
-                    "members": [describe(int(i)) for i in questions.members[cluster] if i >= 0][
-                        :_MEMBERS
-                    ],
-                }
-                for cluster in questions.candidates[position].tolist()
-                if cluster >= 0
-            ],
-        }
 
 
 def _nothing() -> None:
     pass
 
 
-def _known(describe: Callable[[int], dict[str, Any]], index: int) -> dict[str, Any] | None:
-    return describe(index) if index >= 0 else None
-
-
 def _unavailable(error: StoreError) -> RefusedError:
     return RefusedError(503, f"the answer could not be saved yet: {error.__cause__ or error}")
-
-
-def _plain(value: Any) -> Any:
-    """Arrays and their scalars as JSON can say them; what is not finite as None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, str | int | float) else str(value)

@@ -2,11 +2,11 @@
 // not yet heard there is added to it, so that the next question is there at once.
 
 import { badge, button, element, message } from "./draw.js";
-import { listen, makeId, meaning } from "./input.js";
+import { listen, makeId, meanings } from "./input.js";
 import { drawProgress } from "./learn.js";
 import { askName, groupCalled, isAskingName } from "./naming.js";
 import { drawPalette, meant, newMeant, search } from "./palette.js";
-import { drawQuestion, tilesOf } from "./question.js";
+import { drawQuestion, strangersOn, tilesOf, toggleStranger } from "./question.js";
 import { outlookOf } from "./words.js";
 
 const AHEAD = 3; // questions whose pictures are asked for
@@ -101,7 +101,7 @@ class View {
   // The questions without an answer, in their order.
   #open() {
     const done = new Set(this.#answers().map(({ position }) => position));
-    return this.#questions.filter(({ position }) => !done.has(position));
+    return this.#questions.filter(({ positions }) => positions.some((position) => !done.has(position)));
   }
 
   // Those of the kernel, and those named here.
@@ -126,14 +126,20 @@ class View {
   }
 
   #answer(given, made) {
-    const { round, position } = this.#current;
+    const { round } = this.#current;
     const seconds = Math.round(performance.now() - this.#shownAt) / 1000;
-    this.#say("answer", { round, position, seconds: Math.min(seconds, 86400), ...given }, made);
+    const each = Math.min(seconds, 86400) / given.length;
+    for (const one of given) this.#say("answer", { round, seconds: each, ...one }, made);
   }
 
+  // All that was answered at once.
   #undo() {
-    const last = this.#answers().at(-1);
-    if (last && this.#phase() === "asking") this.#say("undo", { undoes: last.id });
+    const answers = this.#answers();
+    const last = answers.at(-1);
+    if (!last || this.#phase() !== "asking") return;
+    const { positions } = this.#questions.find((one) => one.positions.includes(last.position));
+    const undone = answers.filter(({ position }) => positions.includes(position));
+    for (const { id } of undone) this.#say("undo", { undoes: id });
   }
 
   #learn() {
@@ -145,6 +151,7 @@ class View {
   #go() {
     if (this.#phase() === "failed") this.#say("resume", {});
     else if (!this.#current) this.#learn();
+    else this.#mean("go");
   }
 
   #act(action, target) {
@@ -162,8 +169,16 @@ class View {
         return this.#answerTyped(action === "none" ? newMeant : meant);
       }
     }
-    const given = meaning(this.#current, action, this.#groups());
-    if (given) this.#answer(given);
+    if (this.#current.kind === "grid" && action.startsWith("choose-")) {
+      return toggleStranger(this.#find(".question"), Number(action.slice("choose-".length)));
+    }
+    this.#mean(action);
+  }
+
+  #mean(action) {
+    const strangers = strangersOn(this.#find(".question"));
+    const given = meanings(this.#current, action, this.#groups(), strangers);
+    if (given.length) this.#answer(given);
   }
 
   // Typed for an answer, a key must do nothing else: the notebook has commands of one letter.
@@ -192,7 +207,8 @@ class View {
     }
     const [sample] = this.#current.samples;
     const group = said.group ?? groupCalled(said.name, this.#groups(), makeId(), sample);
-    this.#answer({ group: { key: group.key, name: group.name } }, group);
+    const { position } = this.#current;
+    this.#answer([{ position, group: { key: group.key, name: group.name } }], group);
   }
 
   #rename(key) {

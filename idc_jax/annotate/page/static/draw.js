@@ -100,16 +100,26 @@ export function message(title, ...children) {
   return element("section", { class: "message" }, element("h2", {}, title), ...children);
 }
 
+const MOST_DRAWN = 2; // samples of a recent answer
+
+function inWords({ answers, question, group }) {
+  if (question.kind !== "grid" || answers[0] === "skip") return SAID[answers[0]] ?? group;
+  const strangers = answers.filter((answer) => answer === "none").length;
+  return `${question.group.name}, ${strangers ? `${strangers} not` : "all"}`;
+}
+
 // One recent answer, to go back to.
-export function drawRecent({ client_id: id, answer, question, group }) {
+export function drawRecent(item) {
+  const { client_ids: [id], answers: [answer], question } = item;
   const chosen = question.candidates.find((candidate) => candidate.cluster === answer);
+  const words = inWords(item);
   const said = chosen?.exemplar ? draw(chosen.exemplar)
-    : element("span", { class: "said" }, SAID[answer] ?? group ?? String(answer));
-  const what = SAID[answer] ?? group ?? `group ${answer}`;
+    : element("span", { class: "said" }, words ?? String(answer));
+  const what = words ?? `group ${answer}`;
   return element("li", {},
     element("button", { type: "button", "data-action": "go-back", "data-id": id,
       "aria-label": `Go back to question ${question.position + 1}, answered: ${what}`,
       title: `${what}: go back to this one` },
-    ...question.samples.map((sample) => draw(sample)),
+    ...question.samples.slice(0, MOST_DRAWN).map((sample) => draw(sample)),
     element("span", { class: "arrow", "aria-hidden": "true" }, "→"), said));
 }

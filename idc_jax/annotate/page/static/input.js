@@ -82,8 +82,21 @@ export function listen(root, { tiles, naming, isBlocked, act, rest, signal }) {
   }, { signal });
 }
 
-// What an action says of a question, as it is posted; null where it says nothing.
-export function meaning(question, action, groups) {
+// What an action says, as it is posted, of each sample that a question asks about; [] for nothing.
+// `strangers` are the places that were clicked in a grid.
+export function meanings(question, action, groups, strangers) {
+  const { positions, group } = question;
+  if (question.kind !== "grid") {
+    const said = meaning(question, action, groups);
+    return said ? [{ position: question.position, ...said }] : [];
+  }
+  if (action === "skip") return positions.map((position) => ({ position, answer: "skip" }));
+  if (action !== "go") return [];
+  return positions.map((position, place) => (
+    { position, answer: strangers.includes(place) ? "none" : group.id }));
+}
+
+function meaning(question, action, groups) {
   if (action === "skip") return { answer: "skip" };
   if (action === "none") return question.kind === "cluster" ? { answer: "none" } : null;
   if (!action.startsWith("choose-")) return null;

@@ -3,10 +3,10 @@
 import { changeKeyOf, closeZoom, help, isOpen, notice, resetKeys, takesKey, zoom }
   from "./dialogs.js";
 import { mendPictures } from "./draw.js";
-import { listen, makeId, meaning, measurePaint } from "./input.js";
+import { listen, makeId, meanings, measurePaint } from "./input.js";
 import { askName, folded, groupCalled, isAskingName } from "./naming.js";
 import { drawPalette, meant, newMeant, search } from "./palette.js";
-import { tilesOf } from "./question.js";
+import { strangersOn, tilesOf, toggleStranger } from "./question.js";
 import { Queue } from "./queue.js";
 import { drawCountdown, screenNow } from "./screens.js";
 import { FURTHER } from "./over.js";
@@ -75,35 +75,37 @@ async function fetchAhead() {
 }
 
 function answer(action, event) {
-  const { question } = page.current;
-  const given = meaning(question, action, groups());
-  if (!given) return;
-  const body = {
-    client_id: makeId(),
-    annotator: page.name,
-    round: question.round,
-    position: question.position,
-    seconds: Math.round(performance.now() - page.shownAt) / 1000,
-    ...given,
-  };
-  page.recent.push({ client_id: body.client_id, answer: given.answer, group: given.group?.name, question });
-  page.seconds = [...page.seconds.slice(-19), Math.min(body.seconds, 60)];
-  count(+1);
+  const { question, node } = page.current;
+  const given = meanings(question, action, groups(), strangersOn(node));
+  if (!given.length) return;
+  const seconds = Math.round(performance.now() - page.shownAt) / 1000 / given.length;
+  const bodies = given.map((one) => (
+    { client_id: makeId(), annotator: page.name, round: question.round, seconds, ...one }));
+  page.recent.push({
+    client_ids: bodies.map(({ client_id: id }) => id),
+    answers: given.map((one) => one.answer),
+    group: given[0].group?.name,
+    question,
+  });
+  page.seconds = [...page.seconds.slice(-19), Math.min(seconds, 60)];
+  count(given.length);
   page.current = null;
   show();
   if (event && page.current) measurePaint(event);
   addRecent(page.recent.at(-1));
-  outbox.push("answer", body);
+  for (const body of bodies) outbox.push("answer", body);
   fetchAhead();
 }
 
 function goBack(id) {
-  const place = id ? page.recent.findIndex((item) => item.client_id === id) : page.recent.length - 1;
+  const place = id ? page.recent.findIndex((item) => item.client_ids.includes(id)) : page.recent.length - 1;
   const item = page.recent[place];
   if (!item || !asking()) return;
   page.recent.splice(place, 1);
-  outbox.push("undo", { client_id: makeId(), annotator: page.name, undoes: item.client_id });
-  count(-1);
+  for (const undoes of item.client_ids) {
+    outbox.push("undo", { client_id: makeId(), annotator: page.name, undoes });
+  }
+  count(-item.client_ids.length);
   page.state.complete = false;
   if (page.current) page.queue.putFirst(page.current.question);
   page.current = null;
@@ -121,7 +123,7 @@ function count(change) {
 function refused(kind, body, reason) {
   notice(kind === "answer" ? `An answer was not taken: ${reason}` : reason);
   if (kind !== "answer") return;
-  page.recent = page.recent.filter((item) => item.client_id !== body.client_id);
+  page.recent = page.recent.filter((item) => !item.client_ids.includes(body.client_id));
   if (body.group) page.madeGroups.delete(body.group.key);
   drawRecents(page.recent);
   poll();
@@ -229,7 +231,6 @@ function showSaved() {
 }
 
 function go() {
-  if (page.current) return;
   if (unseenResult()) {
     page.resultsSeen = page.state.results;
     show();
@@ -290,7 +291,7 @@ function act(action, event, target) {
     help: () => help(keysChanged),
     stop: () => asking() && $("stop-dialog").showModal(),
     "stop-now": () => stop(target),
-    go,
+    go: () => (page.current ? answer("go", event) : go()),
     more: () => outbox.push("more", { annotator: page.name, round: page.state.round, count: FURTHER }),
     end: () => outbox.push("more", { annotator: page.name, round: page.state.round, count: 0 }),
     who: askWho,
@@ -301,6 +302,9 @@ function act(action, event, target) {
   }[action];
   if (fixed) return fixed();
   if (!page.current) return;
+  if (page.current.question.kind === "grid" && action.startsWith("choose-")) {
+    return toggleStranger(page.current.node, Number(action.slice("choose-".length)));
+  }
   if (!naming()) return answer(action, event);
   if (search(naming(), action)) drawGroups();
   else if (action === "typed") answerTyped(event);
@@ -371,7 +375,7 @@ async function open() {
   try {
     page.recent = (await read("api/recent", { annotator: page.name })).answers.map((item) => ({
       ...item,
-      group: groups().find((group) => group.id === item.answer)?.name,
+      group: groups().find((group) => group.id === item.answers[0])?.name,
     }));
   } catch {
     // Without it one can go back to the answers given from now on.

@@ -1,6 +1,6 @@
 // A question as it is seen and answered.
 
-import { badges, button, draw, element, subject } from "./draw.js";
+import { badge, badges, button, draw, element, subject } from "./draw.js";
 import { keysOf, label } from "./keys.js";
 import { drawNaming } from "./palette.js";
 import { PROMPTS } from "./words.js";
@@ -53,13 +53,60 @@ function drawLabel(question) {
     drawNaming());
 }
 
+// Who is no part of a group: what is clicked is a stranger, one key says that the others are right.
+function drawGrid(question) {
+  const { group, samples } = question;
+  const reference = group.sample
+    ? element("span", { class: "reference" }, draw(group.sample, { alt: `Of ${group.name}` })) : null;
+  return element("section", { class: "question grid" },
+    element("div", { class: "asked" }, reference,
+      element("h2", { class: "prompt" }, PROMPTS.grid, element("b", {}, group.name), "”?")),
+    element("div", { class: "shown", role: "group", "aria-label": `Thought to be ${group.name}` },
+      ...samples.map(gridTile)),
+    element("div", { class: "verdict" }, button("go", "", { class: "main confirm" })),
+    actions("grid"));
+}
+
+function gridTile(sample, place) {
+  const action = `choose-${place}`;
+  return element("button", { type: "button", class: "one", "data-action": action, "aria-pressed": "false",
+    "aria-label": `Stranger: ${sample.picture ? `image ${place + 1}` : sample.name}`, title: sample.name },
+  draw(sample, { size: "large" }), badge(action), element("span", { class: "mark", "aria-hidden": "true" }, "✕"));
+}
+
+// The places of the strangers.
+export function strangersOn(node) {
+  return [...node.querySelectorAll(".one")].flatMap((tile, place) => (
+    tile.getAttribute("aria-pressed") === "true" ? [place] : []));
+}
+
+export function toggleStranger(node, place) {
+  const tile = node.querySelectorAll(".one")[place];
+  if (!tile) return;
+  tile.setAttribute("aria-pressed", String(tile.getAttribute("aria-pressed") !== "true"));
+  drawConfirm(node);
+}
+
+function drawConfirm(node) {
+  const [strangers, all] = [strangersOn(node).length, node.querySelectorAll(".one").length];
+  const text = !strangers ? `All ${all} belong` : strangers < all
+    ? `The other ${all - strangers} belong` : "None of them belongs";
+  const confirm = node.querySelector(".confirm");
+  confirm.replaceChildren(confirm.firstElementChild, ` ${text}`);
+}
+
 // The node of a question, and a promise of all its pictures being ready to paint.
 export function drawQuestion(question) {
-  const node = { cluster: drawCluster, pair: drawPair, label: drawLabel }[question.kind](question);
+  const node = {
+    cluster: drawCluster, pair: drawPair, label: drawLabel, grid: drawGrid,
+  }[question.kind](question);
+  if (question.kind === "grid") drawConfirm(node);
   const pictures = [...node.querySelectorAll("img")];
   return { question, node, ready: Promise.allSettled(pictures.map((image) => image.decode())) };
 }
 
 export function tilesOf(question, groups) {
-  return { cluster: question.candidates.length, pair: 2, label: groups.length }[question.kind];
+  return {
+    cluster: question.candidates.length, pair: 2, label: groups.length, grid: question.samples.length,
+  }[question.kind];
 }

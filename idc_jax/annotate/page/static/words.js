@@ -4,6 +4,7 @@ export const PROMPTS = {
   cluster: "Which of these belongs with it?",
   pair: "Do these two belong together?",
   label: "What is this?",
+  grid: "Which are not “",
 };
 
 export const SAID = { none: "none", skip: "skip", same: "same", different: "differ" };
