@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +48,11 @@ class Arm(NamedTuple):
     moves: bool = False
 
 
+# Seconds that an answer takes: usual ones, and those of somebody who has to look up every name.
+PEOPLE: dict[str, Mapping[QuestionKind, float]] = {
+    "usual": SECONDS,
+    "slow at names": {**SECONDS, "label": 12.0, "pair": 1.5},
+}
 ARMS = {
     "label": Arm(("label",)),
     "cluster": Arm(("cluster",)),
@@ -81,18 +86,20 @@ def begin(
     return found
 
 
-def play(task: Task, arm: Arm, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:
+def play(
+    task: Task, arm: Arm, seed: int, seconds: Mapping[QuestionKind, float]
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields each of the minutes that are told, with what was reached."""
     interaction = begin(task, arm.kinds or registry.get("graph_committee").asks, seed)
-    person = exemplar(task.labels, seed=seed, error_rate=ERRORS)
+    person = exemplar(task.labels, seed=seed, error_rate=ERRORS, seconds=seconds)
     begun, asked = time.perf_counter(), dict.fromkeys(SECONDS, 0)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "answers.db") as store:
         for minutes in ROUNDS:
             left = 60 * minutes - _seconds(store)
-            count = max(1, round(left / SECONDS["label"]))
+            count = max(1, round(left / seconds["label"]))
             number = max(store.rounds(), default=0) + 1
             round_ = Round(number, count, store.num_answered(), ROOM, False, number)
-            questions = interaction.ask(round_, Budget(count, SECONDS, by_time=True))
+            questions = interaction.ask(round_, Budget(count, seconds, by_time=True))
             if questions.count:
                 questions = store.append(questions)
                 collect(store, questions, person)

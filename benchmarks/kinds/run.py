@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.answers.tasks import Task, cifar20, digits, fashion
-from benchmarks.kinds.course import ARMS, TOLD, play
+from benchmarks.kinds.course import ARMS, PEOPLE, TOLD, play
 
 POINTS = Path(__file__).resolve().parent / "results" / "points.jsonl"
 SEEDS = tuple(range(5))
@@ -47,15 +47,23 @@ def keep(row: Row) -> None:
     short = json.loads(json.dumps(row), parse_float=lambda text: round(float(text), 4))
     with POINTS.open("a") as file:
         file.write(json.dumps(short) + "\n")
-    told = row["task"], row["arm"], row["seed"], row["minutes"], f"{row['acc']:.3f}", row["asked"]
+    told = (
+        row["task"],
+        row["person"],
+        row["arm"],
+        row["seed"],
+        row["minutes"],
+        f"{row['acc']:.3f}",
+        row["asked"],
+    )
     print(*told, f"{row['seconds']:.1f} s", flush=True)
 
 
-def table(found: list[Row], minutes: int) -> str:
+def table(found: list[Row], person: str, minutes: int) -> str:
     """Mean accuracy and its standard error, by what was asked."""
     names = list(SAMPLES)
     lines = [
-        f"| {minutes} minutes | " + " | ".join(names) + " |",
+        f"| {person}, {minutes} minutes | " + " | ".join(names) + " |",
         "| --- |" + " --- |" * len(names),
     ]
     for arm in ARMS:
@@ -64,7 +72,8 @@ def table(found: list[Row], minutes: int) -> str:
             here = [
                 row["acc"]
                 for row in found
-                if (row["task"], row["arm"], row["minutes"]) == (task, arm, minutes)
+                if (row["task"], row["person"], row["arm"], row["minutes"])
+                == (task, person, arm, minutes)
             ]
             cells.append(_mean(here))
         lines.append(f"| {arm} | " + " | ".join(cells) + " |")
@@ -82,19 +91,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", nargs="*", default=list(SAMPLES), choices=SAMPLES)
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--people", nargs="*", default=list(PEOPLE), choices=PEOPLE)
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
     parser.add_argument("--report", action="store_true", help="only print the tables")
     given = parser.parse_args()
     if given.report:
-        print("\n\n".join(table(rows(), minutes) for minutes in TOLD))
+        tables = (table(rows(), who, minutes) for who in given.people for minutes in TOLD)
+        print("\n\n".join(tables))
         return
-    there = {(row["task"], row["arm"], row["seed"], row["minutes"]) for row in rows()}
-    for seed, task, arm in itertools.product(given.seeds, given.tasks, given.arms):
-        if all((task, arm, seed, minutes) in there for minutes in TOLD):
+    names = ("task", "person", "arm", "seed", "minutes")
+    there = {tuple(row[name] for name in names) for row in rows()}
+    wanted = itertools.product(given.seeds, given.people, given.tasks, given.arms)
+    for seed, person, task, arm in wanted:
+        course = (task, person, arm, seed)
+        if all((*course, minutes) in there for minutes in TOLD):
             continue
-        for minutes, row in play(task_of(task, seed), ARMS[arm], seed):
-            if (task, arm, seed, minutes) not in there:
-                keep({"task": task, "arm": arm, "seed": seed, "minutes": minutes, **row})
+        for minutes, row in play(task_of(task, seed), ARMS[arm], seed, PEOPLE[person]):
+            if (*course, minutes) not in there:
+                keep(dict(zip(names, (*course, minutes), strict=True)) | row)
 
 
 if __name__ == "__main__":

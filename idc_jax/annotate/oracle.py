@@ -15,6 +15,7 @@ from idc_jax.annotate.questions import (
     NONE_OF_THESE,
     SAME,
     SKIP,
+    QuestionKind,
     Questions,
     screens,
 )
@@ -36,6 +37,7 @@ def aligned(
     seed: int,
     error_rate: float = 0.0,
     skip_rate: float = 0.0,
+    seconds: Mapping[QuestionKind, float] = SECONDS,
 ) -> Annotator:
     """The papers' annotator: clusters matched to classes by the Hungarian method.
 
@@ -51,6 +53,7 @@ def aligned(
       seed: of the errors and skips.
       error_rate: the share of answers that are wrong, uniform over the other ones.
       skip_rate: the share of questions that it skips.
+      seconds: that an answer takes, by kind; in a grid they depend on the strangers, too.
 
     Raises:
       UserError: labels and assignments of different lengths, or a rate outside [0, 1].
@@ -66,11 +69,16 @@ def aligned(
         cluster = int(cluster_of_class[label])
         return (cluster if cluster in offered else NONE_OF_THESE), offered
 
-    return _simulated("aligned", labels, truth, seed, error_rate, skip_rate)
+    return _simulated("aligned", labels, truth, seed, (error_rate, skip_rate), seconds)
 
 
 def exemplar(
-    labels: np.ndarray, *, seed: int, error_rate: float = 0.0, skip_rate: float = 0.0
+    labels: np.ndarray,
+    *,
+    seed: int,
+    error_rate: float = 0.0,
+    skip_rate: float = 0.0,
+    seconds: Mapping[QuestionKind, float] = SECONDS,
 ) -> Annotator:
     """What a person can really see: the image's class against each exemplar's class.
 
@@ -82,6 +90,7 @@ def exemplar(
       seed: of the errors and skips.
       error_rate: the share of answers that are wrong.
       skip_rate: the share of questions that it skips.
+      seconds: that an answer takes, by kind; in a grid they depend on the strangers, too.
 
     Raises:
       UserError: a rate outside [0, 1].
@@ -97,7 +106,7 @@ def exemplar(
         matches = offered[(shown >= 0) & (labels[shown] == label)]
         return (int(matches[0]) if matches.size else NONE_OF_THESE), offered
 
-    return _simulated("exemplar", labels, truth, seed, error_rate, skip_rate)
+    return _simulated("exemplar", labels, truth, seed, (error_rate, skip_rate), seconds)
 
 
 def match_classes(labels: np.ndarray, assignments: np.ndarray, num_clusters: int) -> np.ndarray:
@@ -134,9 +143,10 @@ def _simulated(
     labels: np.ndarray,
     cluster_truth: _Truth,
     seed: int,
-    error_rate: float,
-    skip_rate: float,
+    rates: tuple[float, float],
+    seconds: Mapping[QuestionKind, float],
 ) -> Annotator:
+    error_rate, skip_rate = rates
     truths = {
         "cluster": cluster_truth,
         "pair": _pair_truth(labels),
@@ -162,7 +172,7 @@ def _simulated(
     def answer(store: Store, questions: Questions) -> None:
         missing = store.missing(questions.round)
         choices = {position: choose(questions, position) for position in missing.tolist()}
-        seconds = _seconds(questions, choices)
+        taken = _seconds(questions, choices, seconds)
         for start in range(0, missing.size, _BATCH):
             store.add(
                 [
@@ -172,7 +182,7 @@ def _simulated(
                         position=position,
                         annotator=name,
                         choice=choices[position],
-                        seconds=seconds[position],
+                        seconds=taken[position],
                     )
                     for position in missing[start : start + _BATCH].tolist()
                 ]
@@ -211,15 +221,20 @@ def _grid_truth(labels: np.ndarray) -> _Truth:
     return truth
 
 
-def _seconds(questions: Questions, choices: Mapping[int, int]) -> dict[int, float]:
+def _seconds(
+    questions: Questions, choices: Mapping[int, int], seconds: Mapping[QuestionKind, float]
+) -> dict[int, float]:
     """What each answer takes, by position: what is usual, in grids by the strangers among them."""
     if questions.kind != "grid":
-        return dict.fromkeys(choices, SECONDS[questions.kind])
+        return dict.fromkeys(choices, seconds[questions.kind])
+    slower = seconds["grid"] / SECONDS["grid"]
     found: dict[int, float] = {}
     for screen in screens(questions):
         there = [position for position in screen.tolist() if position in choices]
         strangers = sum(choices[position] == NONE_OF_THESE for position in there)
-        found |= dict.fromkeys(there, grid_seconds(len(there), strangers) / max(len(there), 1))
+        found |= dict.fromkeys(
+            there, slower * grid_seconds(len(there), strangers) / max(len(there), 1)
+        )
     return found
 
 

@@ -26,9 +26,9 @@ from idc_jax.asking.known import Known
 from idc_jax.asking.pairs import ask_pairs
 
 # What an error mended by an answer of each kind is worth beside one that a name mends, measured by
-# ``benchmarks/kinds``: answers that name nothing say little of other samples, and those of a grid
-# are about samples that are alike.
-CARRIES: Mapping[QuestionKind, float] = {"label": 1.0, "cluster": 1.0, "pair": 0.5, "grid": 0.3}
+# ``benchmarks/kinds/carry.py``: answers that name nothing say little of other samples, and those of
+# a grid are about samples that are alike.
+CARRIES: Mapping[QuestionKind, float] = {"label": 1.0, "cluster": 1.0, "pair": 0.75, "grid": 0.2}
 # Answers for each output from which a prediction tells what is worth asking.
 _OPENING = 2
 # Of a round that names, so much is for samples of which a grid or an offer told what they are not.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -16,11 +16,15 @@ from idc_jax.annotate.annotator import Annotator, FusionName
 from idc_jax.annotate.samples import Samples, open_store
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
+from idc_jax.data.progress import told
 from idc_jax.data.telling import lines_of
 from idc_jax.errors import representable
 from idc_jax.runs.loop import Notify
 from idc_jax.runs.workdir import Course, last_round
 from idc_jax.train.log import Log
+
+if TYPE_CHECKING:
+    from idc_jax.annotate.page import Lodging
 
 
 class AnnotatorOptions(NamedTuple):
@@ -76,10 +80,51 @@ class Answering(NamedTuple):
 
 
 @contextmanager
+def welcome(options: AnnotatorOptions, title: str, workdir: Path) -> Iterator[Lodging | None]:
+    """Serve the page before there are data, if people answer at one; None otherwise.
+
+    Args:
+      options: who answers.
+      title: of the page until the data are known.
+      workdir: of the run, whose store may know the page's address.
+    """
+    if options.kind != "page":
+        yield None
+        return
+    # A web server is loaded only where one is wanted.
+    from idc_jax.annotate.page import identify, lodge
+
+    # Nothing is written before all is known to be right.
+    known = open_store(workdir) if (workdir / "answers.db").exists() else nullcontext()
+    with known as store:
+        run, token = identify(store)
+    with lodge(
+        title=title,
+        run=run,
+        token=token,
+        host=options.host,
+        port=options.port,
+        allow_remote=options.allow_remote,
+    ) as lodging:
+        print(f"Questions are asked at {lodging.url}", flush=True)
+
+        def tell(what: str, done: int, total: int) -> None:
+            lodging.progress({"phase": what, "image": done, "images": total})
+
+        with told(tell):
+            yield lodging
+
+
+@contextmanager
 def answering(
-    options: AnnotatorOptions, dataset: Dataset, max_groups: int, seed: int, workdir: Path
+    options: AnnotatorOptions,
+    dataset: Dataset,
+    max_groups: int,
+    seed: int,
+    workdir: Path,
+    lodging: Lodging | None,
 ) -> Iterator[Answering]:
-    """Open whatever answers: a simulation, a file, or a page that is served meanwhile.
+    """Open whatever answers: a simulation, a file, or the page that is served.
 
     Args:
       options: who.
@@ -87,9 +132,10 @@ def answering(
       max_groups: how many groups people may name.
       seed: of a simulated annotator's errors.
       workdir: holds the store and the exported questions.
+      lodging: where the page is, of :func:`welcome`.
     """
-    if options.kind == "page":
-        with _page(options, dataset, max_groups, workdir) as people:
+    if lodging is not None:
+        with _page(options, dataset, max_groups, workdir, lodging) as people:
             yield people
     elif options.kind == "file":
         reader = annotate.from_file(
@@ -191,32 +237,20 @@ def _oracle(
 
 @contextmanager
 def _page(
-    options: AnnotatorOptions, dataset: Dataset, max_groups: int, workdir: Path
+    options: AnnotatorOptions,
+    dataset: Dataset,
+    max_groups: int,
+    workdir: Path,
+    lodging: Lodging,
 ) -> Iterator[Answering]:
-    # A web server is loaded only where one is wanted.
-    from idc_jax.annotate.page import serve
-
-    with (
-        open_store(workdir) as store,
-        serve(
-            store,
-            dataset,
-            num_clusters=max_groups,
-            host=options.host,
-            port=options.port,
-            allow_remote=options.allow_remote,
-            votes=options.votes,
-            fusion=options.fusion,
-        ) as page,
-    ):
-        print(f"Questions are asked at {page.url}", flush=True)
+    asked = {"num_clusters": max_groups, "votes": options.votes, "fusion": options.fusion}
+    with open_store(workdir) as store, lodging.open(store, dataset, **asked) as page:
 
         def goes_on() -> bool:
             print(f"The groups stay at {page.url}board as long as somebody is there", flush=True)
             return page.stay()
 
         yield Answering(lambda _: page.annotator, _shown_on(page), page.progress, goes_on)
-        page.finish()
 
 
 def _shown_on(page: Any) -> Notify:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -29,6 +29,7 @@ from idc_jax.runs.answering import (
     announce_data,
     announce_samples,
     answering,
+    welcome,
 )
 from idc_jax.runs.auto import resolve, settled
 from idc_jax.runs.bringing import bring, brought_before
@@ -49,6 +50,9 @@ from idc_jax.runs.workdir import (
     settled_before,
 )
 
+if TYPE_CHECKING:
+    from idc_jax.annotate.page import Lodging
+
 
 def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     """Load, cluster, ask, learn, evaluate and report.
@@ -67,11 +71,15 @@ def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     workdir = Path(workdir).expanduser()
     check_settings(config)
     check_writable(workdir)
-    with hold(workdir), in_32_bits():
-        return _run_experiment(config, workdir)
+    people = AnnotatorOptions(**config.annotator)
+    title = config.data.name or workdir.name
+    with hold(workdir), in_32_bits(), welcome(people, title, workdir) as lodging:
+        return _run_experiment(config, workdir, people, lodging)
 
 
-def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
+def _run_experiment(
+    config: ConfigDict, workdir: Path, people: AnnotatorOptions, lodging: Lodging | None
+) -> Path:
     started = time.perf_counter()
     before_it = settled_before(workdir)
     given, config = config, resolve(config, before_it)
@@ -107,8 +115,7 @@ def _run_experiment(config: ConfigDict, workdir: Path) -> Path:
         if config.answers:
             _bring(store, config, dataset, samples.digests, limit)
     log = MetricsLog(workdir / "metrics.jsonl")
-    people = AnnotatorOptions(**config.annotator)
-    with answering(people, dataset, limit, config.seed, workdir) as answers:
+    with answering(people, dataset, limit, config.seed, workdir, lodging) as answers:
         listeners += [log, answers.show_losses]
         while True:
             outcome = run(

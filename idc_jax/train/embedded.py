@@ -14,7 +14,7 @@ from tqdm import tqdm
 from idc_jax.data.base import Dataset
 from idc_jax.data.cache import Entry, cached, file_stamps
 from idc_jax.data.finite import bad_rows
-from idc_jax.data.progress import SHOWN_AFTER_SECONDS
+from idc_jax.data.progress import SHOWN_AFTER_SECONDS, tell
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import View, Views, view_batch
 from idc_jax.errors import UserError
@@ -70,6 +70,7 @@ def embedded(
             build = partial(_embed, imported.model, variables, views.val, samples, wanted, bar)
             parts.append(cached(cache_dir, "embedded", key | images, build).arrays["features"])
             bar.update(wanted.stop - bar.n)
+            tell("embedding", wanted.stop, dataset.size)
     features = np.concatenate(parts)
     if len(bad := bad_rows(features)):
         first = dataset.names[bad[0]] if dataset.names else f"number {bad[0]}"
@@ -105,6 +106,7 @@ def _embed(
         outputs = run_network(model, filled, view, images[first : first + count])
         found.append(np.asarray(outputs.embedding)[start - first : stop - first])
         bar.update(stop - start)
+        tell("embedding", stop, bar.total)
     return Entry({"features": np.concatenate(found)}, {})
 
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 from idc_jax.annotate.page.pictures import galleries
 
 if TYPE_CHECKING:
-    from idc_jax.annotate.page.server import Page, serve
+    from idc_jax.annotate.page.server import Lodging, Page, identify, lodge, serve
 
 # The page's scripts and styles, some of which notebooks share.
 STATIC = Path(__file__).parent / "static"
 
-__all__ = ["STATIC", "Page", "galleries", "serve"]
+__all__ = ["STATIC", "Lodging", "Page", "galleries", "identify", "lodge", "serve"]
 
 
 def __getattr__(name: str) -> Any:
     # Loaded where somebody asks for it: a notebook shows questions without a web server.
-    if name in ("Page", "serve"):
+    if name in ("Lodging", "Page", "identify", "lodge", "serve"):
         from idc_jax.annotate.page import server
 
         return getattr(server, name)

@@ -2,12 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -18,12 +15,12 @@ from starlette.staticfiles import StaticFiles
 
 from idc_jax.annotate.page import STATIC
 from idc_jax.annotate.page.board_app import board_routes
+from idc_jax.annotate.page.documents import template
 from idc_jax.annotate.page.guard import max_body_bytes
 from idc_jax.annotate.page.pictures import Pictures, Rendered
 from idc_jax.annotate.page.session import Session
 from idc_jax.annotate.page.wire import Post, RefusedError, check_annotator, parse
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _MOST_QUESTIONS, _MOST_HELD = 50, 500
 _MOST_WRITTEN_AT_ONCE = 200
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -42,7 +39,7 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
       title: of the document.
     """
     writer = _Writer(session.write)
-    page = _template("page.html").render(run=run, title=title)
+    page = template("page.html").render(run=run, title=title)
 
     renders: dict[str, Callable[[int], Rendered]] = {
         "tile": lambda sample: pictures.render(sample, False),
@@ -72,16 +69,11 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
         body, media_type = render(sample)
         return Response(body, media_type=media_type, headers=_FOREVER)
 
-    board = board_routes(session, pictures, run=run, page=_template("board.html"), title=title)
+    board = board_routes(session, pictures, run=run, page=template("board.html"), title=title)
 
     async def post(request: Request) -> Response:
         body = await _body(request)
         return _reply(await writer.write(parse(request.path_params["kind"], body)))
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with writer.running():
-            yield
 
     return Starlette(
         routes=[
@@ -99,7 +91,6 @@ def build_app(session: Session, pictures: Pictures, *, run: str, title: str) -> 
             HTTPException: _http_error,
             Exception: _unexpected,
         },
-        lifespan=lifespan,
     )
 
 
@@ -108,26 +99,21 @@ class _Writer:
 
     def __init__(self, write: Callable[[list[Post]], list[_Reply]]) -> None:
         self._write = write
-        self._waiting: asyncio.Queue[tuple[Post, asyncio.Future[_Reply]]] = asyncio.Queue()
+        self._waiting: list[tuple[Post, asyncio.Future[_Reply]]] = []
+        self._task: asyncio.Task[None] | None = None
 
     async def write(self, post: Post) -> _Reply:
         future: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
-        await self._waiting.put((post, future))
+        self._waiting.append((post, future))
+        # For as long as something waits: the page may come and go while the server runs.
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
         return await future
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-
     async def _run(self) -> None:
-        while True:
-            batch = [await self._waiting.get()]
-            while not self._waiting.empty() and len(batch) < _MOST_WRITTEN_AT_ONCE:
-                batch.append(self._waiting.get_nowait())
+        while self._waiting:
+            batch = self._waiting[:_MOST_WRITTEN_AT_ONCE]
+            del self._waiting[: len(batch)]
             for (_, future), reply in zip(batch, await self._replies(batch), strict=True):
                 if not future.done():
                     future.set_result(reply)
@@ -187,8 +173,3 @@ async def _unexpected(_: Request, error: Exception) -> Response:
     if not isinstance(error, ClientDisconnect):
         _log.error("a request failed", exc_info=error)
     return JSONResponse({"error": "the server failed; it has said why in its own window"}, 500)
-
-
-def _template(name: str):
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape())
-    return environment.get_template(name)

@@ -7,7 +7,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import uvicorn
@@ -15,6 +16,7 @@ import uvicorn
 from idc_jax.annotate.annotator import Annotator, FusionName
 from idc_jax.annotate.page.app import build_app
 from idc_jax.annotate.page.guard import Guard
+from idc_jax.annotate.page.lobby import Lobby
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.session import Session
 from idc_jax.annotate.store import Store
@@ -57,55 +59,90 @@ class Page(NamedTuple):
     stay: Callable[[], bool]
 
 
+class Lodging(NamedTuple):
+    """An address at which a page is served, before there is anything to ask about.
+
+    Attributes:
+      url: where; with the token, if there is one.
+      progress: ``(values)``: shows how far the preparations are, as :attr:`Page.progress`.
+      open: ``(store, dataset, ...)``: asks there while the context is open; gives a :class:`Page`.
+    """
+
+    url: str
+    progress: Callable[[Mapping[str, Any]], None]
+    open: Callable[..., AbstractContextManager[Page]]
+
+
 @contextmanager
-def serve(
-    store: Store,
-    dataset: Dataset,
+def lodge(
     *,
-    num_clusters: int,
-    title: str | None = None,
+    title: str,
+    run: str,
+    token: str,
     host: str = "127.0.0.1",
     port: int = 8765,
     allow_remote: bool = False,
-    votes: int = 1,
-    fusion: FusionName = "majority",
-    grace_seconds: float = 5.0,
-    linger_seconds: float = 3.0,
-    idle_seconds: float = 60.0,
-) -> Iterator[Page]:
-    """Serve the questions of a run on a local web page while the context is open.
+) -> Iterator[Lodging]:
+    """Serve a page that says how far the preparations are, until it can ask.
 
     Args:
-      store: where every answer goes before it is acknowledged.
-      dataset: what is shown, by index alone.
-      num_clusters: the most groups that label questions may name.
-      title: of the page; the data set's name by default.
+      title: of the page until then.
+      run: an id of the run, as :func:`identify` makes it.
+      token: likewise; a part of the address where it is served to others than this machine.
       host: the address to listen on.
       port: 0 takes a free one.
-      allow_remote: has to be set for any other host than this machine; then the address of the
-        page has a random token in it, which stays the same for a store.
-      votes: how many people answer each question.
-      fusion: how their answers become one.
-      grace_seconds: how long after the last answer one may still go back.
-      idle_seconds: somebody whose browser was not heard of for so long has gone.
-      linger_seconds: how long the page stays after the context is left, for its last message.
-
-    Yields:
-      The page.
+      allow_remote: has to be set for any other host than this machine.
 
     Raises:
-      UserError: another host without ``allow_remote``, fewer than one vote, or the port is taken.
+      UserError: another host without ``allow_remote``, or the port is taken.
     """
     if host not in _LOOPBACK and not allow_remote:
         raise UserError(
             f"host={host!r}: the page is served to this machine alone (127.0.0.1); "
             "allow_remote serves it to others, at an address with a random token"
         )
+    own = host in _LOOPBACK
+    lobby = Lobby(run=run, title=representable(title))
+    guarded = Guard(lobby, hosts=_LOOPBACK if own else None, token=None if own else token)
+    with _bound(host, port) as listener, _running(guarded, listener):
+        url = _url(host, listener.getsockname()[1], None if own else token)
+        yield Lodging(url, lobby.progress, partial(open_page, lobby, url, (run, token)))
+
+
+def identify(store: Store | None = None) -> tuple[str, str]:
+    """An id of a run and a token for its address; those that ``store`` has, or keeps from now on.
+
+    Without a store they are new.
+    """
+    fresh = (secrets.token_hex(8), secrets.token_urlsafe(18))
+    return fresh if store is None else keep_identity(store, *fresh)
+
+
+def keep_identity(store: Store, run: str, token: str) -> tuple[str, str]:
+    """Keep them in ``store``, unless it has others; returns those that it has."""
+    return store.remember("run", run), store.remember("token", token)
+
+
+@contextmanager
+def open_page(
+    lobby: Lobby,
+    url: str,
+    identity: tuple[str, str],
+    store: Store,
+    dataset: Dataset,
+    *,
+    num_clusters: int,
+    title: str | None = None,
+    votes: int = 1,
+    fusion: FusionName = "majority",
+    grace_seconds: float = 5.0,
+    idle_seconds: float = 60.0,
+    linger_seconds: float = 3.0,
+) -> Iterator[Page]:
+    """Ask where ``lobby`` is, as long as the context is open; see :func:`serve`."""
     if votes < 1:
         raise UserError(f"votes={votes}: at least one person has to answer each question")
-    token = None if host in _LOOPBACK else store.remember("token", secrets.token_urlsafe(18))
-    title = representable(title or dataset.name)
-    pictures = Pictures(dataset)
+    title, pictures = representable(title or dataset.name), Pictures(dataset)
     session = Session(
         store,
         pictures,
@@ -119,21 +156,64 @@ def serve(
     asks = Annotator(
         "page", lambda _, asked: session.ask(asked), votes, fusion, meanwhile=session.meanwhile
     )
-    run = store.remember("run", secrets.token_hex(8))
-    app = build_app(session, pictures, run=run, title=title)
-    guarded = Guard(app, hosts=_LOOPBACK if token is None else None, token=token)
-    with _bound(host, port) as listener, _running(guarded, listener):
-        yield Page(
-            url=_url(host, listener.getsockname()[1], token),
-            annotator=asks,
-            progress=session.progress,
-            show_result=session.show_result,
-            finish=session.finish,
-            show_groups=session.show_groups,
-            stay=lambda: session.stay(idle_seconds),
-        )
-        session.finish()
-        time.sleep(linger_seconds)
+    run, _ = keep_identity(store, *identity)
+    lobby.give_way(build_app(session, pictures, run=run, title=title))
+    yield Page(
+        url=url,
+        annotator=asks,
+        progress=session.progress,
+        show_result=session.show_result,
+        finish=session.finish,
+        show_groups=session.show_groups,
+        stay=lambda: session.stay(idle_seconds),
+    )
+    session.finish()
+    time.sleep(linger_seconds)
+    lobby.end()
+
+
+@contextmanager
+def serve(
+    store: Store,
+    dataset: Dataset,
+    *,
+    num_clusters: int,
+    title: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    allow_remote: bool = False,
+    **options: Any,
+) -> Iterator[Page]:
+    """Serve the questions of a run on a local web page while the context is open.
+
+    Args:
+      store: where every answer goes before it is acknowledged.
+      dataset: what is shown, by index alone.
+      num_clusters: the most groups that label questions may name.
+      title: of the page; the data set's name by default.
+      host: the address to listen on.
+      port: 0 takes a free one.
+      allow_remote: has to be set for any other host than this machine; then the address of the
+        page has a random token in it, which stays the same for a store.
+      **options: ``votes``, how many people answer each question; ``fusion``, how their answers
+        become one; ``grace_seconds``, how long after the last answer one may still go back;
+        ``idle_seconds``, somebody whose browser was not heard of for so long has gone;
+        ``linger_seconds``, how long the page stays after the context is left, for its last message.
+
+    Yields:
+      The page.
+
+    Raises:
+      UserError: another host without ``allow_remote``, fewer than one vote, or the port is taken.
+    """
+    called = title or dataset.name
+    run, token = identify(store)
+    own = lodge(title=called, run=run, token=token, host=host, port=port, allow_remote=allow_remote)
+    with (
+        own as lodging,
+        lodging.open(store, dataset, num_clusters=num_clusters, title=called, **options) as page,
+    ):
+        yield page
 
 
 @contextmanager

@@ -6,7 +6,11 @@ import { duration, outlookOf } from "./words.js";
 const NAMES = { acc: "Accuracy", nmi: "NMI", ari: "ARI", fmi: "Fowlkes–Mallows" };
 const THUMBNAILS = 12;
 // Told by the title, the bar and the curve.
-const TOLD = ["phase", "step", "steps", "epoch", "epochs", "loss"];
+const TOLD = ["phase", "step", "steps", "epoch", "epochs", "image", "images", "loss"];
+
+function count(number) {
+  return number.toLocaleString("en");
+}
 
 function format(value) {
   if (Number.isNaN(value)) return "–";
@@ -16,7 +20,7 @@ function format(value) {
 
 // How far the training is, in steps or in epochs, whichever it counts; null where it counts none.
 function amount(values) {
-  const unit = ["step", "epoch"].find((name) => values[`${name}s`] > 0);
+  const unit = ["step", "epoch", "image"].find((name) => values[`${name}s`] > 0);
   if (!unit) return null;
   const total = values[`${unit}s`];
   return { unit, total, done: Math.min(values[unit] ?? 0, total) };
@@ -43,7 +47,7 @@ function bar(values) {
   return [
     element("div", { ...label, "aria-valuemin": "0", "aria-valuemax": String(total),
       "aria-valuenow": String(done) }, inner),
-    element("p", { class: "quiet" }, `${unit} ${done} of ${total}`
+    element("p", { class: "quiet" }, `${unit} ${count(done)} of ${count(total)}`
       + (left === null ? "" : ` · about ${duration(left)} left`)),
   ];
 }

@@ -8,7 +8,7 @@ import { askName, folded, groupCalled, isAskingName } from "./naming.js";
 import { drawPalette, meant, newMeant, search } from "./palette.js";
 import { strangersOn, tilesOf, toggleStranger } from "./question.js";
 import { Queue } from "./queue.js";
-import { drawCountdown, screenNow } from "./screens.js";
+import { drawCountdown, screenNow, titleOf } from "./screens.js";
 import { FURTHER } from "./over.js";
 import { Outbox, read } from "./server.js";
 import { addRecent, addUnsent, drawRecents, drawSaved, drawStanding } from "./standing.js";
@@ -363,6 +363,7 @@ async function take(state, isSettled) {
   if (opened) await open();
   if (state.phase !== "asking") forgetQuestions();
   drawStanding(page.state, page.seconds);
+  document.title = titleOf(state, asking() && document.hidden);
   showSaved();
   drawGroups();
   if (state.phase !== "asking" && $("recent").childElementCount) drawRecents(page.recent);
@@ -398,6 +399,10 @@ async function stay() {
     if (page.name) await poll();
   }
 }
+
+document.addEventListener("visibilitychange", () => {
+  if (page.state) document.title = titleOf(page.state, asking() && document.hidden);
+});
 
 if (page.name) begin(page.name);
 else askWho();

@@ -11,7 +11,7 @@ export function screenNow(state, { result, unsent, fetching }) {
   const shown = JSON.stringify([state.progress, state.losses.length]);
   if (state.phase === "waiting") {
     return [`waiting ${shown}`, () => drawProgress("Getting ready",
-      "The network is being prepared. The first questions will be here soon.", state)];
+      `${doneNow(state.progress.phase)} The first questions will be here soon.`, state)];
   }
   if (state.phase === "learning" && state.progress.phase === "report") {
     return ["report", () => drawProgress("All answers are learned. Thank you!",
@@ -37,6 +37,19 @@ export function screenNow(state, { result, unsent, fetching }) {
     })];
   }
   return betweenQuestions(state, unsent, fetching);
+}
+
+function doneNow(phase = "") {
+  return phase === "embedding" ? "A network is looking at the images."
+    : /^(decoding|resizing)/.test(phase) ? "The images are being read." : "The network is being prepared.";
+}
+
+// What stands on the tab of the browser.
+export function titleOf(state, unread) {
+  const doing = {
+    waiting: "Getting ready", learning: "Learning", over: "All is learned", done: "The run is over",
+  }[state.phase];
+  return `${unread ? "● Questions are ready" : doing ?? "Questions"} · ${state.title}`;
 }
 
 function betweenQuestions(state, unsent, fetching) {

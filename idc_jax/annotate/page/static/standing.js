@@ -18,11 +18,13 @@ export function addUnsent(state, outbox, shown) {
 }
 
 // `seconds` are those that the last answers took.
-export function drawStanding({ given, needed, round, phase, result }, seconds) {
+export function drawStanding({ given, needed, round, phase, result, title }, seconds) {
   const left = Math.max(0, needed - given);
   const mean = seconds.reduce((sum, value) => sum + value, 0) / (seconds.length || 1);
   const pace = mean > 0 && left > 0
     ? ` · ${Math.round(60 / mean)} a minute · about ${duration(left * mean)}` : "";
+  // Of the data, once they are known.
+  if ($("title").textContent !== title) $("title").textContent = title;
   $("round").textContent = round ? `· round ${round}` : "";
   $("standing").textContent = phase === "asking" ? `${given} of ${needed} · ${left} left${pace}` : "";
   const outlook = phase === "asking" ? outlookOf(result) : "";
