@@ -228,11 +228,17 @@ def _oracle(
     options: AnnotatorOptions, dataset: Dataset, probabilities: np.ndarray, seed: int
 ) -> Annotator:
     assert dataset.labels is not None
-    rates = {"error_rate": options.error_rate, "skip_rate": options.skip_rate}
+    labels, error_rate, skip_rate = dataset.labels, options.error_rate, options.skip_rate
     if options.oracle == "exemplar":
-        return annotate.exemplar(dataset.labels, seed=seed, **rates)
-    clusters = probabilities.shape[1]
-    return annotate.aligned(dataset.labels, probabilities.argmax(1), clusters, seed=seed, **rates)
+        return annotate.exemplar(labels, seed=seed, error_rate=error_rate, skip_rate=skip_rate)
+    return annotate.aligned(
+        labels,
+        probabilities.argmax(1),
+        probabilities.shape[1],
+        seed=seed,
+        error_rate=error_rate,
+        skip_rate=skip_rate,
+    )
 
 
 @contextmanager

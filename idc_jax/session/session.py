@@ -13,36 +13,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from idc_jax import asking
-from idc_jax.annotate.annotator import collect
-from idc_jax.annotate.questions import Answers, Questions
-from idc_jax.annotate.store import Row, Store
+from idc_jax.annotate.questions import Questions
+from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
 from idc_jax.data.identity import digests
 from idc_jax.errors import UserError, check_at_least
 from idc_jax.export import FinishedRun, Options, Table, make_table
 from idc_jax.export import export as export_run
 from idc_jax.methods import registry
-from idc_jax.methods.contract import OWN, Round, State, embeddings_of
+from idc_jax.methods.contract import OWN
 from idc_jax.ops.inputs import in_32_bits
 from idc_jax.outlook import FOUND, WANTED, Estimate, number_of_groups
 from idc_jax.report import write_atomically
 from idc_jax.runs.groups import find_candidates, first_number, most_groups
 from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.lock import share
-from idc_jax.runs.outlook import outlook
-from idc_jax.runs.pace import paces
 from idc_jax.runs.settings import kinds_of
 from idc_jax.session.book import Book
-from idc_jax.session.composing import ROOM, ROOM_ON_BOARD, compose, room
+from idc_jax.session.composing import compose
+from idc_jax.session.course import Course
 from idc_jax.session.parts import Batch, Group, Settings
 from idc_jax.session.samples import as_features, as_samples
+from idc_jax.session.serving import ask_on
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
-from idc_jax.train.log import Log, silent
+from idc_jax.train.log import Log
 from idc_jax.train.parallel import all_devices
 
 if TYPE_CHECKING:  # a web server is loaded only where one is wanted
-    from idc_jax.annotate.page import Page
+    pass
 
 # Whoever answers, unless a name is given.
 _ME = "me"
@@ -55,10 +53,6 @@ class Session:
     :meth:`save`. What was learned is brought up to date when it is asked for.
     """
 
-    # Hears of the training's losses: the page as long as it is served, a widget while it waits.
-    _hear_losses: Log = staticmethod(silent)
-    # Answers to prepare for, at least.
-    _room = ROOM
     # Lets go of the folder that the session was saved in.
     _leave: weakref.finalize | None = None
 
@@ -117,7 +111,7 @@ class Session:
         )
         self._open(dataset, names, features, progress)
         store = Store(Path(self._temporary.name) / "answers.db")
-        self._book = Book(store, dataset.size, names)
+        self._go(Book(store, dataset.size, names))
         self._interaction.begin()
         called = range(dataset.size) if names is None else names
         known = {one: name for one, name in zip(called, labels, strict=False) if name is not None}
@@ -144,13 +138,14 @@ class Session:
                 settings.options,
                 Path(self._temporary.name) / "pretrain",
                 wanted=settings.candidates is None,
-                log=lambda values: self._hear_losses(values),
+                log=lambda values: self._course.hear(values),
                 progress=progress,
             )
         self._interaction = Interaction(spec, method, dataset.size, settings.seed, kinds=kinds)
-        self._learned = 0
-        self._expected: dict[str, Any] | None = None
         self._widgets: dict[tuple[int, str], Any] = {}
+
+    def _go(self, book: Book) -> None:
+        self._book, self._course = book, Course(self._interaction, book)
 
     # -- asking and answering ------------------------------------------------------------------
 
@@ -161,7 +156,7 @@ class Session:
           UserError: ``count`` below 1.
         """
         check_at_least("count", count, 1)
-        questions = self._asked(count)
+        questions = self._course.ask(count)
         called = [self._book.called(row) for row in questions.indices.tolist()]
         return Batch(
             questions.kind, questions.indices, tuple(called), questions.values, questions.candidates
@@ -196,7 +191,7 @@ class Session:
     @property
     def probabilities_(self) -> np.ndarray:
         """How likely each sample is of each group, float ``[n, c]``."""
-        self._catch_up()
+        self._course.catch_up()
         return self._interaction.probabilities
 
     @property
@@ -224,8 +219,9 @@ class Session:
     @property
     def expected_accuracy_(self) -> float | None:
         """What the method expects its accuracy to be; None where it cannot tell."""
-        self._catch_up()
-        return None if self._expected is None else self._expected["accuracy"]
+        self._course.catch_up()
+        expected = self._course.expected
+        return None if expected is None else expected["accuracy"]
 
     @property
     def outlook_(self) -> dict[str, Any] | None:
@@ -234,13 +230,13 @@ class Session:
         The keys are those of :func:`idc_jax.runs.outlook.outlook`, as ``result.json`` has them;
         None where the method cannot tell.
         """
-        self._catch_up()
-        return None if self._expected is None else dict(self._expected)
+        self._course.catch_up()
+        return None if self._course.expected is None else dict(self._course.expected)
 
     @property
     def number_of_groups_(self) -> Estimate:
         """How many groups there are, those without a name too, with a 90 % interval."""
-        self._catch_up()
+        self._course.catch_up()
         answered = np.array([group.answered for group in self.groups_])
         first, spread = self._settings.num_clusters, WANTED
         if self._settings.candidates:
@@ -322,7 +318,7 @@ class Session:
         own = self._book.store.path.parent.resolve() == folder.resolve()
         if not own and folder.exists() and any(path.name != "lock" for path in folder.iterdir()):
             raise UserError(f"{folder} holds something already; save under another name")
-        self._catch_up()
+        self._course.catch_up()
         if not own:
             self._keep_to(folder)
         try:
@@ -344,7 +340,7 @@ class Session:
             raise UserError(f"cannot save to {folder}: {error}") from error
         with closing(Checkpoints(folder / "checkpoints")) as kept:
             state = {"context": self._interaction.context, "state": self._interaction.state}
-            kept.save(self._learned, state, {"expected": self._expected})
+            kept.save(self._course.learned, state, {"expected": self._course.expected})
         write_atomically(
             folder / "session.json", json.dumps(self._settings._asdict(), indent=2) + "\n"
         )
@@ -374,22 +370,25 @@ class Session:
         )
         dataset = as_samples(inputs).dataset._replace(names=files, notes=())
         session._open(dataset, called, features, progress)
-        session._book = Book(Store(folder / "answers.db"), dataset.size, called)
+        session._go(Book(Store(folder / "answers.db"), dataset.size, called))
         saved_state = read_latest(folder / "checkpoints")
         assert saved_state is not None
         spec, tree = session._interaction.spec, saved_state.tree
         session._interaction.go_on(
             rebuild(spec.context, tree["context"]), rebuild(spec.state, tree["state"])
         )
-        session._learned = saved_state.step
+        session._course.learned = saved_state.step
         expected = saved_state.meta["expected"]
         # What was expected before ranges were told is told again after the next answers.
-        session._expected = expected if expected and "told" in expected else None
+        session._course.expected = expected if expected and "told" in expected else None
         session._interaction.hear_again(session._book.rounds())
         return session
 
     def serve(self, *, per_round: int = 10, rounds: int | None = None, port: int = 8765) -> None:
         """Ask on a web page until people stop, or for so many ``rounds`` of questions.
+
+        Then it stays as long as somebody is there and has not closed it: the groups can be looked
+        at and set right, and more questions be asked.
 
         Args:
           per_round: questions between two learnings.
@@ -399,17 +398,10 @@ class Session:
         from idc_jax.annotate.page import serve
 
         self._book.store.go_on(len(self._book.store.rounds()) + 1)
-        limit, self._room = self._most_groups, ROOM_ON_BOARD
+        limit = self._most_groups
         with serve(self._book.store, self._shown(), num_clusters=limit, port=port) as page:
             print(f"Questions are asked at {page.url}", flush=True)
-            self._hear_losses = page.progress
-            while rounds is None or rounds > 0:
-                questions = self._next_on(page, per_round)
-                if questions is None or self._book.store.stopped_by() is not None:
-                    break
-                rounds = None if rounds is None else rounds - 1
-            self._hear_losses = silent
-            page.finish()
+            ask_on(page, self._course, per_round=per_round, rounds=rounds)
 
     def widget(self, *, per_round: int = 10, annotator: str = _ME) -> Any:
         """Ask in a notebook: Jupyter, VS Code, Colab, marimo.
@@ -434,7 +426,7 @@ class Session:
         # One that was closed can't be shown again.
         if found is None or found.comm is None:
             found = Widget(
-                Loop(lambda hear: self._next_telling(per_round, hear), self._standing),
+                Loop(lambda hear: self._next(per_round, hear), self._standing),
                 self._book.store,
                 self._shown(),
                 max_groups=self._most_groups,
@@ -452,100 +444,22 @@ class Session:
         wanted = 0 if settings.candidates else settings.num_clusters
         return most_groups(wanted, settings.method)
 
-    def _asked(self, count: int) -> Questions:
-        """The next round, of at most ``count`` questions."""
-        self._catch_up()
-        number = max(self._book.store.rounds(), default=0) + 1
-        asked = sum(questions.count for questions, _ in self._book.rounds())
-        round_ = Round(number, count, asked, room(asked + count, self._room), False, number)
-        budget = asking.Budget(count, paces(self._book.store))
-        questions = self._interaction.ask(round_, budget)
-        return self._book.store.append(questions) if questions.count else questions
-
-    def _next(self, count: int) -> Questions | None:
+    def _next(self, count: int, hear: Log) -> Questions | None:
         """The next round; None where nothing is left to ask."""
-        questions = self._asked(count)
+        with self._course.heard_by(hear):
+            questions = self._course.ask(count)
         return questions if questions.count else None
 
-    def _next_telling(self, count: int, hear: Log) -> Questions | None:
-        self._hear_losses = hear
-        try:
-            return self._next(count)
-        finally:
-            self._hear_losses = silent
-
-    def _next_on(self, page: Page, count: int) -> Questions | None:
-        """Ask the next round on the page; None where nothing is left to ask."""
-        self._show_on(page, self._interaction.state, self._learned)
-        questions = self._next(count)
-        self._show_on(page, self._interaction.state, self._learned)
-        if questions is not None:
-            if self._interaction.spec.quick and page.annotator.meanwhile is not None:
-                page.annotator.meanwhile(lambda: self._foresee_on(page))
-            collect(self._book.store, questions, page.annotator)
-            self._catch_up()
-            self._show_on(page, self._interaction.state, self._learned)
-        return questions
-
-    def _foresee_on(self, page: Page) -> None:
-        """Show on the board what comes of all that was said so far; nothing is learned for good.
-
-        As long as nothing was said, prepare for it.
-        """
-        rows = self._book.store.rows()
-        rounds = self._book.rounds()
-        if not rounds:
-            self._interaction.rehearse(Round(1, 1, 0, room(1, self._room), False, 1))
-        elif len(rows) > self._learned:
-            self._interaction.hear_again(rounds)
-            state = self._interaction.foresee(self._round_with(rounds, rows[self._learned :]))
-            self._show_on(page, state, len(rows))
-
-    def _show_on(self, page: Page, state: State, heard: int) -> None:
-        """Put the groups of ``state``, learned from the first ``heard`` rows, on the board."""
-        embeddings = embeddings_of(self._interaction.context, state)
-        slots = getattr(state, "slots", None)
-        # Rows are numbered from 1, and none is ever deleted.
-        page.show_groups(state.probabilities, slots, embeddings, (heard, 0))
-
     def _standing(self) -> dict[str, Any]:
-        return {"groups": [group._asdict() for group in self.groups_], "outlook": self._expected}
+        return {
+            "groups": [group._asdict() for group in self.groups_],
+            "outlook": self._course.expected,
+        }
 
     def _shown(self) -> Dataset:
         """The samples as people see them: by their ids, where nothing else names them."""
         names = self._dataset.names or tuple(map(str, self._ids or ()))
         return self._dataset._replace(names=names)
-
-    def _catch_up(self) -> None:
-        """Learn what was said since the last time."""
-        rows = self._book.store.rows()
-        new = rows[self._learned :]
-        if not new:
-            return
-        rounds = self._book.rounds()
-        self._interaction.hear_again(rounds)
-        self._learned = len(rows)
-        if not rounds:
-            # Everything was taken back.
-            self._interaction.begin()
-            self._expected = None
-            return
-        try:
-            info = self._interaction.learn(self._round_with(rounds, new))
-            seconds = paces(self._book.store)[self._interaction.spec.asks[0]]
-            self._expected = outlook(info, seconds) or self._expected
-        except KeyboardInterrupt:
-            self._learned = len(rows) - len(new)  # when somebody asks again
-            raise
-
-    def _round_with(self, rounds: Sequence[tuple[Questions, Answers]], new: Sequence[Row]) -> Round:
-        """The round that learns ``rounds``, of which the rows ``new`` were not known before."""
-        since = min(row.round for row in new)
-        counts = {questions.round: questions.count for questions, _ in rounds}
-        told = sum(count for number, count in counts.items() if number >= since)
-        asked, last = sum(counts.values()), max(counts, default=since)
-        total = room(asked, self._room)
-        return Round(max(last, since), told, asked - told, total, False, since)
 
     def _keep_to(self, folder: Path) -> None:
         """Keep other processes out of ``folder`` as long as this session is there."""

@@ -14,6 +14,7 @@ import pytest
 from browsing import WAIT_SECONDS, free_port, until
 
 from idc_jax import Session, data
+from idc_jax.annotate.questions import NONE_OF_THESE
 from idc_jax.annotate.store import Store
 from idc_jax.command import main
 
@@ -67,10 +68,45 @@ def name_digits(person: Any, count: int, names: str, rows: Callable[[], int]) ->
 def test_people_answer_a_session(digits: np.ndarray, visit: Any) -> None:
     session, port = Session(digits, 10), free_port()
     end = beside(lambda: session.serve(per_round=4, rounds=2, port=port))
-    name_digits(visit(served(port)), 8, "xyz", lambda: len(session._book.store.rows()))
+    ann = visit(served(port))
+    name_digits(ann, 8, "xyz", lambda: len(session._book.store.rows()))
+    # As at the end of a run: what was reached, and whether to go on.
+    ann.page.wait_for_selector("text=All questions are answered and learned")
+    assert "Expected: " in ann.page.inner_text("main")
+    assert ann.page.locator("main .galleries section").count() >= 3
+    ann.page.click("text=50 more questions")
+    name_digits(ann, 4, "", lambda: len(session._book.store.rows()))
+    ann.see()
+    ann.page.click("#stop")
+    ann.page.click("text=Stop and finish")
+    ann.page.wait_for_selector("text=All questions are answered and learned")
+    ann.page.click("text=Close for everybody")
+    ann.page.wait_for_selector("text=The run is over")
     end()
     assert {"xxx", "yyy", "zzz"} <= {group.name for group in session.groups_}
-    assert sum(group.answered for group in session.groups_) == 8
+    assert sum(group.answered for group in session.groups_) == 12
+
+
+def test_a_session_of_several_kinds_is_answered_on_the_page(visit: Any) -> None:
+    digits = data.load("digits", limit=500)
+    session, port = Session(digits.inputs, 10, questions="grid"), free_port()
+    named = session.ask(30)
+    assert named.kind == "label"
+    assert digits.labels is not None
+    session.answer({row: f"digit {digits.labels[row]}" for row in named.indices.tolist()})
+    end = beside(lambda: session.serve(per_round=16, rounds=1, port=port))
+    ann = visit(served(port))
+    ann.see(".question.grid")
+    assert ann.page.inner_text(".prompt").startswith("Which are not “digit ")
+    shown = ann.page.locator(".one").count()
+    assert shown >= 12
+    ann.press("a", "Enter")
+    ann.page.click("text=Close for everybody")
+    end()
+    questions, answers = session._book.rounds()[-1]
+    assert (questions.kind, questions.count) == ("grid", shown)
+    assert answers.choice[0] == NONE_OF_THESE
+    assert (answers.choice[1:] == questions.candidates[1:, 0]).all()
 
 
 def test_the_command_asks_and_goes_on(
@@ -92,6 +128,7 @@ def test_the_command_asks_and_goes_on(
         end = beside(lambda: main(command))
         person = visit(served(port), f"Ann {number}")
         name_digits(person, 3, names, rows)
+        person.page.click("text=Close for everybody")
         # Left open, it would take the next questions to itself.
         person.page.close()
         assert end() == 0

@@ -153,7 +153,7 @@ class Session:
                 clock=self._clock,
             )
             self._phase = "asking"
-            self._finish_now = False
+            self._finish_now, self._stopped_by = False, ""
             self._note_completion()
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ const TITLES = {
   skip: "Skip: cannot say",
   undo: "Undo, go back",
   zoom: "Zoom",
-  help: "This help",
+  help: "The keys",
   go: "Go on",
 };
 

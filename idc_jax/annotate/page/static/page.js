@@ -386,6 +386,7 @@ async function open() {
 
 function noteLearning(state) {
   page.resultsSeen ??= state.results;
+  if (state.phase === "over") page.resultsSeen = state.results; // that screen shows the last one
   if (state.phase === "learning") page.learningSince ??= performance.now();
   if (state.phase !== "asking") return;
   const took = page.learningSince === null ? 0 : performance.now() - page.learningSince;
