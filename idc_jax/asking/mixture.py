@@ -16,6 +16,7 @@ from idc_jax.annotate.questions import (
     NONE_OF_THESE,
     QuestionKind,
     Questions,
+    Role,
     label_questions,
     some,
 )
@@ -24,6 +25,7 @@ from idc_jax.asking.clusters import ask_clusters
 from idc_jax.asking.grids import ask_grids
 from idc_jax.asking.known import Known
 from idc_jax.asking.pairs import ask_pairs
+from idc_jax.outlook import WANTED, number_of_groups
 
 # What an error mended by an answer of each kind is worth beside one that a name mends, measured by
 # ``benchmarks/kinds/carry.py``: answers that name nothing say little of other samples, and those of
@@ -64,8 +66,9 @@ def ask(
 ) -> Questions:
     """The questions of a round, all of one kind.
 
-    The usual kind opens, if it is among the ``kinds``, as long as predictions say little; and it
-    is asked where no other can be, as no grids before a group has a name.
+    The usual kind opens, if it is among the ``kinds``, as long as predictions say little; names are
+    asked, if they may be, as long as a group seems to have none; and the usual kind is asked where
+    no other can be, as no grids before a group has a name.
 
     Args:
       known: what there is to ask by.
@@ -75,9 +78,10 @@ def ask(
       budget: what it may cost.
     """
     mine = own(budget.count)
-    few = int(known.evidence.asked.sum()) < _OPENING * known.probabilities.shape[1]
-    if not mine.count or tuple(kinds) == (usual,) or (usual in kinds and few):
+    if not mine.count or tuple(kinds) == (usual,) or (usual in kinds and _is_opening(known)):
         return mine
+    if "label" in kinds and _has_unnamed(known):
+        return _label(known, mine, usual)._replace(round=mine.round)
     drafts = {kind: _draft(known, kind, mine, usual, budget.count) for kind in kinds}
     rates = {
         kind: CARRIES[kind] * float(worth_of(known, draft).mean()) / budget.seconds[kind]
@@ -91,6 +95,24 @@ def ask(
     if count > budget.count and best != "grid":
         mine = own(count)
     return _first(_draft(known, best, mine, usual, count), count)._replace(round=mine.round)
+
+
+def _is_opening(known: Known) -> bool:
+    """Whether answers are too few for a prediction to tell what is worth asking."""
+    return int(known.evidence.asked.sum()) < _OPENING * known.probabilities.shape[1]
+
+
+def _has_unnamed(known: Known) -> bool:
+    """Whether a group seems to have no name yet, by the names that were given so far.
+
+    Only a name finds it: all other kinds compare with groups that are known.
+    """
+    evidence, clusters = known.evidence, known.probabilities.shape[1]
+    named = known.slots[known.named]
+    said = evidence.group[np.isin(evidence.group, named) & (evidence.role != Role.CHECK)]
+    counts = np.unique(said, return_counts=True)[1]
+    belief = number_of_groups(counts, clusters, spread=WANTED, limit=len(evidence.group))
+    return belief.estimate.value - len(counts) >= 1
 
 
 def worth_of(known: Known, questions: Questions) -> np.ndarray:

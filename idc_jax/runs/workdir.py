@@ -36,7 +36,7 @@ FREE_KEYS = (
     "annotator.host",
 )
 # What is asked, and of whom: changed, the learning goes on from where it is.
-_PLAN = ("budget", "minutes", "rounds", "selector", "annotator", "answers")
+_PLAN = ("budget", "minutes", "questions", "rounds", "selector", "annotator", "answers")
 # What a network's first variables come from.
 _NETWORK = ("seed", "num_clusters", "init", "data", _SAMPLES, "model", "views", "pretrain")
 

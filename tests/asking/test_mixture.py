@@ -46,6 +46,11 @@ def names(samples) -> tuple:
     return asked, answered(asked, SLOTS[LABELS[samples]])
 
 
+def skipped(samples) -> tuple:
+    asked = label_questions(2, np.asarray(samples), np.zeros(len(samples)))
+    return asked, answered(asked, np.full(len(samples), SKIP))
+
+
 OPENED = names([0, 1, 40, 41, 80, 81])
 
 
@@ -63,6 +68,17 @@ def test_the_usual_kind_opens_and_is_asked_alone():
     assert ask(known(0.4), KINDS, own, "label", budget).kind == "label"
     alone = ask(known(0.4, [OPENED]), ("label",), own, "label", budget)
     np.testing.assert_array_equal(alone.indices, own(8).indices)
+
+
+def test_names_are_asked_as_long_as_a_group_seems_to_have_none():
+    seconds = {**SECONDS, "label": 100.0}
+    two = known(0.4, [names([0, 1, 40, 41]), skipped([80, 81])])
+    assert ask(two, KINDS, own, "label", Budget(8, seconds)).kind == "label"
+    # Who may ask no name asks what there is.
+    assert ask(two, ("pair", "grid"), own, "label", Budget(8, seconds)).kind == "pair"
+    # So many answers name so few groups that there are hardly others.
+    many = known(0.4, [names([*range(30), *range(40, 70)])])
+    assert ask(many, KINDS, own, "label", Budget(8, seconds)).kind != "label"
 
 
 def test_what_is_quick_is_asked_and_what_is_slow_is_not():

@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ({"rounds": 0}, "rounds is 0"),
         ({"rounds": 13}, "rounds is 13"),
         ({"selector": "guess"}, "selector is 'guess'"),
+        ({"questions": "word"}, "questions is 'word'"),
         ({"selector": "pcl"}, "selector is 'pcl'"),
         (
             {"method": "pcl", "selector": "random"},
