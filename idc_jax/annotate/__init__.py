@@ -1,10 +1,12 @@
 """Annotators: whoever answers the questions, and the store that keeps the answers."""
 
 from idc_jax.annotate.annotator import Annotator, collect
+from idc_jax.annotate.database import StoreError
 from idc_jax.annotate.disagreement import disagreement
 from idc_jax.annotate.evidence import Evidence, Ledger, gather
 from idc_jax.annotate.file import AnswersPendingError, from_file
 from idc_jax.annotate.fusion import Agreement, agreement, fuse
+from idc_jax.annotate.groups import Group
 from idc_jax.annotate.oracle import aligned, exemplar, match_classes
 from idc_jax.annotate.questions import (
     DIFFERENT,
@@ -18,7 +20,7 @@ from idc_jax.annotate.questions import (
     label_questions,
     pair_questions,
 )
-from idc_jax.annotate.store import Group, Row, Store, StoreError
+from idc_jax.annotate.store import Row, Store
 
 __all__ = [
     "DIFFERENT",

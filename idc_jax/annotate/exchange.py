@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from idc_jax.annotate.database import StoreError
 from idc_jax.annotate.label_studio import Task, read_tasks
 from idc_jax.annotate.naming import folded, tidy, whole
 from idc_jax.annotate.questions import UNASKED, Questions
 from idc_jax.annotate.records import decode_choice
-from idc_jax.annotate.store import Row, Store, StoreError
+from idc_jax.annotate.store import Row, Store
 from idc_jax.annotate.textfile import parse_json, read_lines, read_table
 from idc_jax.errors import UserError
 

@@ -61,6 +61,8 @@ def tasks_of(questions: Questions, names: Sequence[str]) -> list[dict[str, Any]]
             for candidate in record["candidates"]
             if candidate["exemplar"]
         )
+        if questions.kind == "grid":
+            offered = f"Is it of group {record['candidates'][0]['cluster']}, or none?"
         tasks.append(
             {
                 "data": {

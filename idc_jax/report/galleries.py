@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from idc_jax.annotate.questions import SKIP, Answers, Questions
-from idc_jax.report.answers import describe_choice
+from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Answers, Questions
+from idc_jax.report.answers import describe_choice, name_of
 from idc_jax.report.sheets import member_sheet
 from idc_jax.report.view import View
 
@@ -90,6 +90,8 @@ def _question_card(view: View, questions: Questions, answers: Answers, row: int)
     candidates = _candidates(view, questions, row, choice)
     # Clusters had other numbers when they were asked about.
     answer = next((one["letter"] for one in candidates if one["chosen"]), answer)
+    if questions.kind == "grid" and choice == NONE_OF_THESE:
+        answer = f"not {name_of(int(questions.candidates[row, 0]), names)}"
     return {
         "kind": questions.kind,
         "round": questions.round,
@@ -106,6 +108,8 @@ def _question_card(view: View, questions: Questions, answers: Answers, row: int)
 
 def _candidates(view: View, questions: Questions, row: int, choice: int) -> list[dict[str, Any]]:
     """Give the clusters that were offered, by their letters on the page."""
+    if questions.kind != "cluster":  # what is offered is no cluster
+        return []
     offered = [one for one in np.asarray(questions.candidates[row]).tolist() if one >= 0]
     found = []
     for place, cluster in enumerate(offered):

@@ -62,14 +62,41 @@ def test_minutes_are_spent_on_what_is_worth_most(
     assert len(again) == len(rounds) + 1
 
 
-def test_a_budget_of_answers_holds_of_any_kind(mixed: ConfigDict, tmp_path: Path) -> None:
-    mixed.questions, mixed.budget = "grid,cluster", 20
-    run_experiment(mixed, tmp_path / "run")
+def test_grids_are_asked_answered_and_reported(mixed: ConfigDict, tmp_path: Path) -> None:
+    mixed.questions, mixed.budget, mixed.rounds = "grid", 60, 3
+    report = run_experiment(mixed, tmp_path / "run")
     rounds = rounds_of(tmp_path / "run")
-    assert sum(count for _, count in rounds) == 20
-    assert {kind for kind, _ in rounds} <= {"grid", "cluster"}
+    # Names first: there is no grid of a group that has none.
+    assert [kind for kind, _ in rounds] == ["label", "grid", "grid"]
+    assert sum(count for _, count in rounds) <= 60
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    told = result["questions"]
+    assert told["grid"] + told["none"] == sum(count for kind, count in rounds if kind == "grid")
+    assert result["final"]["acc"] >= 0.95
+    assert report.exists()
     with (tmp_path / "run" / "assignments.csv").open() as table:
         assert len(table.readlines()) == 1 + len(np.load(mixed.data.path)["features"])
+
+
+def test_a_grid_goes_to_a_file_and_comes_back(mixed: ConfigDict, tmp_path: Path) -> None:
+    mixed.questions, mixed.budget, mixed.rounds = "grid", 60, 2
+    workdir, answers = tmp_path / "run", tmp_path / "answers.jsonl"
+    mixed.annotator.kind, mixed.annotator.file = "file", str(answers)
+    labels = np.load(mixed.data.path)["labels"]
+    said: list[dict] = []
+    for number in (1, 2):
+        with pytest.raises(UserError, match="questions"):
+            run_experiment(mixed, workdir)
+        lines = (workdir / f"questions_round_{number}.jsonl").read_text().splitlines()
+        for one in map(json.loads, lines):
+            label = int(labels[one["samples"][0]["index"]])
+            fits = one["kind"] == "label" or label in one["answers"]
+            said.append({**one, "answer": label if fits else "none"})
+        kept = ("round", "position", "answer")
+        text = "".join(json.dumps({name: one[name] for name in kept}) + "\n" for one in said)
+        answers.write_text(text)
+    run_experiment(mixed, workdir)
+    assert [kind for kind, _ in rounds_of(workdir)] == ["label", "grid"]
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from idc_jax.annotate.annotator import Annotator, all_said
+from idc_jax.annotate.database import StoreError
 from idc_jax.annotate.evidence import gather
+from idc_jax.annotate.page.gestures import SUREST, Gestures, group_of
 from idc_jax.annotate.page.groups import Board as Groups
-from idc_jax.annotate.page.groups import Places, Prediction, Standing, split, stand, typical
-from idc_jax.annotate.page.history import done_by, history, note, say_of, undo
+from idc_jax.annotate.page.groups import Places, Prediction, split, stand, typical
+from idc_jax.annotate.page.history import done_by, history, note, say_of
 from idc_jax.annotate.page.pictures import Pictures
 from idc_jax.annotate.page.wire import GesturePost, RefusedError
-from idc_jax.annotate.questions import Questions, label_questions
-from idc_jax.annotate.store import Store, StoreError
+from idc_jax.annotate.store import Store
 from idc_jax.annotate.volunteered import Hand
 from idc_jax.errors import UserError
 
@@ -32,7 +33,7 @@ SORTS, FILTERS = (
 )
 # All samples, whatever their group.
 EVERYTHING = "everything"
-_SUREST, _LEAST_SURE, _PART = 5, 3, 12
+_LEAST_SURE, _PART = 3, 12
 # A sample is unsure where another group may as well be.
 _UNSURE = 0.5
 
@@ -67,7 +68,7 @@ class Board:
           class_names: what the first class ids are called.
         """
         self._store, self._pictures, self._annotator = store, pictures, annotator
-        self._max_groups, self._class_names = max_groups, class_names
+        self._class_names = class_names
         self._lock = threading.RLock()
         # All in one, as long as nothing is known.
         self._prediction = Prediction(np.ones((pictures.size, 1), np.float32), np.array([-1]))
@@ -75,17 +76,12 @@ class Board:
         self._view: _View | None = None
         self._names: list[str] = []
         self._named_at = (0, 0)
-        self._do: Mapping[str, Callable[[GesturePost, Hand], None]] = {
-            "move": self._move,
-            "right": self._right,
-            "not": self._not,
-            "rename": self._rename,
-            "merge": self._merge,
-            "delete": self._delete,
-            "split": self._split,
-            "undo": lambda post, hand: undo(self._store, hand, post.undoes or ""),
-            "withdraw": lambda post, hand: hand.withdraw(post.answers),
-        }
+        self._gestures = Gestures(
+            store,
+            lambda: self._look().groups,
+            max_groups=max_groups,
+            class_names=class_names,
+        )
 
     def show(self, prediction: Prediction) -> None:
         """Put what the method says now on the board."""
@@ -162,7 +158,7 @@ class Board:
         Raises:
           RefusedError: no such group, or it can't be split.
         """
-        members = self._group(self._look(), ref).members
+        members = group_of(self._look().groups, ref).members
         embeddings = self._prediction.embeddings
         if embeddings is None or len(members) < 2:
             raise RefusedError(409, "there is nothing to split here")
@@ -205,8 +201,8 @@ class Board:
           RefusedError: it means nothing here.
           StoreError: it could not be written.
         """
-        if post.kind not in self._do:
-            raise RefusedError(422, f"'kind' must be one of {', '.join(self._do)}")
+        if post.kind not in self._gestures.kinds:
+            raise RefusedError(422, f"'kind' must be one of {', '.join(self._gestures.kinds)}")
         if any(not 0 <= sample < self._pictures.size for sample in post.samples + post.kept):
             raise RefusedError(422, "there is no such sample")
         with self._lock:
@@ -218,7 +214,7 @@ class Board:
                 hand = Hand(self._store, post.client_id, post.annotator, post.seconds)
                 try:
                     with self._store.whole():
-                        self._do[post.kind](post, hand)
+                        self._gestures.do(post, hand)
                         hand.end()
                         note(self._store, post.client_id, post.annotator, lines, post.undoes)
                 except StoreError:
@@ -226,90 +222,6 @@ class Board:
                 except UserError as error:
                     raise RefusedError(409, str(error)) from error
         return {"ok": True, "client_id": post.client_id}
-
-    def _move(self, post: GesturePost, hand: Hand) -> None:
-        hand.say(_some(post.samples), self._target(post, hand))
-
-    def _right(self, post: GesturePost, hand: Hand) -> None:
-        view = self._look()
-        samples = np.asarray(_some(post.samples))
-        for at in np.unique(view.groups.place[samples]).tolist():
-            ref = post.group or view.groups.groups[at].ref
-            hand.say(samples[view.groups.place[samples] == at].tolist(), self._named(ref, hand))
-
-    def _not(self, post: GesturePost, hand: Hand) -> None:
-        group = self._group(self._look(), post.group or "")
-        if group.id >= 0:
-            hand.rule_out(_some(post.samples), group.id)
-        else:
-            hand.rule_out_cluster(_some(post.samples), group.number, self._exemplars())
-
-    def _rename(self, post: GesturePost, hand: Hand) -> None:
-        if not post.name or not post.name.strip():
-            raise RefusedError(422, "a group needs a name")
-        id_ = self._named(post.group or "", hand, post.name)
-        self._store.enter_group(self._key(id_), id_, post.name.strip())
-
-    def _merge(self, post: GesturePost, hand: Hand) -> None:
-        group, into = self._group(self._look(), post.group or ""), self._target(post, hand)
-        if group.id == into:
-            raise RefusedError(422, "that is the group itself")
-        if group.id >= 0:
-            name = next(row.name for row in self._store.groups() if row.id == into)
-            self._store.enter_group(self._key(group.id), into, name)
-        else:  # it has no name: what stood for it on the board is said to be of the other
-            hand.say(group.members[:_SUREST].tolist(), into)
-
-    def _delete(self, post: GesturePost, hand: Hand) -> None:
-        del hand
-        group = self._group(self._look(), post.group or "")
-        if group.id < 0 or len(group.members):
-            raise RefusedError(409, "only an empty group that somebody named can be deleted")
-        self._store.enter_group(self._key(group.id), -1, group.name)
-
-    def _split(self, post: GesturePost, hand: Hand) -> None:
-        stay = self._named(post.group or "", hand)
-        hand.say(_some(post.kept), stay)
-        hand.say(_some(post.samples), self._target(post, hand))
-
-    def _target(self, post: GesturePost, hand: Hand) -> int:
-        """The class id of the group that a gesture leads to."""
-        if post.new is None:
-            return self._named(post.to or "", hand)
-        key, name = post.new
-        exemplar = post.samples[0] if post.samples else -1
-        return self._name(key, name, exemplar)
-
-    def _named(self, ref: str, hand: Hand, name: str | None = None) -> int:
-        """The class id of a group; one without a name gets ``name``, or what it is called anyway.
-
-        Its surest sample is then said to be of it, by which the method knows which one it is.
-        """
-        group = self._group(self._look(), ref)
-        if group.id >= 0:
-            return group.id
-        if not len(group.members):
-            raise RefusedError(409, f"{group.name} is empty")
-        surest = int(group.members[0])
-        id_ = self._name(f"{ref} {self._store.version()[1]}", name or group.name, surest)
-        hand.say([surest], id_)
-        return id_
-
-    def _name(self, key: str, name: str, exemplar: int) -> int:
-        named = self._store.name_group(
-            key, name, exemplar, limit=self._max_groups, class_names=self._class_names
-        )
-        return named.id
-
-    def _key(self, id_: int) -> str:
-        """By which the store knows the group of a class id; a class of the data set gets one."""
-        found = next((group.key for group in self._store.groups() if group.id == id_), None)
-        if found is None:
-            name = self._class_names[id_] if id_ < len(self._class_names) else f"class {id_}"
-            found = self._store.name_group(
-                f"class {id_}", name, -1, class_names=self._class_names
-            ).key
-        return found
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -329,22 +241,12 @@ class Board:
         groups = stand(self._prediction, evidence, places)
         return _View(version, groups, _disputed(self._store, self._pictures.size))
 
-    def _group(self, view: _View, ref: str) -> Standing:
-        # A cluster may have got a name since somebody saw it without one.
-        cluster = ref.removeprefix("cluster:")
-        found = next((group for group in view.groups.groups if group.ref == ref), None)
-        if found is None and ref != cluster:
-            found = next((g for g in view.groups.groups if str(g.number) == cluster), None)
-        if found is None:
-            raise RefusedError(409, "that group is no more")
-        return found
-
     def _ordered(self, view: _View, ref: str, sort: str) -> np.ndarray:
         if ref == EVERYTHING:
             order = np.argsort(view.groups.confidence, kind="stable")
             found = order[::-1].astype(np.int32)
         else:
-            found = self._group(view, ref).members
+            found = group_of(view.groups, ref).members
         if sort == "number":
             return np.sort(found)
         if sort == "typical" and self._prediction.embeddings is not None and len(found):
@@ -367,35 +269,18 @@ class Board:
             "confidence": float(confidence.mean()) if len(members) else None,
             "answered": int(view.groups.answered[members].sum()),
             "disagreeing": int(view.disputed[members].sum()),
-            "surest": [self._shown(i) for i in members[:_SUREST].tolist()],
-            "least_sure": [self._shown(i) for i in members[_SUREST:][::-1][:_LEAST_SURE].tolist()],
+            "surest": [self._shown(i) for i in members[:SUREST].tolist()],
+            "least_sure": [self._shown(i) for i in members[SUREST:][::-1][:_LEAST_SURE].tolist()],
         }
 
     def _shown(self, index: int) -> dict[str, Any]:
         return self._pictures.describe(index)
-
-    def _exemplars(self) -> Questions:
-        """What stands for the outputs on the board."""
-        outputs = [group for group in self._look().groups.groups if group.number >= 0]
-        rows = [
-            np.resize(g.members[:_SUREST], _SUREST) if len(g.members) else None for g in outputs
-        ]
-        nobody = np.full(_SUREST, -1, np.int32)
-        shown = np.asarray([nobody if row is None else row for row in rows], np.int32)
-        blank = label_questions(0, np.zeros(0, np.int32), np.zeros(0))
-        return blank._replace(exemplars=shown[:, 0], members=shown[:, 1:])
 
 
 def _made_of(key: str) -> int | None:
     """The number of the cluster that a group was before it had a name, by :meth:`Board._named`."""
     found = re.fullmatch(r"cluster:([0-9]+) [0-9]+", key)
     return int(found[1]) if found else None
-
-
-def _some(samples: tuple[int, ...]) -> tuple[int, ...]:
-    if not samples:
-        raise RefusedError(422, "no sample is selected")
-    return samples
 
 
 def _disputed(store: Store, size: int) -> np.ndarray:

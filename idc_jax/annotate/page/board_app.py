@@ -40,69 +40,75 @@ def board_routes(
       page: the board's document.
       title: of the run.
     """
-    board = session.board
-    document = page.render(run=run, title=title)
-    sheet_of = lru_cache(_CACHED_SHEETS)(pictures.sheet)
+    asked = _Asked(session, pictures, run, page.render(run=run, title=title))
+    return [
+        Route("/board", asked.index),
+        Route("/report", asked.report),
+        Route("/assignments.csv", asked.table),
+        Route("/api/board", asked.overview),
+        Route("/api/board/version", asked.version),
+        Route("/api/board/members", asked.members),
+        Route("/api/board/parts", asked.parts),
+        Route("/api/board/samples/{index:int}", asked.sample),
+        Route("/pictures/{run}/sheet/{samples}", asked.sheet),
+        Route("/names/{run}/{samples}", asked.names),
+    ]
 
-    async def index(_: Request) -> Response:
-        return HTMLResponse(document)
 
-    def report(_: Request) -> Response:
+class _Asked:
+    """What the board asks for, and the answers."""
+
+    def __init__(self, session: Session, pictures: Pictures, run: str, document: str) -> None:
+        self._session, self._board, self._pictures = session, session.board, pictures
+        self._run, self._document = run, document
+        self._sheet_of = lru_cache(_CACHED_SHEETS)(pictures.sheet)
+
+    async def index(self, _: Request) -> Response:
+        return HTMLResponse(self._document)
+
+    def report(self, _: Request) -> Response:
         # It is one file, with its styles, its script and its pictures in it.
-        page = _read(session.folder / "report.html").replace(b"<header>", _LINKED, 1)
+        page = _read(self._session.folder / "report.html").replace(b"<header>", _LINKED, 1)
         policy = _ONE_FILE.format(script=_script_of(page))
         return Response(page, media_type="text/html", headers={_POLICY: policy})
 
-    def table(_: Request) -> Response:
+    def table(self, _: Request) -> Response:
         saved = {"Content-Disposition": 'attachment; filename="assignments.csv"'}
-        body = _read(session.folder / "assignments.csv")
+        body = _read(self._session.folder / "assignments.csv")
         return Response(body, media_type="text/csv", headers=saved)
 
-    def overview(_: Request) -> Response:
-        return JSONResponse(board.overview())
+    def overview(self, _: Request) -> Response:
+        return JSONResponse(self._board.overview())
 
-    def version(_: Request) -> Response:
-        return JSONResponse(session.board_state())
+    def version(self, _: Request) -> Response:
+        return JSONResponse(self._session.board_state())
 
-    def members(request: Request) -> Response:
+    def members(self, request: Request) -> Response:
         query = request.query_params
-        body = board.members(
-            query.get("group", ""), query.get("sort", "doubt"), query.get("filter", "all")
-        )
+        wanted = (query.get("group", ""), query.get("sort", "doubt"), query.get("filter", "all"))
+        body = self._board.members(*wanted)
         return Response(body, media_type="application/octet-stream")
 
-    def parts(request: Request) -> Response:
-        return JSONResponse(board.parts(request.query_params.get("group", "")))
+    def parts(self, request: Request) -> Response:
+        return JSONResponse(self._board.parts(request.query_params.get("group", "")))
 
-    def sample(request: Request) -> Response:
-        return JSONResponse(board.sample(request.path_params["index"]))
+    def sample(self, request: Request) -> Response:
+        return JSONResponse(self._board.sample(request.path_params["index"]))
 
-    def sheet(request: Request) -> Response:
-        samples = _samples(request.path_params["samples"], pictures.size)
-        if request.path_params["run"] != run:
-            raise RefusedError(404, "there is no such picture")
-        body, media_type = sheet_of(samples)
+    def sheet(self, request: Request) -> Response:
+        body, media_type = self._sheet_of(self._wanted(request))
         return Response(body, media_type=media_type, headers=_FOREVER)
 
-    def names(request: Request) -> Response:
-        samples = _samples(request.path_params["samples"], pictures.size)
-        if request.path_params["run"] != run:
-            raise RefusedError(404, "there is no such sample")
-        told = [pictures.describe(sample)["name"] for sample in samples]
+    def names(self, request: Request) -> Response:
+        samples = self._wanted(request)
+        told = [self._pictures.describe(sample)["name"] for sample in samples]
         return JSONResponse(told, headers=_FOREVER)
 
-    return [
-        Route("/board", index),
-        Route("/report", report),
-        Route("/assignments.csv", table),
-        Route("/api/board", overview),
-        Route("/api/board/version", version),
-        Route("/api/board/members", members),
-        Route("/api/board/parts", parts),
-        Route("/api/board/samples/{index:int}", sample),
-        Route("/pictures/{run}/sheet/{samples}", sheet),
-        Route("/names/{run}/{samples}", names),
-    ]
+    def _wanted(self, request: Request) -> tuple[int, ...]:
+        samples = _samples(request.path_params["samples"], self._pictures.size)
+        if request.path_params["run"] != self._run:
+            raise RefusedError(404, "there is no such sample")
+        return samples
 
 
 def _read(path: Path) -> bytes:

@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from idc_jax.annotate.groups import GroupRow
 from idc_jax.annotate.page.wire import RefusedError
 from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Questions
 from idc_jax.annotate.records import encode_choice
-from idc_jax.annotate.store import GroupRow, Row, Store
+from idc_jax.annotate.store import Row, Store
 from idc_jax.annotate.volunteered import Gesture, Hand, gestures, written_by
 from idc_jax.errors import UserError
 

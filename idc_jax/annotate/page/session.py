@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from idc_jax.annotate.annotator import Annotator, FusionName
+from idc_jax.annotate.database import StoreError
+from idc_jax.annotate.groups import Group
 from idc_jax.annotate.page.asked import Asked, known_sample
 from idc_jax.annotate.page.board import Board
 from idc_jax.annotate.page.groups import Prediction
@@ -33,7 +35,7 @@ from idc_jax.annotate.page.wire import (
 from idc_jax.annotate.questions import Questions
 from idc_jax.annotate.records import decode_choice
 from idc_jax.annotate.stopping import left_out
-from idc_jax.annotate.store import Group, Row, Store, StoreError
+from idc_jax.annotate.store import Row, Store
 from idc_jax.errors import UserError
 
 Phase = Literal["waiting", "asking", "learning", "over", "done"]
