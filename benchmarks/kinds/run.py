@@ -2,7 +2,7 @@
 
     python -m benchmarks.kinds.run                            # all that is missing
     python -m benchmarks.kinds.run --tasks digits --seeds 0   # some of it
-    python -m benchmarks.kinds.run --report                   # the tables of docs/outlook.md
+    python -m benchmarks.kinds.run --report                   # the tables of docs/annotate.md
 
 Every finished point is a line of ``results/points.jsonl``; what is there is not repeated, so a run
 that was stopped goes on.
@@ -23,6 +23,8 @@ from benchmarks.kinds.course import ARMS, PEOPLE, TOLD, play
 
 POINTS = Path(__file__).resolve().parent / "results" / "points.jsonl"
 SEEDS = tuple(range(5))
+# Minutes of which the tables tell.
+SHOWN = (4, 10, 20)
 SAMPLES = {"digits": 1500, "fashion": 1500, "cifar20": 1500}
 _SETS = {"digits": digits, "fashion": fashion, "cifar20": cifar20}
 
@@ -59,31 +61,33 @@ def keep(row: Row) -> None:
     print(*told, f"{row['seconds']:.1f} s", flush=True)
 
 
-def table(found: list[Row], person: str, minutes: int) -> str:
-    """Mean accuracy and its standard error, by what was asked."""
-    names = list(SAMPLES)
-    lines = [
-        f"| {person}, {minutes} minutes | " + " | ".join(names) + " |",
-        "| --- |" + " --- |" * len(names),
-    ]
+def table(found: list[Row], person: str) -> str:
+    """Mean accuracy and its standard error, by what was asked; in brackets how many seeds."""
+    heads = [f"{task}, {minutes} min" for task in SAMPLES for minutes in SHOWN]
+    lines = [f"| {person} | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
     for arm in ARMS:
-        cells = []
-        for task in names:
-            here = [
-                row["acc"]
-                for row in found
-                if (row["task"], row["person"], row["arm"], row["minutes"])
-                == (task, person, arm, minutes)
-            ]
-            cells.append(_mean(here))
-        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+        cells = [
+            _mean(_accuracies(found, task, person, arm, minutes))
+            for task in SAMPLES
+            for minutes in SHOWN
+        ]
+        if any(cells):
+            lines.append(f"| {arm} | " + " | ".join(cell or "–" for cell in cells) + " |")
     return "\n".join(lines)
 
 
+def _accuracies(found: list[Row], *course: Any) -> list[float]:
+    names = ("task", "person", "arm", "minutes")
+    return [row["acc"] for row in found if tuple(row[name] for name in names) == course]
+
+
 def _mean(values: list[float]) -> str:
-    if len(values) < 2:
-        return "–"
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) / np.sqrt(len(values)):.3f}"
+    if not values:
+        return ""
+    if len(values) == 1:
+        return f"{values[0]:.3f} (1)"
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    return f"{np.mean(values):.3f} ± {error:.3f} ({len(values)})"
 
 
 def main() -> None:
@@ -96,8 +100,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="only print the tables")
     given = parser.parse_args()
     if given.report:
-        tables = (table(rows(), who, minutes) for who in given.people for minutes in TOLD)
-        print("\n\n".join(tables))
+        print("\n\n".join(table(rows(), person) for person in given.people))
         return
     names = ("task", "person", "arm", "seed", "minutes")
     there = {tuple(row[name] for name in names) for row in rows()}
