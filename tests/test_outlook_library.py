@@ -1,6 +1,7 @@
 """How good it is, how many groups there are, when to stop: any probabilities, any answers."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -9,6 +10,7 @@ from idc_jax.outlook import (
     FOUND,
     WANTED,
     Estimate,
+    Trials,
     advise,
     candidates,
     expected_accuracy,
@@ -188,3 +190,13 @@ def test_seconds_are_peoples_own_once_there_are_enough() -> None:
     assert seconds_per_answer([], "label") == seconds_per_answer([9.0] * 19, "label")
     assert seconds_per_answer([9.0] * 20, "label") == 9.0
     assert seconds_per_answer([0.0, np.nan] * 50, "pair") < seconds_per_answer([], "label")
+
+
+def test_trials_on_a_device_are_read_without_a_warning(recwarn):
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(3), 40).astype(np.float32)
+    choice = np.where(np.arange(40) < 10, np.arange(40) % 3, -1)
+    tested = Trials(np.where(choice >= 0, 0.6, 0.0).astype(np.float32), choice == 0)
+    told = expected_accuracy(probs, choice, tested)
+    assert expected_accuracy(probs, choice, Trials(*map(jnp.asarray, tested))) == told
+    assert not recwarn.list

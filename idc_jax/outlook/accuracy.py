@@ -177,6 +177,8 @@ def traits_of(
     counts = np.bincount(choice[choice >= 0])
     rest = confidence[choice < 0]
     mean = np.clip(rest.mean(dtype=np.float64) if len(rest) else 1.0, 1 - _SUREST, _SUREST)
+    # A state that was read from a checkpoint has them on a device.
+    trials = Trials(*map(np.asarray, trials))
     tested = np.flatnonzero(trials.confidence > 0)
     weights = _weights(choice, tested, order)
     sure = np.clip(trials.confidence[tested].astype(np.float64), 1e-3, 1 - 1e-3)
