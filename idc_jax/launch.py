@@ -14,6 +14,10 @@ The same command in the same --workdir goes on where it was stopped.
 --sweep=NAME=A,B,C runs the config once for each value, and again for further options: all
 combinations, each in a folder of its own, with a table over the seeds (sweep.md, sweep.csv) and
 plots. A point that fails does not stop the others; then the exit code is 1.
+
+One run by several processes, each with its own devices: the same command once for each, with
+--coordinator=HOST:PORT --processes=N --process=I, or with --coordinator=auto where SLURM, a TPU
+pod or Kubernetes starts them. Process 0 asks, writes and reports, and it alone needs --workdir.
 """
 
 import contextlib
@@ -30,6 +34,7 @@ import jax
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from idc_jax import hosts
 from idc_jax.data import default_cache_dir
 from idc_jax.errors import UserError, of_the_system, show_anything
 from idc_jax.train.parallel import all_devices
@@ -46,6 +51,14 @@ _OPTIONS = flags.DEFINE_bool("options", False, "List the options of --config and
 _SWEEP = flags.DEFINE_multi_string(
     "sweep", [], "Options to sweep: NAME=A,B,C; runs every combination, and resumes."
 )
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    "",
+    "Where several processes meet: HOST:PORT of process 0, or auto under SLURM and its like.",
+)
+_PROCESSES = flags.DEFINE_integer("processes", hosts.UNSAID, "How many processes there are.")
+_PROCESS = flags.DEFINE_integer("process", hosts.UNSAID, "Which of them this is, from 0.")
+_MEETING = flags.DEFINE_float("meeting", 300.0, "Seconds that they wait for each other.")
 _HELP = flags.DEFINE_bool("usage", False, "Show this text and stop.")
 
 
@@ -58,14 +71,13 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _main(argv)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return hosts.fail(f"error: {error}", 2)
     except OSError as error:
-        print(f"error: {of_the_system(error)}", file=sys.stderr)
-        return 2
+        return hosts.fail(f"error: {of_the_system(error)}", 2)
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return hosts.fail("stopped; the same command goes on from here", 130)
+    except Exception as error:
+        hosts.fail_by(error)
 
 
 def _main(argv: Sequence[str]) -> int:
@@ -78,6 +90,7 @@ def _main(argv: Sequence[str]) -> int:
     if _OPTIONS.value:
         print(config)
         return 0
+    _meet(config)
     all_devices()
     _keep_compiled()
     logging.set_verbosity(logging.WARNING)
@@ -86,11 +99,30 @@ def _main(argv: Sequence[str]) -> int:
         from idc_jax.sweeps.sweep import run_sweep
 
         return run_sweep(config, _SWEEP.value, _workdir(config))
-    from idc_jax.runs.compose import run_experiment
+    from idc_jax.runs.compose import follow_experiment, run_experiment
 
-    report = run_experiment(config, _workdir(config))
-    print(f"report: {report.resolve()}")
+    if not hosts.leads():
+        follow_experiment(config)
+    else:
+        print(f"report: {run_experiment(config, _workdir(config)).resolve()}")
+    hosts.leave()
     return 0
+
+
+def _meet(config: ConfigDict) -> None:
+    """Come together with the other processes, where there are any."""
+    given = {"--processes": _PROCESSES, "--process": _PROCESS}
+    if not _COORDINATOR.value:
+        for name, flag in given.items():
+            if flag.value != hosts.UNSAID:
+                raise UserError(f"{name} needs --coordinator=HOST:PORT, where the processes meet")
+        return
+    if _SWEEP.value:
+        raise UserError("--sweep runs in one process; --coordinator is for a single run")
+    from idc_jax.runs.workdir import agreed_on
+
+    meeting = hosts.Meeting(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _MEETING.value)
+    hosts.meet(meeting, agreed_on(config.to_dict()))
 
 
 def shipped() -> dict[str, Path]:

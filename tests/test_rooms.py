@@ -23,6 +23,7 @@ ROOMS = (
     ("scores",),
     ("metrics", "losses", "outlook"),
     ("ops",),
+    ("hosts",),
     ("errors",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays, blocks, ring, symmetric, topk
@@ -80,7 +80,13 @@ def knn(
     if metric == "cosine":
         x, queries = arrays.normalize(x), arrays.normalize(queries)
     spread = ring.axis_of_rows(x) if exclude_self else None
-    found = _knn_spread(x, k, *spread) if spread else _knn(x, queries, k, exclude_self)
+    copies = ring.axis_of_copies(x) if exclude_self else None
+    if spread:
+        found = _knn_spread(x, k, *spread)
+    elif copies:
+        found = _knn_divided(x, k, *copies)
+    else:
+        found = _knn(x, queries, k, exclude_self)
     return found._replace(distances2=found.distances2 / 2) if metric == "cosine" else found
 
 
@@ -120,10 +126,37 @@ def _knn_spread(x: jax.Array, k: int, mesh: Mesh, axis: str) -> Neighbors:
     return Neighbors(distances2[:, :k], indices[:, :k])
 
 
+@functools.partial(jax.jit, static_argnames=("k", "mesh", "axis"))
+def _knn_divided(x: jax.Array, k: int, mesh: Mesh, axis: str) -> Neighbors:
+    """The same where every device of a mesh has all points: each looks for a part of them."""
+    n = x.shape[0]
+    wanted, part = min(k + SPARE, n - 1), -(-n // mesh.shape[axis])
+
+    def local(x: jax.Array) -> Neighbors:
+        centred = x - jnp.mean(x, axis=0)
+        # The last devices may have less to do than a part: they look for the last point again.
+        own = jnp.minimum(jax.lax.axis_index(axis) * part + jnp.arange(part), n - 1)
+        return refine(x, x[own], _by_stripes(centred, centred[own], wanted, True, own))
+
+    divided = jax.shard_map(
+        local, mesh=mesh, in_specs=PartitionSpec(), out_specs=PartitionSpec(axis), check_vma=False
+    )
+    whole = NamedSharding(mesh, PartitionSpec())
+    found = jax.tree.map(lambda a: jax.lax.with_sharding_constraint(a, whole), divided(x))
+    return Neighbors(found.distances2[:n, :k], found.indices[:n, :k])
+
+
 def _by_stripes(
-    x: jax.Array, queries: jax.Array, k: int, exclude_self: bool | jax.Array
+    x: jax.Array,
+    queries: jax.Array,
+    k: int,
+    exclude_self: bool | jax.Array,
+    rows: jax.Array | None = None,
 ) -> jax.Array:
-    """Indices of the ``k`` nearest, from whole rows of the distance matrix, a few at a time."""
+    """Indices of the ``k`` nearest, from whole rows of the distance matrix, a few at a time.
+
+    ``rows`` ``[m]`` says which of ``x`` the queries are; the first m where it does not.
+    """
     n = x.shape[0]
     padded = jnp.pad(x, ((0, -n % _CHUNK), (0, 0)))
     columns = jnp.arange(padded.shape[0])
@@ -135,7 +168,8 @@ def _by_stripes(
         return topk.top_k(jnp.where(own, -jnp.inf, scores), k, _CHUNK)[1]
 
     block = max(_MIN_STRIPE, min(_MAX_STRIPE, _STRIPE_ENTRIES // n))
-    return blocks.map_rows(nearest, (jnp.arange(queries.shape[0]), queries), block)
+    rows = jnp.arange(queries.shape[0]) if rows is None else rows
+    return blocks.map_rows(nearest, (rows, queries), block)
 
 
 def refine(x: jax.Array, queries: jax.Array, indices: jax.Array, block: int = 256) -> Neighbors:

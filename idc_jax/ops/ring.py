@@ -36,6 +36,19 @@ def axis_of_rows(x: jax.Array) -> tuple[Mesh, str] | None:
     return mesh, axis
 
 
+def axis_of_copies(x: jax.Array) -> tuple[Mesh, str] | None:
+    """Mesh and axis over which each device has all of ``x``; None where one device alone has it.
+
+    Nothing is known of an array that is being traced: there, too, None.
+    """
+    if isinstance(x, jax.core.Tracer) or not isinstance(x.sharding, NamedSharding):
+        return None
+    mesh = x.sharding.mesh
+    if not isinstance(mesh, Mesh) or len(mesh.axis_names) != 1 or mesh.size == 1:
+        return None
+    return (mesh, mesh.axis_names[0]) if x.sharding.is_fully_replicated else None
+
+
 def knn_around(
     x: jax.Array, k: int, mesh: Mesh, axis: str, nearest: Nearest
 ) -> tuple[jax.Array, jax.Array]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from idc_jax import hosts
 from idc_jax.models.importing import best_network
 from idc_jax.runs.seen import image_side
 from idc_jax.train.pretrain_options import PretrainOptions
@@ -42,7 +43,8 @@ def resolve(config: ConfigDict, before: Mapping[str, Any]) -> ConfigDict:
     config = copy.deepcopy(config)
     features = config.data.source == "features"
     if config.data.embed_with == AUTO:
-        config.data.embed_with = "" if features else before.get("data.embed_with", best_network())
+        known = "" if features else before.get("data.embed_with")
+        config.data.embed_with = hosts.told(best_network) if known is None else known
         if not features:
             _announce(config.data.embed_with)
     choices = _BY_KIND | dict.fromkeys(_spaces(config), _SPACES)

@@ -5,15 +5,17 @@ Nothing below :mod:`idc_jax.runs` reads a config object.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from idc_jax import hosts
 from idc_jax.annotate.samples import Matcher, Samples, open_store
 from idc_jax.annotate.store import Store
 from idc_jax.data import expanded
@@ -41,6 +43,7 @@ from idc_jax.runs.outcome import write_outcome
 from idc_jax.runs.parts import check_against_data, load_dataset, make_parts
 from idc_jax.runs.settings import check_settings, kinds_of
 from idc_jax.runs.sources import read_source
+from idc_jax.runs.together import follow
 from idc_jax.runs.workdir import (
     MetricsLog,
     check_writable,
@@ -49,6 +52,7 @@ from idc_jax.runs.workdir import (
     plan_course,
     settled_before,
 )
+from idc_jax.train.log import silent
 
 if TYPE_CHECKING:
     from idc_jax.annotate.page import Lodging
@@ -81,20 +85,14 @@ def _run_experiment(
     config: ConfigDict, workdir: Path, people: AnnotatorOptions, lodging: Lodging | None
 ) -> Path:
     started = time.perf_counter()
-    before_it = settled_before(workdir)
-    given, config = config, resolve(config, before_it)
-    dataset = load_dataset(config)
-    announce_data(dataset)
-    config, groups = with_number_of_groups(config, dataset, before_it)
-    _announce_recipe(config)
-    check_against_data(config, dataset)
+    given = config
+    config, dataset, groups, samples = _prepare(given, workdir)
     listeners: list[Log] = []
 
     def tell(values: Mapping[str, Any]) -> None:
         for listener in listeners:
             listener(values)
 
-    samples = Samples(dataset.names, digests(dataset.inputs))
     course = plan_course(workdir, given.to_dict(), samples)
     # Composing checks every option, so nothing is written before it.
     wanted = bool(given.num_clusters)
@@ -144,6 +142,63 @@ def plan_of(config: ConfigDict) -> Plan:
     """How much is asked, and what."""
     kinds = kinds_of(config.questions, registry.get(config.method))
     return Plan(config.budget, config.rounds, config.seed, config.minutes, kinds)
+
+
+class _Prepared(NamedTuple):
+    """What is settled before a method is composed, alike in all processes.
+
+    Attributes:
+      config: with nothing left open.
+      dataset: as it was loaded.
+      groups: how many were found, to be kept.
+      samples: what tells them apart.
+    """
+
+    config: ConfigDict
+    dataset: Dataset
+    groups: dict[str, Any]
+    samples: Samples
+
+
+def _prepare(given: ConfigDict, workdir: Path) -> _Prepared:
+    """Settle what ``given`` leaves open, and load the data."""
+    before = hosts.told(lambda: settled_before(workdir))
+    config = resolve(given, before)
+    dataset = load_dataset(config)
+    announce_data(dataset)
+    samples = Samples(dataset.names, digests(dataset.inputs))
+    _check_same(digest_of(samples.digests), dataset)
+    config, groups = with_number_of_groups(config, dataset, before)
+    _announce_recipe(config)
+    check_against_data(config, dataset)
+    return _Prepared(config, dataset, groups, samples)
+
+
+def _check_same(digest: str, dataset: Dataset) -> None:
+    """Refuse other samples than process 0 has."""
+    first = hosts.told(lambda: {"digest": digest, "size": dataset.size})
+    if first["digest"] != digest:
+        raise UserError(
+            f"{dataset.name} has other samples here than in process 0 ({dataset.size} and "
+            f"{first['size']}); every process needs the same --config.data.path"
+        )
+
+
+def follow_experiment(config: ConfigDict) -> None:
+    """Do what process 0 does in :func:`run_experiment`, writing nothing.
+
+    Raises:
+      UserError: anything that the user can put right.
+    """
+    check_settings(config)
+    with in_32_bits(), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        wanted = bool(config.num_clusters)
+        config, dataset, _, _ = _prepare(config, Path())
+        config.progress = False
+        # Process 0 alone keeps what the pre-training leaves.
+        method = make_method(config, dataset, Path(), silent, wanted=wanted)
+        kinds = plan_of(config).kinds
+        follow(registry.get(config.method), method, dataset.size, config.seed, kinds=kinds)
 
 
 def _bring(

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from idc_jax import hosts
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
@@ -42,7 +43,8 @@ def with_number_of_groups(
     kept = before.get("candidates")
     if kept is None:
         seen = embed(config, dataset) if config.data.embed_with else dataset
-        kept = find_candidates(seen.inputs.reshape(dataset.size, -1), config.seed)
+        x = seen.inputs.reshape(dataset.size, -1)
+        kept = hosts.told(lambda: find_candidates(x, config.seed))
     number = first_number(kept, dataset.size)
     config = copy.deepcopy(config)
     config.num_clusters = number

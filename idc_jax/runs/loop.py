@@ -34,6 +34,7 @@ from idc_jax.runs.bringing import brought_rounds
 from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.outlook import outlook
 from idc_jax.runs.pace import Pace, Step, answers_within, make_pace, paces
+from idc_jax.runs.together import Leading
 from idc_jax.runs.workdir import Course, MetricsLog
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 
@@ -150,7 +151,7 @@ def run(
     checkpoints = Checkpoints(course.folder(workdir) / "rounds")
     with open_store(workdir) as store:
         store.go_on(len(course.changes))
-        interaction = Interaction(
+        interaction = Leading(
             spec,
             method,
             dataset.size,

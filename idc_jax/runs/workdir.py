@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -142,6 +143,25 @@ def fingerprint(config: Mapping[str, Any]) -> str:
             part = part.get(name, {})
         part.pop(last, None)
     return json.dumps(kept, sort_keys=True)
+
+
+def agreed_on(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that several processes of a run need alike: by name, and for JSON.
+
+    Where the data lie may differ; that they are the same is seen once they are read. Who answers is
+    process 0's.
+    """
+    flat = _flat(json.loads(fingerprint(config)))
+    own = ("data.path", "answers")
+    shared = {
+        name: value
+        for name, value in flat.items()
+        if name not in own and not name.startswith("annotator.")
+    }
+    versions = {f"the version of {name}": version(name) for name in ("idc_jax", "jax", "numpy")}
+    more = {name: config[name] for name in ("devices",)}
+    streams = {"data.device_gigabytes": config["data"]["device_gigabytes"]}
+    return shared | more | streams | versions
 
 
 def plan_course(path: Path, config: Mapping[str, Any], samples: Samples) -> Course:

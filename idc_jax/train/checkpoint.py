@@ -11,6 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 
+from idc_jax import hosts
 from idc_jax.errors import UserError
 from idc_jax.train.trees import fill_empty, plain_tree, rebuild, take_empty
 
@@ -62,12 +63,15 @@ class Checkpoints:
         self._directory = directory.absolute()
         self._quiet = _WithoutOrbax()
         absl_logging.get_absl_logger().addFilter(self._quiet)
+        if not read_only:
+            self._directory.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=2,
             enable_async_checkpointing=False,
             cleanup_tmp_directories=not read_only,
-            create=not read_only,
+            create=False,
             read_only=read_only,
+            multiprocessing_options=_alone(),
         )
         self._manager = ocp.CheckpointManager(
             self._directory, options=options, item_names=("tree", "meta")
@@ -136,6 +140,16 @@ class Checkpoints:
         """Let go of the folder."""
         self._manager.close()
         absl_logging.get_absl_logger().removeFilter(self._quiet)
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Of several processes one saves, and waits for no other."""
+    if hosts.count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    here = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"process_{here}"
+    )
 
 
 def read_latest(directory: Path) -> Saved | None:

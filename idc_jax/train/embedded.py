@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
+from idc_jax import hosts
 from idc_jax.data.base import Dataset
 from idc_jax.data.cache import Entry, cached, file_stamps
 from idc_jax.data.finite import bad_rows
@@ -68,7 +70,7 @@ def embedded(
             wanted = range(start, min(start + _PART, dataset.size))
             images = {"images": _digest(dataset.inputs[wanted.start : wanted.stop])}
             build = partial(_embed, imported.model, variables, views.val, samples, wanted, bar)
-            parts.append(cached(cache_dir, "embedded", key | images, build).arrays["features"])
+            parts.append(_kept(cache_dir, key | images, build))
             bar.update(wanted.stop - bar.n)
             tell("embedding", wanted.stop, dataset.size)
     features = np.concatenate(parts)
@@ -79,6 +81,24 @@ def embedded(
             f"the first being {first}"
         )
     return dataset._replace(kind="features", inputs=features)
+
+
+def _kept(cache_dir: Path, key: dict[str, Any], build: Callable[[], Entry]) -> np.ndarray:
+    """The features of ``key``; where processes embed together, those that process 0 has count."""
+    if not hosts.leads():
+        found = hosts.hear()["features"]
+        return build().arrays["features"] if found is None else found
+    built = []
+
+    def announced() -> Entry:
+        hosts.tell({"features": None})
+        built.append(build())
+        return built[0]
+
+    features = cached(cache_dir, "embedded", key, announced).arrays["features"]
+    if not built:
+        hosts.tell({"features": features})
+    return features
 
 
 def _fill(imported: Imported, views: Views, samples: Callable[[], Samples]) -> Variables:

@@ -23,6 +23,10 @@ from idc_jax.errors import UserError
 # The mesh's only axis: batches are split along it.
 BATCH = "batch"
 
+# Numbers of a batch from which on it is worth splitting over processes: of less, the gradients'
+# way costs more than the part of the batch that somebody else takes.
+_WORTH_SENDING = 2**18
+
 Tree = TypeVar("Tree")
 
 
@@ -47,9 +51,14 @@ def make_mesh(count: int = 0) -> Mesh | None:
     """The mesh of the first ``count`` devices of all processes, 0 for all; None for a single one.
 
     Raises:
-      UserError: more devices than there are.
+      UserError: more devices than there are, or so few that some process would have none.
     """
     devices = all_devices()
+    if count and jax.process_count() > 1 and count < len(devices):
+        raise UserError(
+            f"devices is {count}, but {jax.process_count()} processes work together on all "
+            f"{len(devices)}: 0 takes them all"
+        )
     if not 0 <= count <= len(devices):
         raise UserError(f"devices is {count}; there are {len(devices)}, and 0 takes them all")
     chosen = devices[: count or len(devices)]
@@ -90,8 +99,11 @@ def _replicated(leaf: jax.Array, mesh: Mesh) -> jax.Array:
 
 
 def split(batch: jax.Array, mesh: Mesh | None) -> jax.Array:
-    """Within a compiled function: split ``[b, ...]`` by its first axis over ``mesh``."""
-    if mesh is None:
+    """Within a compiled function: split ``[b, ...]`` by its first axis over ``mesh``.
+
+    A small one stays whole where the mesh has devices of several processes: each computes all.
+    """
+    if mesh is None or (jax.process_count() > 1 and batch.size < _WORTH_SENDING):
         return batch
     return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(BATCH)))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
+from idc_jax import hosts
 from idc_jax.data.registry import expanded
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views, view_batch
@@ -22,7 +23,7 @@ from idc_jax.models.importing import (
     in_cache,
     locate,
 )
-from idc_jax.train import pretrain
+from idc_jax.train import forecast, pretrain
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 from idc_jax.train.log import Log
 from idc_jax.train.pretrain import PretrainOptions, PretrainState
@@ -125,17 +126,21 @@ def _pretrained(
     log: Log,
     progress: bool,
 ) -> Variables:
-    with closing(Checkpoints(directory)) as checkpoints:
-        saved = checkpoints.latest()
+    # Of several processes the first keeps the checkpoints.
+    kept = Checkpoints(directory) if hosts.leads() else None
+    with nullcontext() if kept is None else closing(kept):
+        saved = hosts.told(lambda: _latest(kept))
         resumed = None
         if saved is not None:
             pieces = pretrain.build(model, views, options, data.shape[0])
             template = jax.eval_shape(lambda k: pieces.init(k, data), key)
-            resumed = rebuild(template, saved.tree)
+            resumed = rebuild(template, saved)
+        if told := _slow(model, views, data, options, resumed):
+            print(told, flush=True)
 
         def on_epoch(state: PretrainState, epoch: int) -> None:
-            if epoch % _EVERY == 0 or epoch == options.epochs:
-                checkpoints.save(epoch, state, {"epoch": epoch})
+            if kept is not None and (epoch % _EVERY == 0 or epoch == options.epochs):
+                kept.save(epoch, state, {"epoch": epoch})
 
         state = pretrain.pretrain(
             key,
@@ -149,6 +154,27 @@ def _pretrained(
             progress=progress,
         )
     return state.variables
+
+
+def _slow(
+    model: Model,
+    views: Views,
+    data: Samples,
+    options: PretrainOptions,
+    resumed: PretrainState | None,
+) -> str:
+    """How long the pre-training will take, where that should be known beforehand."""
+    if resumed is not None:
+        return forecast.warning(
+            model, resumed.variables, views, data, options, done=int(resumed.epoch)
+        )
+    fresh = model.init(jax.random.key(0), view_batch(views.val, jax.random.key(0), data[:2]))
+    return forecast.warning(model, fresh, views, data, options)
+
+
+def _latest(kept: Checkpoints | None) -> dict[str, Any] | None:
+    saved = None if kept is None else kept.latest()
+    return None if saved is None else saved.tree
 
 
 def _filled(fill: Fill, fresh: Variables) -> Variables:

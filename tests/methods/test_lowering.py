@@ -1,0 +1,29 @@
+"""Every program of a method lowers for CUDA and TPU, with nothing that they lack or wait for."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from idc_jax.methods import registry
+
+SCRIPT = Path(__file__).with_name("lowering.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", registry.names())
+def test_all_programs_lower_for_accelerators(method: str) -> None:
+    env = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    }
+    done = subprocess.run([sys.executable, SCRIPT, method], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len({one["program"] for one in found}) >= 8
+    assert [one for one in found if one.get("unwanted") or "error" in one] == []

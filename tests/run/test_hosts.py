@@ -1,0 +1,220 @@
+"""One run by several processes is the run of one, ends everywhere at once, and goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from calling import call
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+# Small enough for seconds; what a run does stays the same.
+SMALL = {
+    "num_clusters": 4,
+    "budget": 12,
+    "rounds": 2,
+    "progress": False,
+    "report.map": False,
+    "model.width": 8,
+    "pretrain.epochs": 1,
+    "pretrain.batch_size": 32,
+    "idc.head_steps": 5,
+    "finetune.epochs": 2,
+    "finetune.min_steps": 0,
+    "finetune.batch_size": 6,
+    "dsac_training.epochs": 1,
+    "dsac_training.batch_size": 16,
+    "dsac_training.labelled_batch": 16,
+    "pcl_training.block_size": 32,
+    "pcl_training.warmup_epochs": 1,
+    "pcl_training.epochs": 1,
+    "pcl_training.final_epochs": 0,
+    "ipc_training.warmup_epochs": 2,
+    "ipc_training.epochs": 2,
+    "ipc_training.min_steps": 0,
+}
+
+
+class Processes:
+    """The processes of one run, each with what it says on the terminal."""
+
+    def __init__(self, count: int, workdir: Path, *flags: str, **more: str) -> None:
+        config, *more_flags = flags
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            meeting = f"--coordinator=localhost:{free.getsockname()[1]}"
+        self._logs = [workdir.parent / f"{workdir.name}.{number}.txt" for number in range(count)]
+        self.running = []
+        for number, log in enumerate(self._logs):
+            place = [meeting, f"--processes={count}", f"--process={number}"]
+            own = more.get(f"process_{number}", "").split()
+            # Process 0 alone has the folder.
+            place.append(f"--workdir={workdir if number == 0 else '/nowhere/at/all'}")
+            with log.open("w") as file:
+                self.running.append(
+                    subprocess.Popen(
+                        [sys.executable, "launch.py", config, *_small(), *more_flags, *own, *place],
+                        cwd=ROOT,
+                        stdout=file,
+                        stderr=subprocess.STDOUT,
+                        env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+                    )
+                )
+
+    def codes(self) -> list[int]:
+        """The exit codes, once all have ended."""
+        return [process.wait(timeout=300) for process in self.running]
+
+    def said(self, number: int) -> list[str]:
+        """The lines of a process, but for the library's own greeting."""
+        lines = self._logs[number].read_text().splitlines()
+        return [line for line in lines if line and not line.startswith("[Gloo]")]
+
+    def wait_for(self, text: str) -> None:
+        """Until process 0 has said ``text``."""
+        until = time.monotonic() + 240
+        while not any(text in line for line in self.said(0)):
+            assert time.monotonic() < until, self.said(0)
+            assert self.running[0].poll() is None, self.said(0)
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def processes(count: int, workdir: Path, *flags: str, **more: str) -> Iterator[Processes]:
+    started = Processes(count, workdir, *flags, **more)
+    try:
+        yield started
+    finally:
+        for process in started.running:
+            process.kill()
+            process.wait()
+
+
+def _small() -> list[str]:
+    return [f"--config.{name}={value}" for name, value in SMALL.items()]
+
+
+def _finished(count: int, workdir: Path, *flags: str) -> Path:
+    with processes(count, workdir, *flags) as started:
+        assert started.codes() == [0] * count, [started.said(n)[-5:] for n in range(count)]
+        # The others keep quiet.
+        assert all(started.said(number) == [] for number in range(1, count))
+    return workdir
+
+
+def _alone(workdir: Path, *flags: str) -> Path:
+    """The same run by one process."""
+    config, *more_flags = flags
+    code, said = call(config, *_small(), *more_flags, f"--workdir={workdir}")
+    assert code == 0, said
+    return workdir
+
+
+def _same(found: Path, wanted: Path) -> None:
+    """The same questions, answers and, but for rounding, metrics."""
+    said = [(folder / "answers.jsonl").read_text().splitlines() for folder in (found, wanted)]
+    parts = [[_untimed(json.loads(line)) for line in lines] for lines in said]
+    assert parts[0] == parts[1]
+    ours, theirs = (json.loads((folder / "result.json").read_text()) for folder in (found, wanted))
+    assert ours["questions"] == theirs["questions"]
+    for name, value in theirs["final"].items():
+        assert ours["final"][name] == pytest.approx(value, abs=1e-3), name
+
+
+def _untimed(line: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in line.items() if name not in ("seconds", "time", "value")}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty little pictures of four classes."""
+    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for number in range(60):
+        kind = number % 4
+        pixels = rng.integers(0, 60, (8, 8, 3), dtype=np.uint8)
+        pixels[kind * 2 : kind * 2 + 2, :, kind % 3] = 220
+        path = folder / f"class{kind}" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+def _features(path: Path, method: str) -> list[str]:
+    return [f"--config=configs/features.py:{method}", f"--config.data.path={path}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "count"), [("graph_committee", 4), ("idc", 2), ("dsac", 2), ("pcl", 2), ("ipc", 2)]
+)
+def test_processes_ask_and_learn_what_one_does(features_file, tmp_path, method, count):
+    flags = _features(features_file, method)
+    _same(
+        _finished(count, tmp_path / "several", *flags),
+        _alone(tmp_path / "one", *flags),
+    )
+
+
+@pytest.mark.slow
+def test_processes_train_on_pictures_what_one_does(pictures, tmp_path):
+    flags = [
+        "--config=configs/image_folder.py:idc",
+        f"--config.data.path={pictures}",
+        f"--config.data.cache={tmp_path / 'cache'}",
+        "--config.data.embed_with=",
+        "--config.data.image_size=8",
+        "--config.init=pretrain",
+    ]
+    found = _finished(2, tmp_path / "several", *flags)
+    assert (found / "checkpoints" / "pretrain").is_dir()
+    # What a network of images learns differs by rounding from the first step on.
+    result = json.loads((found / "result.json").read_text())
+    assert result["questions"]["asked"] == 12
+    assert result["device"].startswith("2 x")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_process_that_dies_ends_all_and_fewer_go_on(features_file, tmp_path, victim):
+    flags = _features(features_file, "graph_committee")
+    workdir = tmp_path / "run"
+    with processes(3, workdir, *flags, "--config.rounds=6") as started:
+        started.wait_for("round 1")
+        started.running[victim].send_signal(signal.SIGKILL)
+        codes = started.codes()
+        assert codes == [-signal.SIGKILL if n == victim else 1 for n in range(3)]
+        for number in {0, 1, 2} - {victim}:
+            said = started.said(number)[-1]
+            assert said.startswith(f"error: process {victim} on "), started.said(number)
+            assert said.endswith("is gone; the same command goes on from here")
+    _finished(2, workdir, *flags, "--config.rounds=6")
+    _same(workdir, _alone(tmp_path / "one", *flags, "--config.rounds=6"))
+
+
+@pytest.mark.slow
+def test_what_one_process_cannot_do_all_tell(features_file, blobs, tmp_path):
+    other = tmp_path / "other.npz"
+    np.savez(other, features=blobs[0][::2], labels=blobs[1][::2])
+    for path, reason in ((other, "has other samples here than in process 0"), ("/gone", "/gone")):
+        with processes(
+            2,
+            tmp_path / "run",
+            *_features(features_file, "graph_committee"),
+            process_1=f"--config.data.path={path}",
+        ) as started:
+            assert started.codes() == [2, 2]
+            for number in range(2):
+                assert reason in started.said(number)[-1], started.said(number)
+                assert started.said(number)[-1].startswith("error: ")
+    assert not (tmp_path / "run" / "answers.db").exists()
