@@ -16,6 +16,7 @@ from idc_jax.errors import UserError, printable
 from idc_jax.hosts import group
 from idc_jax.hosts.group import FAIL
 from idc_jax.hosts.lines import Line, packed, unpacked
+from idc_jax.hosts.service import apart
 
 # What --coordinator says where the cluster knows the processes.
 AUTO = "auto"
@@ -69,13 +70,14 @@ def meet(meeting: Meeting, about: Mapping[str, Any]) -> None:
         lines, welcome = _join(meeting, about)
     group.join(meeting.process, meeting.processes, lines)
     if by_hand:
-        jax.distributed.initialize(
-            welcome["address"],
-            meeting.processes,
-            meeting.process,
-            cluster_detection_method="deactivate",
-            coordinator_bind_address=welcome["address"] if _at_home(meeting) else None,
-        )
+        with apart():
+            jax.distributed.initialize(
+                welcome["address"],
+                meeting.processes,
+                meeting.process,
+                cluster_detection_method="deactivate",
+                coordinator_bind_address=welcome["address"] if _at_home(meeting) else None,
+            )
 
 
 def _check(meeting: Meeting) -> None:
@@ -104,7 +106,7 @@ def _meet_by_cluster(meeting: Meeting) -> tuple[Meeting, socket.socket | None]:
     from jax.experimental import multihost_utils
 
     try:
-        with contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.redirect_stderr(io.StringIO()), apart():
             jax.distributed.initialize(initialization_timeout=int(meeting.seconds))
     except (ValueError, RuntimeError, OSError, KeyError) as error:
         raise UserError(
