@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from idc_jax.errors import UserError, printable
 from idc_jax.hosts import group
@@ -78,6 +79,9 @@ def meet(meeting: Meeting, about: Mapping[str, Any]) -> None:
                 cluster_detection_method="deactivate",
                 coordinator_bind_address=welcome["address"] if _at_home(meeting) else None,
             )
+    # The devices' own lines are laid while all are here: later, one may keep the others waiting
+    # for longer than the library's patience.
+    multihost_utils.sync_global_devices("met")
 
 
 def _check(meeting: Meeting) -> None:
@@ -103,8 +107,6 @@ def _at_home(meeting: Meeting) -> bool:
 
 def _meet_by_cluster(meeting: Meeting) -> tuple[Meeting, socket.socket | None]:
     """Have JAX find the processes, and process 0 say where its lines begin."""
-    from jax.experimental import multihost_utils
-
     try:
         with contextlib.redirect_stderr(io.StringIO()), apart():
             jax.distributed.initialize(initialization_timeout=int(meeting.seconds))

@@ -15,6 +15,7 @@ import numpy as np
 
 from idc_jax.ops.graph import gathered, weights_and_degrees
 from idc_jax.ops.neighbors import Neighbors
+from idc_jax.ops.sums import added_by
 
 # Edges beyond the lists are padded to a multiple of so many.
 _SPILL = 1024
@@ -81,4 +82,4 @@ def multiply(edges: Edges, x: jax.Array) -> jax.Array:
     forth = gathered(x, edges.indices, edges.weights)
     back = gathered(x, edges.named_by, edges.named_weights)
     spilled = edges.spill_weights[:, None] * x[edges.spill_from]
-    return (forth + back).at[edges.spill_to].add(spilled, indices_are_sorted=True)
+    return added_by(forth + back, edges.spill_to, spilled)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from idc_jax.ops import arrays
 from idc_jax.ops.neighbors import Neighbors, knn
+from idc_jax.ops.sums import sums_by
 
 # Entries of neighbours' rows that are gathered at once: of a few, a pass for each neighbour saves
 # nothing and takes long to compile.
@@ -113,7 +114,7 @@ def weights_and_degrees(neighbors: Neighbors) -> tuple[jax.Array, jax.Array]:
     scale = jnp.sqrt(local[:, None] * local[indices])
     weights = jnp.exp(-distances2 / scale)
     out_degree = weights.sum(1)
-    in_degree = jnp.zeros_like(out_degree).at[indices].add(weights)
+    in_degree = sums_by(indices.ravel(), weights.ravel(), len(weights))
     return weights, jnp.maximum(out_degree + in_degree, 1e-12)
 
 
@@ -146,7 +147,8 @@ def propagate(
 
     def step(_: jax.Array, spread: jax.Array) -> jax.Array:
         forth = gathered(spread, indices, weights)
-        back = jnp.zeros_like(spread).at[indices.T].add(weights.T[:, :, None] * spread)
+        given = (weights.T[:, :, None] * spread).reshape(-1, spread.shape[1])
+        back = sums_by(indices.T.ravel(), given, len(spread))
         return alpha * (forth + back) + (1 - alpha) * seeds
 
     return jax.lax.fori_loop(0, iterations, step, (1 - alpha) * seeds)

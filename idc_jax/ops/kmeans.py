@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays, blocks
 from idc_jax.ops.inputs import count, floats, key, takes
+from idc_jax.ops.sums import sums_by
 
 # Rows of one block of a Lloyd step: small enough for [block, c] distances to stay in cache.
 _BLOCK = 4096
@@ -278,7 +279,7 @@ def cluster_sums(
     zeros = jnp.zeros((num_clusters, x.shape[1]), x.dtype)
     counts = jnp.zeros((num_clusters,), x.dtype).at[assignments].add(1.0)
     if num_clusters > _DENSE_SUMS:
-        return zeros.at[assignments].add(x), counts
+        return sums_by(assignments, x, num_clusters), counts
     block = min(_BLOCK, x.shape[0])
 
     def step(sums: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, floats, ints, key, takes
 from idc_jax.ops.kmeans import KMeans, check_num_clusters, lloyd, plus_plus
+from idc_jax.ops.sums import sums_by
 
 
 @takes(
@@ -94,6 +95,6 @@ def _class_means(x: jax.Array, labels: jax.Array, num_clusters: int) -> tuple[ja
     """Mean of each class's labelled points ``[c, d]``, and which classes have any ``[c]``."""
     # Unlabelled points add to one row past the end, which is cut off.
     slots = jnp.where(labels >= 0, labels, num_clusters)
-    sums = jnp.zeros((num_clusters + 1, x.shape[1]), x.dtype).at[slots].add(x)[:-1]
+    sums = sums_by(slots, x, num_clusters + 1)[:-1]
     counts = jnp.zeros((num_clusters + 1,), x.dtype).at[slots].add(1.0)[:-1]
     return sums / jnp.maximum(counts, 1.0)[:, None], counts > 0

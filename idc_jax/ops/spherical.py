@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, floats, key, takes
 from idc_jax.ops.kmeans import KMeans, assign, check_num_clusters, plus_plus
+from idc_jax.ops.sums import sums_by
 
 
 @takes(key=key, x=floats("n d"), num_clusters=count(1), restarts=count(1), max_iterations=count(1))
@@ -70,7 +71,7 @@ def _spherical(
 def _step(z: jax.Array, state: tuple) -> tuple:
     centers, _, i = state
     assignments, distances2 = assign(z, centers)
-    sums = jnp.zeros_like(centers).at[assignments].add(z)
+    sums = sums_by(assignments, z, len(centers))
     # A cluster without points, or whose points cancel, restarts from the farthest direction.
     empty = jnp.linalg.norm(sums, axis=1) <= 1e-12
     far = jax.lax.top_k(distances2, centers.shape[0])[1]

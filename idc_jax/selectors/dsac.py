@@ -16,6 +16,7 @@ from idc_jax.errors import UserError
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, ints, takes
 from idc_jax.ops.neighbors import Neighbors
+from idc_jax.ops.sums import sums_by
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
@@ -199,7 +200,7 @@ def quotas(
     zeros = jnp.zeros((num_clusters,), jnp.int32)
     sizes = zeros.at[assignments].add(1)
     free = zeros.at[assignments].add(candidates.astype(jnp.int32))
-    total = jnp.zeros((num_clusters,), jnp.float32).at[assignments].add(distances2)
+    total = sums_by(assignments, distances2, num_clusters)
     if budget < num_clusters:
         order = jnp.lexsort((-sizes, free == 0))
     else:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import TypeVar
 
 import jax
@@ -85,17 +87,19 @@ def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
     """Put a copy of every array of ``tree`` on each device of ``mesh``; None leaves it alone."""
     if mesh is None:
         return tree
-    return jax.tree.map(lambda leaf: _replicated(leaf, mesh), tree)
-
-
-def _replicated(leaf: jax.Array, mesh: Mesh) -> jax.Array:
     target = NamedSharding(mesh, PartitionSpec())
-    if isinstance(leaf, jax.Array) and leaf.sharding == target:
-        return leaf
+    if all(isinstance(a, jax.Array) and a.sharding == target for a in jax.tree.leaves(tree)):
+        return tree
     if jax.process_count() == 1:
-        return jax.device_put(leaf, target)
+        return jax.device_put(tree, target)
     # Each process has computed the same; asking the others whether it did would cost a round.
-    return jax.jit(lambda value: value, out_shardings=target)(leaf)
+    return _placed_at(target)(tree)
+
+
+@cache
+def _placed_at(target: NamedSharding) -> Callable[[Tree], Tree]:
+    """Puts trees where ``target`` says: a program for each kind of tree, compiled once."""
+    return jax.jit(lambda tree: tree, out_shardings=target)
 
 
 def split(batch: jax.Array, mesh: Mesh | None) -> jax.Array:

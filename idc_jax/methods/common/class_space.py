@@ -19,6 +19,7 @@ from idc_jax.annotate.closure import CLUSTERS, Closure
 from idc_jax.annotate.evidence import Evidence
 from idc_jax.annotate.questions import SKIP
 from idc_jax.methods.common.meeting import meet, renamed
+from idc_jax.ops.sums import sums_by
 
 # ``(slots [c], new groups [g], a sample's probabilities summed by group [g, c]) -> slots [c]``.
 Place = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -120,7 +121,7 @@ def agreed(probabilities: jax.Array, linked: np.ndarray | None) -> jax.Array:
     if linked is None:
         return probabilities
     size = jnp.zeros(len(linked)).at[linked].add(1.0)
-    total = jnp.zeros_like(probabilities).at[linked].add(probabilities)
+    total = sums_by(jnp.asarray(linked), probabilities, len(linked))
     return (total / jnp.maximum(size, 1.0)[:, None])[linked]
 
 
