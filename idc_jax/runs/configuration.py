@@ -48,7 +48,8 @@ def get_config(name: str = "idc") -> ConfigDict:
     config.recipe = ""
     # Fixes the pre-training, the picks, the training and the simulated annotator.
     config.seed = 0
-    # Devices that the training is spread over; 0 for all there are.
+    # Devices that the training is spread over; 0 for all there are, but for several processes with
+    # little to do: each then does all of it.
     config.devices = 0
     # Where the run leaves everything; "" for runs/<name of the config>.
     config.workdir = ""

@@ -24,7 +24,7 @@ from idc_jax.models.importing import AUTO, NORMALISATIONS, Imported, open_networ
 from idc_jax.ops import normalize
 from idc_jax.runs.seen import embedders, shown_to
 from idc_jax.train.embedded import embedded
-from idc_jax.train.parallel import everywhere, make_mesh
+from idc_jax.train.parallel import everywhere, mesh_for
 from idc_jax.train.pretrain import PretrainOptions
 from idc_jax.train.seen import views_for
 from idc_jax.train.start import Start, make_begin, published_weights
@@ -165,7 +165,7 @@ def _embed(config: ConfigDict, dataset: Dataset, name: str) -> Dataset:
 
 def place_samples(config: ConfigDict, dataset: Dataset) -> Samples:
     """Put the samples on the devices, or see to it that they are streamed."""
-    mesh = make_mesh(config.devices)
+    mesh = mesh_for(config.devices, dataset.inputs)
     return place(dataset.inputs, int(config.data.device_gigabytes * 1e9), everywhere(mesh))
 
 

@@ -28,6 +28,8 @@ BATCH = "batch"
 # Numbers of a batch from which on it is worth splitting over processes: of less, the gradients'
 # way costs more than the part of the batch that somebody else takes.
 _WORTH_SENDING = 2**18
+# The same of all samples, and of the whole run.
+_WORTH_SHARING = 2**22
 
 Tree = TypeVar("Tree")
 
@@ -65,6 +67,19 @@ def make_mesh(count: int = 0) -> Mesh | None:
         raise UserError(f"devices is {count}; there are {len(devices)}, and 0 takes them all")
     chosen = devices[: count or len(devices)]
     return None if len(chosen) == 1 else Mesh(np.asarray(chosen), (BATCH,))
+
+
+def mesh_for(count: int, inputs: np.ndarray) -> Mesh | None:
+    """The mesh that a run over ``inputs`` ``[n, ...]`` is spread over; see :func:`make_mesh`.
+
+    Where nobody says how many devices, several processes that have little to do each do all of it
+    on their own: that is quicker than to send parts, and to the bit what one process does.
+    """
+    mesh = make_mesh(count)
+    if count or jax.process_count() == 1 or inputs.size >= _WORTH_SHARING:
+        return mesh
+    own = jax.local_devices()
+    return None if len(own) == 1 else Mesh(np.asarray(own), (BATCH,))
 
 
 def everywhere(mesh: Mesh | None) -> NamedSharding | None:

@@ -170,17 +170,20 @@ def _pictures(folder: Path, cache: Path) -> list[str]:
 @pytest.mark.parametrize(("method", "count"), [("dsac", 2), ("pcl", 2), ("ipc", 2)])
 def test_processes_ask_and_learn_what_one_does(features_file, tmp_path, method, count):
     flags = _features(features_file, method)
-    _same(_finished(count, tmp_path / "several", *flags), _alone(tmp_path / "one", *flags))
+    # Where nobody says how many devices, so little is not spread over them.
+    found = _finished(count, tmp_path / "several", *flags, f"--config.devices={count}")
+    _same(found, _alone(tmp_path / "one", *flags))
 
 
 @pytest.mark.slow
-def test_processes_train_on_pictures_what_one_does(pictures, tmp_path):
-    flags = _pictures(pictures, tmp_path / "cache")
+def test_processes_pretrain_on_pictures(pictures, tmp_path):
+    flags = [*_pictures(pictures, tmp_path / "cache"), "--config.devices=2"]
     found = _finished(2, tmp_path / "several", *flags)
-    assert json.loads((found / "result.json").read_text())["device"].startswith("2 x")
+    result = json.loads((found / "result.json").read_text())
+    assert result["device"].startswith("2 x")
+    assert result["questions"]["asked"] == 12
     # Process 0 keeps what the pre-training leaves.
     assert (found / "checkpoints" / "pretrain").is_dir()
-    _same(found, _alone(tmp_path / "one", *flags))
 
 
 @pytest.fixture(scope="module")
