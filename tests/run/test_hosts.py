@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import numpy as np
 import pytest
 from calling import call
 from PIL import Image
+
+from idc_jax.annotate import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 # Small enough for seconds; what a run does stays the same.
@@ -74,7 +77,7 @@ class Processes:
 
     def codes(self) -> list[int]:
         """The exit codes, once all have ended."""
-        return [process.wait(timeout=300) for process in self.running]
+        return [process.wait(timeout=900) for process in self.running]
 
     def said(self, number: int) -> list[str]:
         """The lines of a process, but for the library's own greeting."""
@@ -83,7 +86,7 @@ class Processes:
 
     def wait_for(self, text: str) -> None:
         """Until process 0 has said ``text``."""
-        until = time.monotonic() + 240
+        until = time.monotonic() + 900
         while not any(text in line for line in self.said(0)):
             assert time.monotonic() < until, self.said(0)
             assert self.running[0].poll() is None, self.said(0)
@@ -210,6 +213,53 @@ def test_a_process_that_dies_ends_all_and_others_go_on(asked_six_times, tmp_path
     assert not (workdir / "report.html").exists()
     _finished(left, workdir, *flags) if left > 1 else _alone(workdir, *flags)
     _same(workdir, wanted)
+
+
+def _post(address: str, **body: object) -> None:
+    request = urllib.request.Request(
+        f"{address}/api/answer", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        assert reply.status == 200
+
+
+@pytest.mark.slow
+def test_people_answer_at_the_page_of_process_0(features_file, blobs, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    flags = _features(features_file, "graph_committee")
+    page = ["--config.annotator.kind=page", f"--config.annotator.port={port}"]
+    workdir = tmp_path / "run"
+    with processes(2, workdir, *flags, *page, "--config.devices=2") as started:
+        for number in (1, 2):
+            # Somebody who knows the classes; learning goes on beneath, in both processes.
+            started.wait_for(f"round {number - 1},")
+            for position, sample in enumerate(_asked(workdir, number)):
+                _post(
+                    f"http://127.0.0.1:{port}",
+                    client_id=f"{number}.{position}",
+                    annotator="Ann",
+                    round=number,
+                    position=position,
+                    answer=int(blobs[1][sample]),
+                    seconds=1.0,
+                )
+        # It would stay as long as somebody is there.
+        started.wait_for("The groups stay at")
+    assert json.loads((workdir / "result.json").read_text())["questions"]["asked"] == 12
+
+
+def _asked(workdir: Path, number: int) -> list[int]:
+    """The samples of a round, once it is open."""
+    until = time.monotonic() + 300
+    while time.monotonic() < until:
+        with Store(workdir / "answers.db") as store:
+            if (questions := store.questions(number)) is not None:
+                time.sleep(1.0)  # It is asked right after it is frozen.
+                return questions.indices.tolist()
+        time.sleep(0.1)
+    raise AssertionError(f"round {number} was not asked")
 
 
 @pytest.mark.slow
