@@ -20,7 +20,7 @@ from idc_jax.outlook import (
     seconds_per_answer,
     tried,
 )
-from idc_jax.outlook.accuracy import LINE, Traits, accuracy_of
+from idc_jax.outlook.accuracy import LINE, Line, Traits, accuracy_of
 
 N = 2000
 
@@ -62,13 +62,15 @@ def test_accuracy_by_hand() -> None:
 
 
 def test_trials_draw_the_expectation_to_what_they_say() -> None:
+    # Constants of its own: how trials count is looked at, not what was fitted to courses.
+    line = Line(0.49, 0.62, 0.11, -3.28, 0.98, doubt=-0.34, higher=0.45, tried=-0.2, reach=1.59)
     found = {}
     for right in (0.4, 0.6, 0.8, 0.95):
         probs, truth = predictions(np.random.default_rng(0), right)
         choice = heard(truth, 300)
         trials = tried(no_trials(N), probs, np.arange(300), truth[:300])
-        before = expected_accuracy(probs, choice, no_trials(N))
-        found[right] = expected_accuracy(probs, choice, trials)
+        before = expected_accuracy(probs, choice, no_trials(N), line=line)
+        found[right] = expected_accuracy(probs, choice, trials, line=line)
         assert found[right].high - found[right].low < before.high - before.low
     values = [estimate.value for estimate in found.values()]
     assert values == sorted(values)

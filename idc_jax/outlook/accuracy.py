@@ -75,27 +75,27 @@ class Line(NamedTuple):
 
 
 LINE = Line(
-    start=0.9442,
-    sure=0.6444,
-    each=-0.1195,
-    unnamed=-5.209,
-    tested=0.9342,
-    doubt=-0.3165,
-    higher=0.3897,
-    tried=-0.2404,
-    reach=1.628,
+    start=0.7822,
+    sure=0.606,
+    each=-0.05418,
+    unnamed=-3.721,
+    tested=0.8385,
+    doubt=-0.3054,
+    higher=0.4253,
+    tried=-0.246,
+    reach=1.61,
 )
 # The same where nobody knows how closely samples are surrounded.
 BARE = Line(
-    start=0.4867,
-    sure=0.6206,
-    each=0.1062,
-    unnamed=-3.278,
-    tested=0.9794,
-    doubt=-0.3444,
-    higher=0.4519,
-    tried=-0.2031,
-    reach=1.589,
+    start=0.3907,
+    sure=0.5914,
+    each=0.1425,
+    unnamed=-2.159,
+    tested=0.8605,
+    doubt=-0.2853,
+    higher=0.437,
+    tried=-0.2099,
+    reach=1.626,
 )
 
 

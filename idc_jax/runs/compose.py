@@ -171,6 +171,8 @@ def _prepare(given: ConfigDict, workdir: Path) -> _Prepared:
     config, groups = with_number_of_groups(config, dataset, before)
     _announce_recipe(config)
     check_against_data(config, dataset)
+    # Nothing is written before all have read what they need.
+    hosts.wait_for_all()
     return _Prepared(config, dataset, groups, samples)
 
 

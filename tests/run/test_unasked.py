@@ -39,7 +39,9 @@ class People:
         self.learn: Callable[[], None] = lambda: None
 
     @contextmanager
-    def __call__(self, options: Any, dataset: Any, c: int, seed: int, workdir: Path):
+    def __call__(
+        self, options: Any, dataset: Any, c: int, seed: int, workdir: Path, lodging: Any = None
+    ):
         def notify(event: str, values: Any) -> None:
             if event == "groups":
                 self.shown.append(np.asarray(values["probabilities"]).argmax(axis=1))
