@@ -18,7 +18,7 @@ import argparse
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -52,25 +52,23 @@ class Known(NamedTuple):
     seed: int
 
 
-class Rival:
+class Rival(Protocol):
     """Asks, and predicts.
 
     Attributes:
       hops: how often features are averaged over their neighbours first.
     """
 
-    hops = 3
+    hops: int
 
     def ask(self, known: Known, count: int) -> np.ndarray:
         """So many samples that nobody has answered."""
-        raise NotImplementedError
 
     def predict(self, known: Known) -> np.ndarray:
         """The class ``[n]`` of every sample."""
-        raise NotImplementedError
 
 
-class _Graph(Rival):
+class _Graph:
     """graphlearning's ``model`` with its acquisition function ``criterion``."""
 
     hops = 0
@@ -129,8 +127,10 @@ class _Graph(Rival):
         return names[model.predict()]
 
 
-class _Pool(Rival):
+class _Pool:
     """scikit-activeml's strategy ``name`` with a logistic regression."""
+
+    hops = 3
 
     def __init__(self, name: str) -> None:
         self._name = name
