@@ -105,26 +105,23 @@ class _Graph:
             return np.asarray(
                 selectors.typiclust(jax.random.key(known.seed), known.x, count).indices
             )
-        if self._learner is None:
-            self._learner = self._active(known)
-        # It numbers classes as they come: all answers are told anew.
-        self._learner.labeled_ind, self._learner.labels = (
-            known.indices,
-            _numbered(known.labels)[1],
-        )
-        self._learner.u = self._learner.model.fit(known.indices, self._learner.labels)
-        self._learner.unlabeled_ind = np.setdiff1d(np.arange(len(known.x)), known.indices)
+        self._hear(known)
         picks = self._learner.select_queries(batch_size=count)
         self._learner.acq_function.update(picks, None)
         return picks
 
     def predict(self, known: Known) -> np.ndarray:
+        return self._hear(known)[self._learner.model.predict()]
+
+    def _hear(self, known: Known) -> np.ndarray:
+        """Learn all answers anew, since classes are numbered as they come; the numbers' classes."""
         names, numbers = _numbered(known.labels)
         if self._learner is None:
             self._learner = self._active(known)
-        model = self._learner.model
-        model.fit(known.indices, numbers)
-        return names[model.predict()]
+        learner = self._learner
+        learner.labeled_ind, learner.labels = known.indices, numbers
+        learner.u = learner.model.fit(known.indices, numbers)
+        return names
 
 
 class _Pool:
