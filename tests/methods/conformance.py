@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -52,11 +53,10 @@ def begin(
     data: Dataset | None = None,
     *,
     total: int = 40,
-    gigabytes: float = 1.0,
-    suit: Callable[[ConfigDict], None] = configuration.for_small_network,
+    **how: Any,
 ) -> Game:
-    """A run of ``spec``'s method, with options that ``suit``, small enough for seconds."""
-    method = compose(spec, folder, data, total=total, gigabytes=gigabytes, suit=suit)
+    """A run of ``spec``'s method; see :func:`compose`."""
+    method = compose(spec, folder, data, total=total, **how)
     return Game(method, N, total, shown=spec.asks[0] != "cluster")
 
 
@@ -69,7 +69,7 @@ def compose(
     gigabytes: float = 1.0,
     suit: Callable[[ConfigDict], None] = configuration.for_small_network,
 ) -> Method:
-    """The method that :func:`begin` plays."""
+    """The method of ``spec``, with options that ``suit``, small enough for seconds."""
     data = dataset("features") if data is None else data
     config = configuration.get_config(spec.name)
     suit(config)
