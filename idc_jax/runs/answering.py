@@ -19,7 +19,7 @@ from idc_jax.data.base import Dataset
 from idc_jax.data.progress import told
 from idc_jax.data.telling import lines_of
 from idc_jax.errors import representable
-from idc_jax.runs.loop import Notify
+from idc_jax.runs.state import Notify
 from idc_jax.runs.workdir import Course, last_round
 from idc_jax.train.log import Log
 

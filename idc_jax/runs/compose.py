@@ -38,11 +38,12 @@ from idc_jax.runs.bringing import bring, brought_before
 from idc_jax.runs.configuration import departures
 from idc_jax.runs.groups import most_groups, with_number_of_groups
 from idc_jax.runs.lock import hold
-from idc_jax.runs.loop import Plan, run
+from idc_jax.runs.loop import run
 from idc_jax.runs.outcome import write_outcome
 from idc_jax.runs.parts import check_against_data, load_dataset, make_parts
 from idc_jax.runs.settings import check_settings, kinds_of
 from idc_jax.runs.sources import read_source
+from idc_jax.runs.state import Plan
 from idc_jax.runs.together import follow
 from idc_jax.runs.workdir import (
     MetricsLog,

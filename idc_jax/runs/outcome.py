@@ -15,11 +15,17 @@ from idc_jax import annotate
 from idc_jax.annotate.questions import Answers, Questions
 from idc_jax.annotate.samples import open_store
 from idc_jax.data.base import Dataset
-from idc_jax.report import ReportOptions, write_assignments, write_report, write_result
+from idc_jax.report import (
+    ReportOptions,
+    count_questions,
+    write_assignments,
+    write_report,
+    write_result,
+)
 from idc_jax.report.naming import group_names
 from idc_jax.runs.answering import answer_names
 from idc_jax.runs.configuration import departures
-from idc_jax.runs.loop import Outcome, question_total
+from idc_jax.runs.state import Outcome
 from idc_jax.runs.workdir import Course, MetricsLog
 from idc_jax.train.checkpoint import read_latest
 from idc_jax.train.start import published_weights
@@ -99,7 +105,7 @@ def stages(workdir: Path, course: Course) -> list[dict[str, Any]]:
 def _question_total(rounds: Sequence[tuple[Questions, Answers]]) -> dict[str, int]:
     """What was asked and answered; ``unasked`` counts what people said besides."""
     unasked = sum(questions.count for questions, _ in rounds if questions.volunteered)
-    total = question_total([one for one in rounds if not one[0].volunteered])
+    total = count_questions([one for one in rounds if not one[0].volunteered])
     return total | ({"unasked": unasked} if unasked else {})
 
 
