@@ -12,7 +12,9 @@ from idc_jax.annotate.evidence import Evidence
 from idc_jax.annotate.questions import QuestionKind, Questions
 from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views
+from idc_jax.methods.common.searching import Search
 from idc_jax.models.base import Model
+from idc_jax.ops import knn
 from idc_jax.train.log import Log, silent
 from idc_jax.train.start import Begin
 
@@ -102,6 +104,7 @@ class Parts(NamedTuple):
       train: bool ``[n]``, the samples of the training split; None for all.
       selector: who chooses the samples asked about: ``"own"`` for the method's own choice, or a
         name of :func:`idc_jax.selectors.names`.
+      search: finds neighbours among the samples.
       log: called with losses.
       progress: show bars.
     """
@@ -115,6 +118,7 @@ class Parts(NamedTuple):
     new_head: bool = False
     train: np.ndarray | None = None
     selector: str = OWN
+    search: Search = knn
     log: Log = silent
     progress: bool = False
 

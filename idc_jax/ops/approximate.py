@@ -1,38 +1,38 @@
 """Nearest neighbours among the nearest cells: nearly all of them, for a fraction of the work.
 
-The points are cut into the cells of a k-means (an inverted file, as in Jégou, Douze and Schmid,
-"Product quantization for nearest neighbor search", without the quantisation), and each point looks
-into the cells whose centres are nearest to itself. How many cells that takes is read off a sample
-of points whose true neighbours are known. Points that look into the same cell do so together, so
-that the work is matrix products.
+The points are cut into cells (an inverted file, as in Jégou, Douze and Schmid, "Product
+quantization for nearest neighbor search", without the quantisation), and each point looks into the
+cells whose centres are nearest to itself. How many cells that takes is read off a sample of points
+whose true neighbours are known. Points that look into the same cell do so together, so that the
+work is matrix products. Of each product only the best of every few columns is kept, in one pass
+(the bins of Chern et al., "TPU-KNN: K Nearest Neighbor Search at Peak FLOP/s", 2022).
 """
 
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.errors import UserError
-from idc_jax.ops import arrays, blocks, running_best, topk
+from idc_jax.ops import arrays, blocks, topk
+from idc_jax.ops.binned import NOTHING, best_of_bins, column_of, is_there
+from idc_jax.ops.cells import Cells, cell_size, cut
 from idc_jax.ops.inputs import count, floats, key, takes
-from idc_jax.ops.kmeans import assign, lloyd
-from idc_jax.ops.neighbors import SPARE, Neighbors, knn, refine
-from idc_jax.ops.running_best import Best
+from idc_jax.ops.neighbors import SPARE, Neighbors, by_distance, exact_distances2, knn
 
-# Points of a cell on average, at least; beyond, half the root of their number.
-_CELL = 256
-# Points for each centre, and Lloyd steps, of the k-means.
-_SAMPLE_PER_CELL, _STEPS = 32, 8
 # Points whose true neighbours say how many cells to look into.
 _QUERIES = 1024
 # Looking into this share of the points costs as much as looking at all of them exactly.
 _EXACT_FROM = 0.3
-# Points, and points of the cell they look into, of one matrix product.
-_ROWS, _COLUMNS = 256, 256
+# Points that look into one cell in one matrix product, between these.
+_FEWEST, _MOST = 64, 1024
+# Cells that count as near; bins of a near cell and of another; centres in a bin.
+_NEAR, _BINS, _PER_CENTER_BIN = 4, (128, 16), 4
+# What is kept of a batch of points: so many numbers, 256 MB.
+_KEPT = 2**26
 
 
 @takes(x=floats("n d"), k=count(0), probes=count(1), cell=count(1))
@@ -56,7 +56,7 @@ def approximate_knn(
       recall: share of the true neighbours to be found, above 0 and at most 1; the number of
         probes is chosen for it on a sample of the points.
       probes: cells that each point looks into, in place of ``recall``; needed under ``jit``.
-      cell: points of a cell on average.
+      cell: points of a cell, rounded up to a power of two.
 
     Raises:
       UserError: ``recall`` or ``probes`` out of range, no ``probes`` under ``jit``, or rows that
@@ -71,139 +71,161 @@ def approximate_knn(
     if probes is None and not arrays.is_concrete(x):
         raise UserError("the number of probes cannot be chosen under jit; give probes")
     k = min(k, n - 1)
-    num_cells = n // (cell or max(_CELL, int(n**0.5 / 2)))
-    if k < 1 or num_cells < 2:
+    size = 1 << (cell - 1).bit_length() if cell else cell_size(n)
+    if k < 1 or n < 2 * size:
         return knn(x, k)
-    centers = _centers(x, num_cells)
-    probes = probes or probes_for(x, centers, k, recall)
-    if probes > _EXACT_FROM * num_cells or probes * n < 2 * k * num_cells:
+    # Distances do not change when the mean is taken off, and rounding errors shrink with it.
+    cells = cut(jax.lax.stop_gradient(x - jnp.mean(x, axis=0)), size)
+    probes = min(probes or probes_for(x, cells, k, recall), len(cells.centers))
+    looked_at = probes * size
+    if looked_at > _EXACT_FROM * n or looked_at < 2 * k:
         return knn(x, k)
-    found = _search(x, centers, k, probes)
+    found = _search(x, cells, k, probes)
     # Cells too small to hold k others: rare, and seen only where values can be.
     lacking = arrays.is_concrete(x) and not bool(jnp.isfinite(found.distances2[:, -1]).all())
     return knn(x, k) if lacking else found
 
 
-@functools.partial(jax.jit, static_argnames=("num_cells",))
-def _centers(x: jax.Array, num_cells: int) -> jax.Array:
-    """Centres ``[c, d]`` of a short k-means on evenly spaced rows."""
-    size = min(x.shape[0], num_cells * _SAMPLE_PER_CELL)
-    sample = x[np.linspace(0, x.shape[0] - 1, size).astype(np.int32)]
-    start = sample[:: size // num_cells][:num_cells]
-    return lloyd(sample, start, _STEPS, 0.0).centers
-
-
-def probes_for(x: jax.Array, centers: jax.Array, k: int, recall: float) -> int:
+def probes_for(x: jax.Array, cells: Cells, k: int, recall: float) -> int:
     """How many cells to look into for a share ``recall`` of the ``k`` nearest, on a sample.
 
-    Twice the standard error is added to ``recall``, and the number is rounded up to one of two
+    Twice the standard error is added to ``recall``, and the number is rounded up to one of three
     significant bits, so that few numbers occur and few programs are compiled.
     """
-    rows = np.linspace(0, x.shape[0] - 1, min(x.shape[0], _QUERIES)).astype(np.int32)
+    n = x.shape[0]
+    rows = np.linspace(0, n - 1, min(n, _QUERIES)).astype(np.int32)
     # The nearest is the row itself, which costs a probe that would be made in any case.
     true = knn(x, k + 1, queries=x[rows])
-    share = np.asarray(_share_by_probes(x, centers, rows, true.indices), np.float64)
+    share = np.asarray(_share_by_probes(cells, rows, true.indices), np.float64)
     error = 2.0 * share.std(axis=0) / np.sqrt(len(rows))
     enough = share.mean(axis=0) - error >= recall
-    needed = int(enough.argmax()) + 1 if enough.any() else centers.shape[0]
+    needed = int(enough.argmax()) + 1 if enough.any() else len(cells.centers)
     step = max(1, 1 << max(0, needed.bit_length() - 3))
-    return min(-(-needed // step) * step, centers.shape[0])
+    return -(-needed // step) * step
 
 
 @jax.jit
-def _share_by_probes(
-    x: jax.Array, centers: jax.Array, rows: jax.Array, true: jax.Array
-) -> jax.Array:
-    """Share ``[q, c]`` of each row's ``true`` others ``[q, k + 1]`` within 1, 2, ... c probes."""
-    cells = assign(x[true.reshape(-1)], centers)[0].reshape(true.shape)
-    distances2 = arrays.squared_distances(x[rows], centers)
+def _share_by_probes(cells: Cells, rows: jax.Array, true: jax.Array) -> jax.Array:
+    """Share ``[q, c]`` of each row's ``true`` others ``[q, k + 1]`` found by 1, 2, ... c probes."""
+    num_cells, size, d = cells.points.shape
+    places = jnp.zeros(num_cells * size + 1, jnp.int32)
+    places = places.at[cells.order].set(jnp.arange(num_cells * size, dtype=jnp.int32))
+    own, others = places[rows], places[true]
+    distances2 = arrays.squared_distances(cells.points.reshape(-1, d)[own], cells.centers)
     rank = jnp.argsort(jnp.argsort(distances2, axis=1), axis=1)
-    own = (true == rows[:, None]).astype(jnp.float32)
-    found = jnp.take_along_axis(rank, cells, axis=1)
-    counts = jnp.zeros_like(distances2).at[jnp.arange(rows.shape[0])[:, None], found].add(1 - own)
-    return jnp.cumsum(counts, axis=1) / jnp.maximum(jnp.sum(1 - own, axis=1), 1)[:, None]
+    rank = jnp.take_along_axis(rank, others // size, axis=1)
+    # The nearest of a bin hides the others there.
+    of_near, of_others = (size // _width(size, bins) for bins in _BINS)
+    num_bins = jnp.where(rank < _NEAR, of_near, of_others)
+    bins = others // size * size + others % size % num_bins
+    real = others != own[:, None]
+    earlier = jnp.tril(jnp.ones((true.shape[1],) * 2, bool), -1)
+    alike = (bins[:, :, None] == bins[:, None, :]) & real[:, None, :] & earlier
+    kept = (real & ~jnp.any(alike, axis=2)).astype(jnp.float32)
+    counts = jnp.zeros_like(distances2).at[jnp.arange(len(rows))[:, None], rank].add(kept)
+    return jnp.cumsum(counts, axis=1) / jnp.maximum(jnp.sum(real, axis=1), 1)[:, None]
 
 
 @functools.partial(jax.jit, static_argnames=("k", "probes"))
-def _search(x: jax.Array, centers: jax.Array, k: int, probes: int) -> Neighbors:
-    n, num_cells = x.shape[0], centers.shape[0]
-    fixed = jax.lax.stop_gradient(x)
+def _search(x: jax.Array, cells: Cells, k: int, probes: int) -> Neighbors:
+    n, num_cells, size = x.shape[0], len(cells.centers), cells.points.shape[1]
     wanted = min(k + SPARE, n - 1)
-    bias = -0.5 * arrays.squared_norms(centers)
-    near = blocks.map_rows(
-        lambda rows: topk.top_k(arrays.inner(rows, centers) + bias[None], probes)[1], (fixed,), 1024
+    kept = size * max(_NEAR * _BINS[0], probes * _BINS[1])
+    at_once = max(1, min(num_cells, _KEPT // kept, 2**31 // (num_cells * size) - 1))
+    look = functools.partial(_look, cells, probes=probes, wanted=wanted)
+    found = blocks.map_rows(look, (jnp.arange(num_cells, dtype=jnp.int32),), at_once)
+    found = found.reshape(-1, wanted)
+    # In the cells' order, in which what is gathered for near points lies together.
+    ordered = jnp.pad(x, ((0, 1), (0, 0)))[cells.order]
+    distances2 = exact_distances2(ordered, ordered, found)
+    near = by_distance(distances2, jnp.append(cells.order, n)[found])
+    places = jnp.arange(num_cells * size, dtype=jnp.int32)
+    back = jnp.zeros(n, jnp.int32).at[cells.order].set(places, mode="drop")
+    return Neighbors(near.distances2[back, :k], near.indices[back, :k])
+
+
+def _look(cells: Cells, own: jax.Array, *, probes: int, wanted: int) -> jax.Array:
+    """The best that the points of the cells ``own`` ``[b]`` find: places ``[b, s, wanted]``.
+
+    A place is a position in the cells' order, ``c·s`` where nothing was found.
+    """
+    size = cells.points.shape[1]
+    near = jax.lax.map(functools.partial(_nearest_cells, cells, probes=probes), own)
+    near = near.reshape(-1, probes)
+    # Most of the nearest are in the first few cells, where fewer may hide each other.
+    parts = [(near[:, :_NEAR], _BINS[0])]
+    if probes > _NEAR:
+        parts.append((near[:, _NEAR:], _BINS[1]))
+    first, *rest = (_visit(cells, own, near, _width(size, bins), wanted) for near, bins in parts)
+    for more in rest:
+        first = topk.merge(*first, *more)
+    values, places = first
+    places = jnp.where(is_there(values), places, len(cells.order))
+    places = jnp.pad(
+        places, ((0, 0), (0, wanted - places.shape[1])), constant_values=len(cells.order)
     )
-    order = jnp.argsort(near[:, 0], stable=True)
-    starts = jnp.searchsorted(near[order, 0], jnp.arange(num_cells + 1)).astype(jnp.int32)
-    points = jnp.pad((fixed - jnp.mean(fixed, axis=0))[order], ((0, _COLUMNS), (0, 0)))
-    best = _look(points, starts, _visits(near[order], num_cells), n, wanted)
-    # Who has found fewer than wanted keeps an index that stands for nothing.
-    found = jnp.where(jnp.isfinite(best.scores), order[best.indices], n)
-    indices = jnp.zeros((n, wanted), jnp.int32).at[order].set(found)
-    near_ones = refine(x, x, indices)
-    return Neighbors(near_ones.distances2[:, :k], near_ones.indices[:, :k])
+    return places.reshape(len(own), size, wanted)
 
 
-class _Visits(NamedTuple):
-    """Who looks into which cell: the points' own cells first, then near ones, then the rest.
+def _visit(
+    cells: Cells, own: jax.Array, near: jax.Array, width: int, wanted: int
+) -> tuple[jax.Array, jax.Array]:
+    """What the points of the cells ``own`` ``[b]`` find in the cells ``near`` ``[b·s, p]``.
 
-    Attributes:
-      points: int32 ``[v]``, sorted by stage and cell.
-      starts: int32 ``[s·c + 1]``, where each stage and cell begins.
+    Returns:
+      Scores and places, ``[b·s, wanted]`` or as many as are looked at.
     """
+    num_cells, size, d = cells.points.shape
+    (num_queries, probes), num_bins = near.shape, size // width
+    # A quarter of the visits of a cell: large products, and little of the last one empty.
+    rows = max(_FEWEST, min(_MOST, 1 << (num_queries * probes // (4 * num_cells)).bit_length()))
+    flat = cells.points.reshape(-1, d)
+    bias = jnp.where(cells.filled(), -0.5 * arrays.squared_norms(cells.points), NOTHING)
+    place = (own[:, None] * size + jnp.arange(size, dtype=jnp.int32)[None]).reshape(-1)
+    # Visits by cell: cell and query in one number, since a plain sort is quick.
+    visits = near * num_queries + jnp.arange(num_queries, dtype=jnp.int32)[:, None]
+    visits = jax.lax.sort(visits.reshape(-1))
+    begins = jnp.arange(num_cells, dtype=jnp.int32) * num_queries
+    starts = jnp.append(jnp.searchsorted(visits, begins), len(visits)).astype(jnp.int32)
+    groups = -(-jnp.diff(starts) // rows)
+    ends = jnp.cumsum(groups)
+    visitors = jnp.pad(visits % num_queries, (0, rows))
 
-    points: jax.Array
-    starts: jax.Array
+    def step(t: jax.Array, best: jax.Array) -> jax.Array:
+        cell = jnp.searchsorted(ends, t, side="right").astype(jnp.int32)
+        row = starts[cell] + (t - ends[cell] + groups[cell]) * rows
+        there = row + jnp.arange(rows) < starts[cell + 1]
+        queries = jax.lax.dynamic_slice_in_dim(visitors, row, rows)
+        scores = arrays.inner(flat[place[queries]], cells.points[cell]) + bias[cell][None]
+        itself = place[queries][:, None] == cell * size + jnp.arange(size)[None]
+        found = best_of_bins(jnp.where(itself, NOTHING, scores), width)
+        visit = queries * probes + jnp.argmax(near[queries] == cell, axis=1)
+        visit = jnp.where(there, visit, num_queries * probes)
+        return best.at[visit].set(found, mode="drop", unique_indices=True)
+
+    best = jnp.full((num_queries * probes, num_bins), NOTHING)
+    best = jax.lax.fori_loop(0, ends[-1], step, best).reshape(num_queries, probes * num_bins)
+    values, found = jax.lax.top_k(best, min(wanted, probes * num_bins))
+    cell = jnp.take_along_axis(near, found // num_bins, axis=1)
+    return values, cell * size + column_of(values, found % num_bins, num_bins, width)
 
 
-def _visits(near: jax.Array, num_cells: int) -> _Visits:
-    """Visits of the cells ``near`` ``[n, p]``, nearest first."""
-    num_points, probes = near.shape
-    # By stages, so that most points know their neighbours roughly before they look far.
-    stage = np.digitize(np.arange(probes), (1, 4))
-    keys = (near + num_cells * jnp.asarray(stage, jnp.int32)[None]).reshape(-1)
-    points = jnp.repeat(jnp.arange(num_points, dtype=jnp.int32), probes)
-    keys, points = jax.lax.sort((keys, points), num_keys=1)
-    places = jnp.arange(num_cells * (int(stage.max()) + 1) + 1)
-    return _Visits(points, jnp.searchsorted(keys, places).astype(jnp.int32))
+def _nearest_cells(cells: Cells, own: jax.Array, *, probes: int) -> jax.Array:
+    """The cells int32 ``[s, p]`` whose centres are nearest to each point of the cell ``own``."""
+    num_cells = len(cells.centers)
+    # Of centres in one bin all but the nearest are passed over: of many cells that is no loss.
+    width = _PER_CENTER_BIN if num_cells >= 8 * _PER_CENTER_BIN * probes else 1
+    centers = jnp.pad(cells.centers, ((0, -num_cells % width), (0, 0)))
+    there = jnp.arange(len(centers)) < num_cells
+    bias = jnp.where(there, -0.5 * arrays.squared_norms(centers), NOTHING)
+    scores = arrays.inner(cells.points[own], centers) + bias[None]
+    values, found = jax.lax.top_k(best_of_bins(scores, width), probes)
+    return column_of(values, found, len(centers) // width, width)
 
 
-def _look(points: jax.Array, starts: jax.Array, visits: _Visits, n: int, k: int) -> Best:
-    """Let all visits happen.
-
-    Args:
-      points: ``[n + _COLUMNS, d]`` sorted by cell, padded at the end.
-      starts: ``[c + 1]``, where each cell begins.
-      visits: who looks where.
-      n: points.
-      k: neighbours kept.
-    """
-    num_cells = starts.shape[0] - 1
-    bias = -0.5 * arrays.squared_norms(points)
-    visiting = jnp.pad(visits.points, (0, _ROWS))
-    groups = -(-jnp.diff(visits.starts) // _ROWS)
-    cell_parts = -(-jnp.diff(starts) // _COLUMNS)
-    parts = jnp.tile(cell_parts, groups.shape[0] // num_cells)
-    ends = jnp.cumsum(groups * parts)
-
-    def step(t: jax.Array, best: Best) -> Best:
-        v = jnp.searchsorted(ends, t, side="right")
-        local = t - (ends[v] - groups[v] * parts[v])
-        row = visits.starts[v] + local // parts[v] * _ROWS
-        column = starts[v % num_cells] + local % parts[v] * _COLUMNS
-        real = row + jnp.arange(_ROWS) < visits.starts[v + 1]
-        rows = jnp.where(real, jax.lax.dynamic_slice_in_dim(visiting, row, _ROWS), n)
-        columns = column + jnp.arange(_COLUMNS)
-        inside = columns < starts[v % num_cells + 1]
-        scores = arrays.inner(points[rows], jax.lax.dynamic_slice_in_dim(points, column, _COLUMNS))
-        usable = inside[None] & (rows[:, None] != columns[None]) & real[:, None]
-        scores = jnp.where(usable, scores, -jnp.inf)
-        part = Best(best.scores[rows], best.indices[rows])
-        own_bias = jax.lax.dynamic_slice_in_dim(bias, column, _COLUMNS)
-        part = running_best.merge_rows(part, scores, own_bias, column)
-        return Best(*(a.at[rows].set(b, mode="drop") for a, b in zip(best, part, strict=True)))
-
-    return jax.lax.fori_loop(0, ends[-1], step, running_best.nothing(n, k))
+def _width(size: int, bins: int) -> int:
+    """Columns of a bin, where cells of ``size`` have so many bins, or more."""
+    return max(1, size // bins)
 
 
 @takes(key=key, x=floats("n d"), num_queries=count(1))

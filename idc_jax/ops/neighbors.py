@@ -172,8 +172,15 @@ def _by_stripes(
     return blocks.map_rows(nearest, (rows, queries), block)
 
 
-def refine(x: jax.Array, queries: jax.Array, indices: jax.Array, block: int = 256) -> Neighbors:
-    """Distances recomputed as ``Σ (q − x)²``, free of cancellation, and sorted by them.
+def refine(x: jax.Array, queries: jax.Array, indices: jax.Array) -> Neighbors:
+    """Distances recomputed by :func:`exact_distances2`, and sorted by them."""
+    return by_distance(exact_distances2(x, queries, indices), indices)
+
+
+def exact_distances2(
+    x: jax.Array, queries: jax.Array, indices: jax.Array, block: int = 256
+) -> jax.Array:
+    """``Σ (q − x)²`` of each query and its neighbours ``[m, k]``, free of cancellation.
 
     An index of ``n`` stands for nothing: it is infinitely far.
     """
@@ -182,6 +189,9 @@ def refine(x: jax.Array, queries: jax.Array, indices: jax.Array, block: int = 25
         distances2 = jnp.sum(jnp.square(points[:, None] - x[found]), axis=-1)
         return jnp.where(found < x.shape[0], distances2, jnp.inf)
 
-    distances2 = blocks.map_rows(exact, (queries, indices), block)
-    # Two keys: equal distances are ordered by index.
+    return blocks.map_rows(exact, (queries, indices), block)
+
+
+def by_distance(distances2: jax.Array, indices: jax.Array) -> Neighbors:
+    """Nearest first; equal distances are ordered by index."""
     return Neighbors(*jax.lax.sort((distances2, indices), num_keys=2))

@@ -20,6 +20,8 @@ COUNTERS = (
 PHASES = ("phase", "stage", "event", "split")
 # Told by the tables and by the curve over the questions.
 SCORED = "evaluate"
+# Neither is of a training.
+_TOLD = (SCORED, "neighbors")
 PANELS = 12
 
 
@@ -35,7 +37,7 @@ def training_panels(log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Series]
     """
     points: dict[tuple[str, str], list[tuple[Any, float]]] = {}
     for record in log:
-        if record.get("phase") == SCORED:
+        if record.get("phase") in _TOLD:
             continue
         phase = next((str(record[key]) for key in PHASES if isinstance(record.get(key), str)), "")
         for key, value in record.items():

@@ -29,6 +29,7 @@ RESULT_KEYS = (
     "versions",
     "network",
     "embedded_with",
+    "neighbors_recall",
     "questions",
     "stages",
     "rounds",

@@ -71,6 +71,9 @@ def get_config(name: str = "idc") -> ConfigDict:
     # is a stranger here?), "auto" for all that can be asked for the method. A round asks the kind
     # that is expected to mend most errors per second.
     config.questions = OWN
+    # How neighbours are found: "exact", "approximate" (0.95 of them, much sooner; what was reached
+    # is measured and told), or "auto": approximate from 30,000 samples on.
+    config.neighbors = "auto"
     # Who chooses the samples asked about: "own" for the method's own choice, or a name of
     # `idc_jax.selectors.names("samples")`. A method that asks about pairs chooses them itself.
     config.selector = OWN

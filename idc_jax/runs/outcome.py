@@ -46,7 +46,7 @@ def write_outcome(
 
     ``candidates`` are the numbers of clusters that were weighed, where one was to be found.
     """
-    result = make_result(config, dataset, outcome, stages(workdir, course))
+    result = make_result(config, dataset, outcome, stages(workdir, course), log.lines)
     result["candidates"] = candidates
     with open_store(workdir) as store:
         result["disagreement"] = annotate.disagreement(store, config.annotator.fusion)
@@ -110,7 +110,11 @@ def _question_total(rounds: Sequence[tuple[Questions, Answers]]) -> dict[str, in
 
 
 def make_result(
-    config: ConfigDict, dataset: Dataset, outcome: Outcome, stages: list[dict[str, Any]]
+    config: ConfigDict,
+    dataset: Dataset,
+    outcome: Outcome,
+    stages: list[dict[str, Any]],
+    logged: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Put together ``result.json``; nothing in ``config`` is left open."""
     scored = [entry["metrics"] for entry in outcome.history]
@@ -132,6 +136,8 @@ def make_result(
         },
         "network": network_name(config),
         "embedded_with": config.data.embed_with or None,
+        # What share of the true neighbours an approximate search found, at least; else None.
+        "neighbors_recall": min((r["recall"] for r in logged if "recall" in r), default=None),
         "questions": _question_total(outcome.rounds),
         "stages": stages,
         "rounds": outcome.history,

@@ -18,6 +18,7 @@ from idc_jax.data.target_maps import retarget
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError
 from idc_jax.methods import registry
+from idc_jax.methods.common.searching import searcher
 from idc_jax.methods.contract import Log, Parts
 from idc_jax.models.base import Model
 from idc_jax.models.importing import AUTO, NORMALISATIONS, Imported, open_network
@@ -132,6 +133,7 @@ def make_parts(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log
         selector=config.selector,
         begin=begin,
         new_head=imported is not None and imported.new_head,
+        search=searcher(config.neighbors, log),
         log=log,
         progress=config.progress,
     )

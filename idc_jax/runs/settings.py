@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from idc_jax import models, selectors
 from idc_jax.annotate.questions import QuestionKind
@@ -10,6 +10,7 @@ from idc_jax.data.sources import SOURCES
 from idc_jax.data.target_maps import TARGET_MAPS
 from idc_jax.errors import UserError, check_at_least, check_one_of
 from idc_jax.methods import registry
+from idc_jax.methods.common.searching import How
 from idc_jax.methods.contract import OWN, MethodSpec
 from idc_jax.models.importing import check_normalisation
 from idc_jax.runs.auto import AUTO
@@ -29,6 +30,7 @@ def check_settings(config: Any) -> None:
     spec = registry.get(config.method)
     check_one_of("data.source", config.data.source, tuple(SOURCES))
     check_one_of("model.name", config.model.name, ("auto", *models.names()))
+    check_one_of("neighbors", config.neighbors, get_args(How))
     check_one_of("annotator.kind", config.annotator.kind, ("oracle", "page", "file"))
     check_one_of("annotator.oracle", config.annotator.oracle, ("aligned", "exemplar"))
     check_one_of("views.weak", config.views.weak, ("crop", "warp"))

@@ -12,6 +12,7 @@ import numpy as np
 from idc_jax import models
 from idc_jax.data import feature_views
 from idc_jax.errors import UserError
+from idc_jax.methods.common.searching import searcher
 from idc_jax.methods.contract import Method, MethodSpec, Options, Parts
 from idc_jax.train.log import Log
 from idc_jax.train.pretrain import PretrainOptions
@@ -77,7 +78,15 @@ def compose(
     start = Start(init, PretrainOptions(epochs=_EPOCHS, batch_size=min(256, len(features) // 2)))
     begin = make_begin(start, model, views, data, folder, log=log, progress=progress)
     parts = Parts(
-        model, views, data, num_clusters, begin, wanted=wanted, log=log, progress=progress
+        model,
+        views,
+        data,
+        num_clusters,
+        begin,
+        wanted=wanted,
+        search=searcher("auto", log),
+        log=log,
+        progress=progress,
     )
     return spec.build(parts, options_of(spec, given))
 

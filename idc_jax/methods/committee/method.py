@@ -73,7 +73,8 @@ def build(parts: Parts, options: Options) -> Method:
 def _init(setting: _Setting, key: jax.Array) -> tuple[GraphCommitteeContext, GraphCommitteeState]:
     begin_key, space_key, cluster_key = jax.random.split(key, 3)
     variables, x = embed(setting.parts, setting.options.space, begin_key)
-    context = GraphCommitteeContext(variables, compare(space_key, x, setting.options))
+    space = compare(space_key, x, setting.options, setting.parts.search)
+    context = GraphCommitteeContext(variables, space)
     c, restarts = setting.parts.num_clusters, setting.options.restarts
     return context, first_state(cluster_key, context.embeddings, c, restarts)
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from idc_jax import ops, scores
 from idc_jax.methods.committee.options import GraphCommitteeOptions
+from idc_jax.methods.common.searching import Search
 from idc_jax.ops.edges import Edges, normalized_edges
 from idc_jax.ops.graph import decorrelate_neighbors, directions, smooth
 from idc_jax.ops.spectral import leading_eigenpairs
@@ -53,13 +54,16 @@ class CommitteeSpace(NamedTuple):
     students: jax.Array
 
 
-def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> CommitteeSpace:
+def compare(
+    key: jax.Array, x: jax.Array, options: GraphCommitteeOptions, search: Search = ops.knn
+) -> CommitteeSpace:
     """Make of ``x`` ``[n, d]`` the space and the graph in which samples are compared.
 
     Args:
       key: draws the samples that decorrelation looks at.
       x: ``[n, d]``.
       options: how.
+      search: finds neighbours.
     """
     if x.shape[1] <= _FEW_COLUMNS:
         x = _on_sphere(x)
@@ -68,9 +72,9 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
     widest = max((k for k, _ in options.reaches), default=_GRAPH)
     # One number of neighbours for all searches: they share a program.
     count = max(widest, options.hop_neighbors, options.density_neighbors)
-    found = ops.knn(z, count)
+    found = search(z, count)
     features = _averaged(z, found, options.hop_neighbors, options.hops)
-    near, around = ops.nearest(found, widest), ops.knn(features, count)
+    near, around = ops.nearest(found, widest), search(features, count)
     density = scores.representativeness(features, options.density_neighbors, neighbors=around)
     start, choice = jax.random.split(jax.random.fold_in(key, 1))
     learns = options.student and options.regression
@@ -83,7 +87,7 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
         density=density,
         plain=z if learns else z[:, :0],
         smooth=_coordinates(start, edges, count) if count else z[:, :0],
-        further=_further(z, given, around.indices.shape[1], options),
+        further=_further(z, given, around.indices.shape[1], options, search),
         neighbors=near,
         graphs=tuple(graphs[k] for k, _ in options.reaches),
         widest=edges if options.poisson else None,
@@ -92,14 +96,14 @@ def compare(key: jax.Array, x: jax.Array, options: GraphCommitteeOptions) -> Com
 
 
 def _further(
-    z: jax.Array, given: jax.Array, count: int, options: GraphCommitteeOptions
+    z: jax.Array, given: jax.Array, count: int, options: GraphCommitteeOptions, search: Search
 ) -> tuple[jax.Array, ...]:
     """Views beside the features, most useful first; ``count`` neighbours as elsewhere."""
     if not (options.stacking and options.views and options.regression):
         return ()
     if not options.decorrelate:
         return (z,)
-    found = ops.knn(given, count)
+    found = search(given, count)
     return _averaged(given, found, options.hop_neighbors, options.hops), z, given
 
 

@@ -70,7 +70,7 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[DsacContext, DsacState]:
     clusters = ops.kmeans(cluster_key, z, c, restarts=options.restarts)
     graph = None
     if options.pseudo_labels == "graph":
-        graph = ops.knn(z, max(options.graph_neighbors, options.num_neighbors))
+        graph = setting.parts.search(z, max(options.graph_neighbors, options.num_neighbors))
     state = DsacState(
         variables=variables,
         embeddings=trained,

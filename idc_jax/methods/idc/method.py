@@ -42,8 +42,6 @@ _SCORING = (
     "use_diversity",
     "reference",
 )
-# Share of the true neighbours in an averaged space, where to find them all takes as long as before.
-_RECALL = 0.99
 
 
 class _Setting(NamedTuple):
@@ -148,13 +146,12 @@ def _compare(setting: _Setting, outputs: Outputs) -> Compared:
     options = setting.options
     plain = _plain_embeddings(setting, outputs)
     inner = options.hop_neighbors if options.hops else options.num_neighbors
-    found = ops.knn(plain, max(options.graph_neighbors, inner))
+    found = setting.parts.search(plain, max(options.graph_neighbors, inner))
     graph = ops.nearest(found, options.graph_neighbors)
     if not options.hops:
         return Compared(plain, graph, ops.nearest(found, inner))
     z = ops.normalize(smooth(plain, ops.nearest(found, inner), hops=options.hops))
-    # The representativeness is a mean over them: of many samples, nearly the nearest will do.
-    return Compared(z, graph, ops.approximate_knn(z, options.num_neighbors, recall=_RECALL))
+    return Compared(z, graph, setting.parts.search(z, options.num_neighbors))
 
 
 def _ask(

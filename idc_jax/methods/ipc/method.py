@@ -152,9 +152,10 @@ def _compare(setting: _Setting, key: jax.Array, features: jax.Array) -> IpcConte
         z = ops.normalize(ops.inner(z, jnp.asarray(setting.criterion.vectors)))
     if options.decorrelate:
         z = decorrelate_neighbors(key, z)
-    found = ops.knn(z, max(options.graph_neighbors, options.hop_neighbors, options.num_neighbors))
+    search = setting.parts.search
+    found = search(z, max(options.graph_neighbors, options.hop_neighbors, options.num_neighbors))
     x = ops.normalize(smooth(z, ops.nearest(found, options.hop_neighbors), hops=options.hops))
-    near = ops.knn(x, options.num_neighbors) if options.hops else found
+    near = search(x, options.num_neighbors) if options.hops else found
     return IpcContext(
         network={},
         embeddings=x,

@@ -1,0 +1,50 @@
+"""The neighbours by which a method compares samples: exact, or nearly all of them, much sooner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, get_args
+
+import jax
+
+from idc_jax import ops
+from idc_jax.errors import UserError
+from idc_jax.train.log import Log
+
+# (x [n, d], k) -> the k nearest other rows of each.
+Search = Callable[[jax.Array, int], ops.Neighbors]
+How = Literal["auto", "exact", "approximate"]
+
+# Share of the true neighbours that an approximate search is to find.
+_RECALL = 0.95
+# Samples from which "auto" searches approximately: below, an exact search takes seconds.
+_FROM = 30_000
+# Samples whose true neighbours say what was reached.
+_QUERIES = 256
+
+
+def searcher(how: How, log: Log) -> Search:
+    """The search that ``how`` names.
+
+    Args:
+      how: ``"exact"``; ``"approximate"``, 0.95 of the true neighbours; ``"auto"``, approximate
+        from 30,000 samples on.
+      log: hears what share of the true neighbours each approximate search has found, measured on
+        256 samples.
+
+    Raises:
+      UserError: ``how`` is none of the three.
+    """
+    if how not in get_args(How):
+        raise UserError(f"neighbors is {how!r}; use one of {', '.join(get_args(How))}")
+    return ops.knn if how == "exact" else partial(_search, how, log)
+
+
+def _search(how: How, log: Log, x: jax.Array, k: int) -> ops.Neighbors:
+    if how == "auto" and x.shape[0] < _FROM:
+        return ops.knn(x, k)
+    found = ops.approximate_knn(x, k, recall=_RECALL)
+    reached = float(ops.recall(jax.random.key(0), x, found, min(_QUERIES, x.shape[0])))
+    log({"phase": "neighbors", "neighbors": k, "recall": reached})
+    return found

@@ -1,0 +1,89 @@
+"""Rows in an order in which near ones stand together, cut into cells of equal size."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from idc_jax.ops import arrays
+from idc_jax.ops.kmeans import assign, lloyd
+
+# Points for each centre, and Lloyd steps, of the k-means.
+_SAMPLE_PER_CELL, _STEPS = 32, 8
+# Half the root of the number of points, between these.
+_SMALLEST, _LARGEST = 128, 1024
+
+
+class Cells(NamedTuple):
+    """Cells of as many points each, near ones in one cell and near cells side by side.
+
+    Attributes:
+      points: ``[c, s, d]``; zeros where the last cell is not full.
+      centers: ``[c, d]``, the mean of each cell.
+      order: int32 ``[c·s]``, the row of each point; the number of rows where there is none.
+      num_rows: int32, how many rows there are.
+    """
+
+    points: jax.Array
+    centers: jax.Array
+    order: jax.Array
+    num_rows: jax.Array
+
+    def filled(self) -> jax.Array:
+        """Which places hold a point: bool ``[c, s]``."""
+        return (self.order < self.num_rows).reshape(self.points.shape[:2])
+
+
+def cell_size(num_points: int) -> int:
+    """A power of two near half the root of ``num_points``, so that probing costs as searching."""
+    wanted = max(_SMALLEST, min(_LARGEST, num_points**0.5 / 2))
+    return 1 << round(float(np.log2(wanted)))
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def cut(x: jax.Array, size: int) -> Cells:
+    """Cut the rows of ``x`` ``[n, d]`` into cells of ``size``, n at least twice that.
+
+    The rows are ordered by the cells of a k-means, those by a walk from each centre to the nearest
+    that is left, and within a cell by how far they are on the way from the one before to the one
+    after: cut anywhere, the pieces are of points that are near each other.
+    """
+    n, d = x.shape
+    centers = _centers(x, n // size)
+    walk = _walk(centers)
+    place = jnp.zeros_like(walk).at[walk].set(jnp.arange(len(walk), dtype=jnp.int32))
+    ahead = (jnp.roll(centers[walk], -1, 0) - jnp.roll(centers[walk], 1, 0))[place]
+    own = assign(x, centers)[0]
+    along = jnp.sum(x * ahead[own], axis=1)
+    rows = jnp.arange(n, dtype=jnp.int32)
+    order = jax.lax.sort((place[own], along, rows), num_keys=2)[2]
+    filled = jnp.pad(order, (0, -n % size), constant_values=n)
+    points = jnp.pad(x[order], ((0, -n % size), (0, 0))).reshape(-1, size, d)
+    sizes = jnp.sum((filled < n).reshape(-1, size), axis=1)
+    return Cells(points, jnp.sum(points, axis=1) / sizes[:, None], filled, jnp.int32(n))
+
+
+def _centers(x: jax.Array, num_cells: int) -> jax.Array:
+    """Centres ``[c, d]`` of a short k-means on evenly spaced rows."""
+    size = min(x.shape[0], num_cells * _SAMPLE_PER_CELL)
+    sample = x[np.linspace(0, x.shape[0] - 1, size).astype(np.int32)]
+    start = sample[:: size // num_cells][:num_cells]
+    return lloyd(sample, start, _STEPS, 0.0).centers
+
+
+def _walk(centers: jax.Array) -> jax.Array:
+    """An order ``[c]`` of the centres: from each to the nearest where the walk has not been."""
+    norms = arrays.squared_norms(centers)
+
+    def step(i: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        walk, left = state
+        distances2 = norms - 2.0 * arrays.matmul(centers, centers[walk[i - 1]])
+        found = jnp.argmin(jnp.where(left, distances2, jnp.inf)).astype(jnp.int32)
+        return walk.at[i].set(found), left.at[found].set(False)
+
+    first = jnp.zeros(len(centers), jnp.int32), jnp.ones(len(centers), bool).at[0].set(False)
+    return jax.lax.fori_loop(1, len(centers), step, first)[0]
