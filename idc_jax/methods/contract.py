@@ -136,7 +136,6 @@ class MethodSpec(NamedTuple):
       state: likewise; both are rebuilt from checkpoints by their fields' annotations.
       options: for each group of its options in a config, the NamedTuple whose fields they are.
       chooses: what its questions are about, so which selectors can choose for it.
-      streams: whether its samples may be more than fit on the device.
       defaults: options by their full names that a config of this method starts with.
       recipes: likewise, all that a source says: ``"paper"``, or ``"code"`` for what the published
         code does. Empty where there is no source.
@@ -157,7 +156,6 @@ class MethodSpec(NamedTuple):
     state: type
     options: Mapping[str, type]
     chooses: Literal["samples", "pairs"] = "samples"
-    streams: bool = False
     defaults: Mapping[str, Any] = {}
     recipes: Mapping[str, Mapping[str, Any]] = {}
     costly: tuple[str, ...] = ()

@@ -82,21 +82,23 @@ def check_against_data(config: ConfigDict, dataset: Dataset) -> None:
 
 
 def check_fits(config: ConfigDict, dataset: Dataset) -> None:
-    """Refuse what neither fits on the device nor is streamed.
+    """Refuse samples that are compared as they are, and do not fit on the device.
+
+    What a network looks at is streamed.
 
     Raises:
-      UserError: naming the methods that would stream it.
+      UserError: naming the option.
     """
-    allowed = config.data.device_gigabytes
-    streams = dataset.kind == "images" and registry.get(config.method).streams
-    if dataset.inputs.nbytes <= allowed * 1e9 or streams:
+    allowed, spec = config.data.device_gigabytes, registry.get(config.method)
+    if dataset.inputs.nbytes <= allowed * 1e9:
         return
-    streaming = ", ".join(spec.name for spec in registry.specs() if spec.streams)
-    raise UserError(
-        f"the samples take {dataset.inputs.nbytes / 1e9:.1f} GB, and data.device_gigabytes "
-        f"allows {allowed}; images are streamed by {streaming or 'no method'} alone: lower "
-        "data.image_size or raise it"
-    )
+    for group in spec.options:
+        if config[group].get("space") == "input":
+            raise UserError(
+                f"the samples take {dataset.inputs.nbytes / 1e9:.1f} GB, and "
+                f"data.device_gigabytes allows {allowed}; raise it, or use {group}.space=network, "
+                "for which they are streamed"
+            )
 
 
 def make_parts(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log) -> Parts:

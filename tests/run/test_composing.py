@@ -69,17 +69,19 @@ def test_a_network_that_nobody_uses_is_never_begun(
 
 
 @pytest.mark.parametrize("method", registry.names())
-def test_who_streams_is_what_the_methods_say(
-    method: str, tiny: ConfigDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_that_are_compared_as_they_are_have_to_fit(method: str, tiny: ConfigDict) -> None:
     tiny.method, tiny.data.source, tiny.data.limit, tiny.model.name = method, "digits", 40, "mlp"
     tiny.data.device_gigabytes = 1e-6
     dataset = parts.load_dataset(tiny)
-    if registry.get(method).streams:
-        parts.check_against_data(tiny, dataset)
-        return
-    with pytest.raises(UserError, match="images are streamed by idc alone"):
-        parts.check_against_data(tiny, dataset)
+    for group in registry.get(method).options:
+        if "space" in tiny[group]:
+            tiny[group].space = "network"
+            parts.check_against_data(tiny, dataset)
+            tiny[group].space = "input"
+            with pytest.raises(UserError, match=f"use {group}.space=network"):
+                parts.check_against_data(tiny, dataset)
+            return
+    parts.check_against_data(tiny, dataset)
 
 
 def test_pairs_may_be_more_than_samples(tiny: ConfigDict) -> None:

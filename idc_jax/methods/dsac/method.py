@@ -21,8 +21,10 @@ import numpy as np
 from idc_jax import ops
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import SKIP, Questions, label_questions
+from idc_jax.data.residency import Samples
 from idc_jax.methods.common.choosing import choose, found
 from idc_jax.methods.common.class_space import Heard, agreed, by_number, hear
+from idc_jax.methods.common.embedding import as_they_are
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round, embeddings_of
 from idc_jax.methods.dsac.picks import Own, growing_groups, pick
 from idc_jax.methods.dsac.state import DsacContext, DsacOptions, DsacState, check_options
@@ -38,7 +40,7 @@ class _Setting(NamedTuple):
     """What :func:`build` was given, for the functions below."""
 
     parts: Parts
-    data: jax.Array
+    data: Samples
     options: DsacOptions
     training: DsacTraining
 
@@ -52,7 +54,6 @@ def build(parts: Parts, options: Options) -> Method:
     own = options["dsac"]
     if parts.selector != OWN:
         own = own._replace(picks=parts.selector)
-    assert isinstance(parts.data, jax.Array)
     check_options(own, parts.num_clusters, parts.data.shape[0])
     setting = _Setting(parts, parts.data, own, options["dsac_training"])
     return Method(
@@ -65,7 +66,7 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[DsacContext, DsacState]:
     options, c = setting.options, setting.parts.num_clusters
     variables = setting.parts.begin(begin_key)
     trained, _ = _network(setting, variables)
-    fixed = None if options.space == "network" else _input(setting)
+    fixed = None if options.space == "network" else ops.normalize(as_they_are(setting.data))
     z = trained if fixed is None else fixed
     clusters = ops.kmeans(cluster_key, z, c, restarts=options.restarts)
     graph = None
@@ -86,11 +87,6 @@ def _network(setting: _Setting, variables: Variables) -> tuple[jax.Array, jax.Ar
     """The embedding ``[n, e]`` and the probabilities ``[n, c]`` of all samples, in one pass."""
     outputs = run_network(setting.parts.model, variables, setting.parts.views.val, setting.data)
     return embedding(outputs, setting.training), jax.nn.softmax(outputs.logits, axis=-1)
-
-
-def _input(setting: _Setting) -> jax.Array:
-    data = setting.data
-    return ops.normalize(data.reshape(data.shape[0], -1).astype(jnp.float32))
 
 
 def _ask(

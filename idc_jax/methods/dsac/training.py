@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from idc_jax import losses, ops
+from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views, view_batch
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.train.engine import (
@@ -82,7 +83,7 @@ def train_round(
     model: Model,
     views: Views,
     variables: Variables,
-    data: jax.Array,
+    data: Samples,
     targets: Targets,
     options: DsacTraining,
     *,

@@ -17,7 +17,6 @@ SPEC = MethodSpec(
     context=IDCContext,
     state=IDCState,
     options={"idc": IDCOptions, "finetune": FinetuneOptions},
-    streams=True,
     defaults={"idc.show_asked": False},
     recipes={"paper": PAPER, "code": CODE},
     features={

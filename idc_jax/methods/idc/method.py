@@ -17,9 +17,9 @@ import numpy as np
 from idc_jax import ops
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import NONE_OF_THESE, SKIP, Questions
-from idc_jax.data.residency import Streamed
 from idc_jax.methods.common.choosing import choose, mean_centers
 from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear
+from idc_jax.methods.common.embedding import as_they_are
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
 from idc_jax.methods.idc.options import IDCOptions, check_idc_options, for_new_head
@@ -134,9 +134,7 @@ def _spherical(setting: _Setting, key: jax.Array, z: jax.Array) -> jax.Array:
 
 def _plain_embeddings(setting: _Setting, outputs: Outputs) -> jax.Array:
     if setting.options.space == "input":
-        data = setting.parts.data
-        assert not isinstance(data, Streamed)
-        return ops.normalize(data.reshape(data.shape[0], -1).astype(jnp.float32))
+        return ops.normalize(as_they_are(setting.parts.data))
     instance = setting.options.space == "instance"
     return ops.normalize(outputs.instance if instance else outputs.embedding)
 

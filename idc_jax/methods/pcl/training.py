@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from idc_jax import losses, ops
+from idc_jax.data.residency import Samples
 from idc_jax.data.views import Views, view_batch
 from idc_jax.models.base import Model, Variables
 from idc_jax.train.engine import (
@@ -62,7 +63,7 @@ def train_epochs(
     model: Model,
     views: Views,
     learner: Learner,
-    data: jax.Array,
+    data: Samples,
     blocks: jax.Array,
     links: jax.Array,
     training: PclTraining,
