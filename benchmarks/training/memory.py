@@ -72,7 +72,7 @@ def selection(n: int, d: int) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "cells", program(lambda x: cells.cut(x, size), x)
     yield (
         "neighbours, 32 cells each",
-        program(lambda x, kept: approximate._search(x, kept, 20, 32), x, kept),
+        program(lambda kept: approximate._search(kept, n, 20, 32), kept),
     )
     yield (
         "scores and 500 picks",

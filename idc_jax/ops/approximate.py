@@ -44,7 +44,7 @@ def approximate_knn(
     probes: int | None = None,
     cell: int | None = None,
 ) -> Neighbors:
-    """Nearly the ``k`` nearest other rows of ``x`` ``[n, d]``; distances are exact.
+    """Nearly the ``k`` nearest other rows of ``x`` ``[n, d]``; distances are exact, and constants.
 
     Where a third of the points or more would have to be looked at, :func:`~idc_jax.ops.knn`
     answers exactly instead. What was reached is measured by :func:`recall`. Under ``jit``, a point
@@ -75,12 +75,12 @@ def approximate_knn(
     if k < 1 or n < 2 * size:
         return knn(x, k)
     # Distances do not change when the mean is taken off, and rounding errors shrink with it.
-    cells = cut(jax.lax.stop_gradient(x - jnp.mean(x, axis=0)), size)
+    cells = jax.lax.stop_gradient(cut(x - jnp.mean(x, axis=0), size))
     probes = min(probes or probes_for(x, cells, k, recall), len(cells.centers))
     looked_at = probes * size
     if looked_at > _EXACT_FROM * n or looked_at < 2 * k:
         return knn(x, k)
-    found = _search(x, cells, k, probes)
+    found = _search(cells, n, k, probes)
     # Cells too small to hold k others: rare, and seen only where values can be.
     lacking = arrays.is_concrete(x) and not bool(jnp.isfinite(found.distances2[:, -1]).all())
     return knn(x, k) if lacking else found
@@ -126,22 +126,27 @@ def _share_by_probes(cells: Cells, rows: jax.Array, true: jax.Array) -> jax.Arra
     return jnp.cumsum(counts, axis=1) / jnp.maximum(jnp.sum(real, axis=1), 1)[:, None]
 
 
-@functools.partial(jax.jit, static_argnames=("k", "probes"))
-def _search(x: jax.Array, cells: Cells, k: int, probes: int) -> Neighbors:
-    n, num_cells, size = x.shape[0], len(cells.centers), cells.points.shape[1]
+@functools.partial(jax.jit, static_argnames=("n", "k", "probes"))
+def _search(cells: Cells, n: int, k: int, probes: int) -> Neighbors:
+    """The neighbours of ``n`` points in the cells."""
+    num_cells, size, d = cells.points.shape
     wanted = min(k + SPARE, n - 1)
     kept = size * max(_NEAR * _BINS[0], probes * _BINS[1])
     at_once = max(1, min(num_cells, _KEPT // kept, 2**31 // (num_cells * size) - 1))
-    look = functools.partial(_look, cells, probes=probes, wanted=wanted)
-    found = blocks.map_rows(look, (jnp.arange(num_cells, dtype=jnp.int32),), at_once)
-    found = found.reshape(-1, wanted)
-    # In the cells' order, in which what is gathered for near points lies together.
-    ordered = jnp.pad(x, ((0, 1), (0, 0)))[cells.order]
-    distances2 = exact_distances2(ordered, ordered, found)
-    near = by_distance(distances2, jnp.append(cells.order, n)[found])
+    order = jnp.append(cells.order, n)
+
+    def of(own: jax.Array) -> Neighbors:
+        found = _look(cells, own, probes=probes, wanted=wanted).reshape(-1, wanted)
+        # In the cells' order, in which what is gathered for near points lies together.
+        flat, queries = cells.points.reshape(-1, d), cells.points[own]
+        distances2 = exact_distances2(flat, queries.reshape(-1, d), found)
+        near = by_distance(distances2, order[found])
+        return jax.tree.map(lambda a: a[:, :k].reshape(len(own), size, k), near)
+
+    found = blocks.map_rows(of, (jnp.arange(num_cells, dtype=jnp.int32),), at_once)
     places = jnp.arange(num_cells * size, dtype=jnp.int32)
     back = jnp.zeros(n, jnp.int32).at[cells.order].set(places, mode="drop")
-    return Neighbors(near.distances2[back, :k], near.indices[back, :k])
+    return jax.tree.map(lambda a: a.reshape(-1, k)[back], found)
 
 
 def _look(cells: Cells, own: jax.Array, *, probes: int, wanted: int) -> jax.Array:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 
 Carry = TypeVar("Carry")
+# An array, or a tree of arrays, with as many rows as went in.
+Rows = TypeVar("Rows")
 
 
 def scan_rows(
@@ -39,25 +42,25 @@ def scan_rows(
     return jax.lax.fori_loop(0, math.ceil(num_rows / block), body, carry)
 
 
-def map_rows(
-    function: Callable[..., jax.Array], arrays: tuple[jax.Array, ...], block: int
-) -> jax.Array:
+def map_rows(function: Callable[..., Rows], arrays: tuple[jax.Array, ...], block: int) -> Rows:
     """``function`` of blocks of rows of ``arrays``, its results put together along axis 0.
 
     Args:
-      function: takes one ``[b, ...]`` block of each array and returns ``[b, ...]``.
+      function: takes one ``[b, ...]`` block of each array and returns ``[b, ...]``, or a tree of
+        such arrays.
       arrays: arrays with the same number of rows.
       block: rows of one block.
     """
     num_rows = arrays[0].shape[0]
     if num_rows <= block:
         return function(*arrays)
-    shape = jax.eval_shape(function, *(a[:block] for a in arrays))
-    empty = jnp.zeros((num_rows, *shape.shape[1:]), shape.dtype)
+    shapes = jax.eval_shape(function, *(a[:block] for a in arrays))
+    empty = jax.tree.map(lambda a: jnp.zeros((num_rows, *a.shape[1:]), a.dtype), shapes)
 
-    def step(out: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
+    def step(out: Rows, start: jax.Array, fresh: jax.Array) -> Rows:
         del fresh  # the overlap is written twice with the same values
         parts = (jax.lax.dynamic_slice_in_dim(a, start, block) for a in arrays)
-        return jax.lax.dynamic_update_slice_in_dim(out, function(*parts), start, 0)
+        put = partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=0)
+        return jax.tree.map(put, out, function(*parts))
 
     return scan_rows(step, empty, num_rows, block)
