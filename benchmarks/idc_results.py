@@ -1,4 +1,4 @@
-"""IDC's results beside the simplest things to do instead: the tables of the README.
+"""IDC's results beside the simplest things to do instead: the tables of docs/results.md.
 
     python benchmarks/idc_results.py digits --out runs/idc_digits
     python benchmarks/idc_results.py features --path FILE.npz --out runs/idc_features

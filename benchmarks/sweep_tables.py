@@ -1,4 +1,4 @@
-"""The README's tables as sweeps: every row of one is a combination of options.
+"""The tables of docs/results.md as sweeps: every row of one is a combination of options.
 
     python benchmarks/sweep_tables.py digits
     python benchmarks/sweep_tables.py features --path FILE.npz
@@ -22,7 +22,7 @@ FEATURES = ("--config.num_clusters=20", "--config.budget=500")
 
 
 class Table(NamedTuple):
-    """Rows of one of the README's tables.
+    """Rows of one of docs/results.md's tables.
 
     Attributes:
       config: what to run, with a method behind a colon if it is not the default.

@@ -38,10 +38,15 @@ class Role(enum.IntEnum):
     CHECK = 4
 
 
-NONE_OF_THESE, SKIP, UNASKED = Code
-# Values of ``Answers.choice`` for pairs.
+NONE_OF_THESE = Code.NONE_OF_THESE
+"""The choice that rules out all that were offered."""
+SKIP = Code.SKIP
+"""The choice that says nothing: cannot tell."""
+UNASKED = Code.UNASKED
 DIFFERENT = 0
+"""The choice for a pair that does not belong together."""
 SAME = 1
+"""The choice for a pair that does."""
 
 
 class Questions(NamedTuple):

@@ -27,10 +27,12 @@ from idc_jax.asking.known import Known
 from idc_jax.asking.pairs import ask_pairs
 from idc_jax.outlook import WANTED, number_of_groups
 
-# What an error mended by an answer of each kind is worth beside one that a name mends, measured by
-# ``benchmarks/kinds/carry.py``: answers that name nothing say little of other samples, and those of
-# a grid are about samples that are alike.
 CARRIES: Mapping[QuestionKind, float] = {"label": 1.0, "cluster": 1.0, "pair": 0.75, "grid": 0.2}
+"""What an error corrected by an answer of each kind is worth beside one that a name corrects.
+
+Measured by ``benchmarks/kinds/carry.py``: answers that name nothing say little of other samples,
+and those of a grid are about samples that are alike.
+"""
 # Answers for each output from which a prediction tells what is worth asking.
 _OPENING = 2
 # Of a round that names, so much is for samples of which a grid or an offer told what they are not.

@@ -44,8 +44,8 @@ class Streamed:
         return upload(self.inputs[wanted], self.sharding)
 
 
-# Raw samples ``[n, ...]``, uint8 images or float32 features.
 Samples = jax.Array | Streamed
+"""Raw samples ``[n, ...]``, uint8 images or float32 features."""
 
 
 class Chunk(NamedTuple):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import jax
 
-# (key, raw sample) -> network input; for one sample, to be vmapped.
 View = Callable[[jax.Array, jax.Array], jax.Array]
+"""``(key, raw sample) -> network input``, for one sample, to be vmapped."""
 
 
 class Views(NamedTuple):

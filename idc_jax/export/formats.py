@@ -41,6 +41,7 @@ FORMATS = {
     "fiftyone": Format(write_fiftyone, options=("links",)),
     "label_studio": Format(write_label_studio, options=("root",)),
 }
+"""The formats by their names in ``--to``."""
 
 
 class Options(NamedTuple):

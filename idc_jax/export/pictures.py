@@ -14,6 +14,7 @@ import numpy as np
 from idc_jax.errors import UserError, check_one_of
 
 Links = Literal["hard", "soft", "copy"]
+"""How an exported image is made of a file: a hard link, a symbolic one, or a copy."""
 
 
 class Pictures(NamedTuple):

@@ -11,6 +11,7 @@ from idc_jax.errors import UserError, representable
 from idc_jax.report.naming import cluster_names
 
 COLUMNS = ("path", "group", "name", "confidence", "answered_by", "answer")
+"""The columns of an exported table."""
 
 
 class Row(NamedTuple):

@@ -19,10 +19,10 @@ from idc_jax.hosts.group import FAIL
 from idc_jax.hosts.lines import Line, packed, unpacked
 from idc_jax.hosts.service import apart
 
-# What --coordinator says where the cluster knows the processes.
 AUTO = "auto"
-# Given in place of a number: nobody said it.
+"""What --coordinator says where the cluster knows the processes."""
 UNSAID = -1
+"""Stands for a number that nobody gave."""
 # A process that introduces itself says no more than this: a stranger's bytes are not waited for.
 _LONGEST_HELLO = 1 << 24
 

@@ -16,7 +16,8 @@ def pair_loss(first: jax.Array, second: jax.Array, same: jax.Array, mask: jax.Ar
     ``−½ Σₖ [pₖ log (1 − qₖ) + qₖ log (1 − pₖ)]``.
 
     Args:
-      first, second: logits ``[b, c]`` of the pairs' two samples, c at least 2.
+      first: logits ``[b, c]`` of the pairs' first samples, c at least 2.
+      second: likewise, of their second samples.
       same: bool ``[b]``, whether they were said to be of one group.
       mask: bool ``[b]``, the pairs that count. Others may hold anything, NaN too.
 

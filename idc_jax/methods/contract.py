@@ -32,13 +32,14 @@ __all__ = [
     "embeddings_of",
 ]
 
-# Pytrees of arrays alone, NamedTuples outside: what checkpoints hold.
 State = Any
+"""What a method has learned: a pytree of arrays, NamedTuples outside."""
 Context = Any
-# A method's groups of options by name, each a NamedTuple.
+"""What a method never changes, likewise."""
 Options = Mapping[str, Any]
-# The selector's name that leaves the choice to the method.
+"""A method's groups of options by name, each a NamedTuple."""
 OWN = "own"
+"""The selector's name that leaves the choice to the method."""
 
 
 class Round(NamedTuple):

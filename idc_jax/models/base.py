@@ -14,6 +14,7 @@ from idc_jax.models.outputs import Outputs
 __all__ = ["Model", "Outputs", "Variables"]
 
 Variables = dict[str, Any]
+"""Flax's collections: parameters, and what BatchNorm has seen."""
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,8 @@ def build_module(
         MLP's is then 128).
       head: the heads' layout, see :class:`idc_jax.models.heads.Head`.
       instance_dim: the instance head's width.
-      mean, std: per-channel normalisation of the input; empty for none.
+      mean: per-channel normalisation of the input; empty for none.
+      std: likewise.
       conv: how convolutions are computed, see :class:`idc_jax.models.layers.Conv`.
       dtype: the type computed in; parameters, statistics and outputs are float32.
 

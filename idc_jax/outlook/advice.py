@@ -9,10 +9,13 @@ import numpy as np
 
 from idc_jax.outlook.estimate import Estimate
 
-# What is this? Which of these? Do these two belong together? Which of these do not?
 QuestionKind = Literal["cluster", "pair", "label", "grid"]
+"""What is this? Which of these? Do these two belong together? Which of these do not?"""
 # Samples of a grid, and how many strangers are usual among them.
-GRID_SIZE, _STRANGERS = 16, 3
+GRID_SIZE = 16
+"""Samples of a grid."""
+# Strangers that are usual among them.
+_STRANGERS = 3
 # Seconds that a grid takes: to see which group it is, for each sample, for each click.
 _GRID_SECONDS = (2.0, 0.4, 1.0)
 
@@ -23,14 +26,16 @@ def grid_seconds(samples: int, strangers: float) -> float:
     return begin + look * samples + click * strangers
 
 
-# Seconds that an answer takes before people have shown their own pace: "what is this?", "which of
-# these?", "do these two belong together?", and "is it of this group?", one sample of a grid.
 SECONDS: Mapping[QuestionKind, float] = {
     "label": 4.0,
     "cluster": 4.0,
     "pair": 2.5,
     "grid": grid_seconds(GRID_SIZE, _STRANGERS) / GRID_SIZE,
 }
+"""Seconds that an answer of each kind takes, before people have shown their own pace.
+
+Of a grid: one sample of it.
+"""
 # From so many answers on, their own pace counts.
 _ENOUGH = 20
 # What ten minutes must bring to be worth while: a point and a half of accuracy.

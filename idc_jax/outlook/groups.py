@@ -9,10 +9,10 @@ from scipy.special import gammaln
 
 from idc_jax.outlook.estimate import Estimate
 
-# How far a number from before the answers may be off: the deviation of its logarithm. One that
-# somebody wants; and one that was found in the samples, in which one person sees four groups and
-# another twenty.
-WANTED, FOUND = 0.3, 0.9
+WANTED = 0.3
+"""How far a number of groups that somebody wants may be off: the deviation of its logarithm."""
+FOUND = 0.9
+"""Likewise of a number found in the samples, in which people may see four groups or twenty."""
 # How even groups are: concentrations of a symmetric Dirichlet distribution.
 _EVENNESS = np.array([0.3, 0.6, 1.0, 2.0, 4.0, 8.0])
 # Answers drawn by chance that one to a question of a method is worth: it asks all over the data,

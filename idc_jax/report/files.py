@@ -38,6 +38,7 @@ RESULT_KEYS = (
     "best",
     "seconds",
 )
+"""The keys of ``result.json``, in order."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> Path:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Called with a flat dict of scalars for every logged step.
 Log = Callable[[Mapping[str, Any]], None]
+"""Called with a flat dict of scalars for every logged step."""
 
 
 def silent(values: Mapping[str, Any]) -> None:

@@ -28,8 +28,8 @@ from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 from idc_jax.train.log import Log
 from idc_jax.train.pretrain import PretrainOptions, PretrainState
 
-# How a network comes to its first variables: pre-trained, resumed or loaded from a file.
 Begin = Callable[[jax.Array], Variables]
+"""How a network gets its first variables: pre-trained, resumed or loaded from a file."""
 Fill = Callable[[Variables], tuple[Variables, ImportReport]]
 
 # Epochs between two checkpoints of the pre-training.

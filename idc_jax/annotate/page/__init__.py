@@ -8,8 +8,8 @@ from idc_jax.annotate.page.pictures import galleries
 if TYPE_CHECKING:
     from idc_jax.annotate.page.server import Lodging, Page, identify, lodge, serve
 
-# The page's scripts and styles, some of which notebooks share.
 STATIC = Path(__file__).parent / "static"
+"""The folder of the page's scripts and styles, some of which notebooks share."""
 
 __all__ = ["STATIC", "Lodging", "Page", "galleries", "identify", "lodge", "serve"]
 

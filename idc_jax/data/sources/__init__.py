@@ -15,5 +15,6 @@ SOURCES: dict[str, Source] = {
     "folder": load_folder,
     "features": load_features,
 }
+"""The data sources by their names in ``config.data.source``; more may be added."""
 
 __all__ = ["CLASS_LISTS", "SOURCES", "USUAL_SPLITS", "Request", "Source"]

@@ -12,8 +12,8 @@ from idc_jax.data.kernels import Kernel
 from idc_jax.data.subset import Limit
 from idc_jax.errors import UserError
 
-# What is joined where nobody says what.
 USUAL_SPLITS = ("train", "test")
+"""What is joined where nobody says what."""
 
 
 class Request(NamedTuple):
@@ -55,6 +55,7 @@ class Request(NamedTuple):
 
 
 Source = Callable[[Request], Dataset]
+"""Reads what a request asks for."""
 
 
 def existing_path(request: Request, wanted: str) -> Path:

@@ -53,4 +53,5 @@ CLASS_LISTS: dict[str, dict[str, str]] = {
     "imagenet_dogs": IMAGENET_DOGS,
     "imagenet10_2": IMAGENET10_2,
 }
+"""The classes of ImageNet's parts: titles by WNID, by the part's name."""
 CLASS_TITLES: dict[str, str] = {**IMAGENET10, **IMAGENET_DOGS, **IMAGENET10_2}

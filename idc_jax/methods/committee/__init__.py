@@ -21,3 +21,4 @@ SPEC = MethodSpec(
     quick=True,
     grows=True,
 )
+"""The graph committee."""

@@ -40,3 +40,4 @@ SPEC = MethodSpec(
     },
     features={"dsac.space": "input"},
 )
+"""DSAC."""

@@ -29,3 +29,4 @@ SPEC = MethodSpec(
         "finetune.min_steps": 500,
     },
 )
+"""IDC."""

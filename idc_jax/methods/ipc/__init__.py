@@ -32,3 +32,4 @@ SPEC = MethodSpec(
     costly=("rounds",),
     features={"ipc.space": "input"},
 )
+"""IPC."""

@@ -28,3 +28,4 @@ SPEC = MethodSpec(
         "pcl_training.learning_rate": 3e-4,
     },
 )
+"""PCL."""

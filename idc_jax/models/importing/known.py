@@ -46,6 +46,7 @@ KNOWN: dict[str, Packaged | Hub] = {
     "clip_large": Hub("openai/clip-vit-large-patch14", "CLIP"),
     "siglip2_base": Hub("google/siglip2-base-patch16-224", "SigLIP"),
 }
+"""Published networks by name: where their weights are, and whose they are."""
 # Best first, of those whose answers have been measured here.
 _RANKED = ("dinov2_base", "dinov2_small", "efficientnet_lite0")
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -12,7 +12,6 @@ Kernel = Literal["bilinear", "bicubic", "lanczos"]
 Numbers = tuple[float, ...]
 Normalisation = tuple[Numbers, Numbers]
 
-# Mean and standard deviation per channel of images in [0, 1].
 NORMALISATIONS: dict[str, Normalisation] = {
     "none": ((), ()),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -23,8 +22,11 @@ NORMALISATIONS: dict[str, Normalisation] = {
     # (x - 127) / 128 of the grey levels.
     "lite": ((127 / 255,) * 3, (128 / 255,) * 3),
 }
+"""Mean and standard deviation per channel of images in [0, 1], by name."""
 # As the network's authors have it, and as they have it for the data set at hand.
-AUTO, BY_DATA_SET = "auto", "data set"
+AUTO = "auto"
+"""Says that a network is shown what its authors showed it."""
+BY_DATA_SET = "data set"
 # Of a data set's name, without what is no letter and no digit; the first that is in it counts.
 _DATA_SETS = (("cifar100", "cifar100"), ("cifar20", "cifar100"), ("cifar10", "cifar10"))
 
