@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help run test lint gpu clean
+.PHONY: help run test lint docs gpu clean
 
 help: ## this text
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -14,16 +14,21 @@ run: $(VENV)/run ## cluster the digits, ask 50 questions, report in runs/digits
 test: $(VENV)/test ## all tests
 	$(RUN) -m pytest -n 2 --dist=worksteal -q
 
-lint: $(VENV)/test ## ruff and mypy
+lint: $(VENV)/test ## ruff, mypy and the spelling
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/codespell
+
+docs: $(VENV)/docs ## the documentation, in site/; a warning is an error, no network is used
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build -q
+	@echo "site/index.html; with the search: $(RUN) -m http.server -d site"
 
 gpu: $(VENV)/run ## what a GPU is asked for, into runs/gpu/table.md (see benchmarks/gpu.py)
 	$(RUN) -m benchmarks.gpu $(FLAGS)
 
 clean: ## remove the environment and what the runs left
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -33,5 +38,9 @@ $(VENV)/run: $(VENV)/bin/python requirements.txt
 	touch $@
 
 $(VENV)/test: $(VENV)/run pyproject.toml
-	$(RUN) -m pip install -q --disable-pip-version-check -e '.[train,data,page,dev]'
+	$(RUN) -m pip install -q --disable-pip-version-check -e '.[train,data,page,docs,dev]'
+	touch $@
+
+$(VENV)/docs: $(VENV)/bin/python pyproject.toml
+	$(RUN) -m pip install -q --disable-pip-version-check -e '.[docs]'
 	touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ PAGES = {
 }
 # What the README links to and the site doesn't show.
 UNSHOWN = {"[examples/](examples)": "`examples/`", "[cite](CITATION.cff)": "cite (`CITATION.cff`)"}
+# Roles in docstrings, such as :class:`Selection`.
+ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):(<code>)~?")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -38,3 +41,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     for name, page in PAGES.items():
         markdown = markdown.replace(f"../{name}", page)
     return markdown
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Show roles as code."""
+    return ROLE.sub(r"\1", html)
