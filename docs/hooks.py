@@ -44,5 +44,5 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Show roles as code."""
-    return ROLE.sub(r"\1", html)
+    """Show roles as code, and keep a number beside its deviation."""
+    return ROLE.sub(r"\1", html).replace(" ± ", "\u00a0±\u00a0")
