@@ -21,7 +21,7 @@ lint: $(VENV)/test ## ruff, mypy and the spelling
 	$(VENV)/bin/codespell
 
 docs: $(VENV)/docs ## the documentation, in site/; a warning is an error, no network is used
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build -q
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
 	@echo "site/index.html; with the search: $(RUN) -m http.server -d site"
 
 gpu: $(VENV)/run ## what a GPU is asked for, into runs/gpu/table.md (see benchmarks/gpu.py)
