@@ -72,7 +72,7 @@ def get_config(name: str = "idc") -> ConfigDict:
     # that is expected to mend most errors per second.
     config.questions = OWN
     # How neighbours are found: "exact", "approximate" (0.95 of them, much sooner; what was reached
-    # is measured and told), or "auto": approximate from 30,000 samples on.
+    # is measured and told), or "auto": approximate from 100,000 samples on.
     config.neighbors = "auto"
     # Who chooses the samples asked about: "own" for the method's own choice, or a name of
     # `idc_jax.selectors.names("samples")`. A method that asks about pairs chooses them itself.
@@ -297,7 +297,7 @@ def _data() -> ConfigDict:
     data.target_map = ""
     # Keep so many samples only, the same share of each class; 0 for all.
     data.limit = 0
-    # Gigabytes of the device's memory that the samples may take; more images are streamed (IDC).
+    # Gigabytes of the device's memory that the samples may take; more images are streamed.
     data.device_gigabytes = 8.0
     # Where decoded arrays are kept; "" for $IDC_JAX_CACHE or ~/.cache/idc_jax.
     data.cache = ""

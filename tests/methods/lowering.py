@@ -2,7 +2,8 @@
 
 ``python lowering.py METHOD...`` plays two rounds of each. ``jax.jit`` is replaced before the
 package is imported, so that each program is lowered for CUDA and TPU with the arguments that it
-meets. A line of JSON for each program: its name, what it must not hold, and why it did not lower.
+meets. A line of JSON for each program and method: their names, and where the program is new what it must
+not hold, and why it did not lower.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ UNWANTED = {
     "dynamic shape": re.compile(r"tensor<[^>]*\?"),
 }
 seen: set[tuple[Any, ...]] = set()
+met: set[tuple[str, int]] = set()
+playing = ""
 
 
 class Lowered:
@@ -48,11 +51,17 @@ class Lowered:
             if key not in seen:
                 seen.add(key)
                 self._tell(args, kwargs)
+            elif (playing, id(self)) not in met:
+                print(json.dumps(self._named()), flush=True)
+            met.add((playing, id(self)))
         return self._jitted(*args, **kwargs)
 
-    def _tell(self, args: Any, kwargs: Any) -> None:
+    def _named(self) -> dict[str, str]:
         name = f"{self.__wrapped__.__module__}.{self.__wrapped__.__name__}"
-        found: dict[str, Any] = {"program": name}
+        return {"method": playing, "program": name}
+
+    def _tell(self, args: Any, kwargs: Any) -> None:
+        found: dict[str, Any] = self._named()
         try:
             lowered = self._jitted.trace(*args, **kwargs).lower(lowering_platforms=PLATFORMS)
             text = lowered.as_text()
@@ -82,5 +91,5 @@ def play(method: str) -> None:
 
 if __name__ == "__main__":
     jax.jit = jit
-    for name in sys.argv[1:]:
-        play(name)
+    for playing in sys.argv[1:]:
+        play(playing)
