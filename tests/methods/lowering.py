@@ -2,8 +2,8 @@
 
 ``python lowering.py METHOD...`` plays two rounds of each. ``jax.jit`` is replaced before the
 package is imported, so that each program is lowered for CUDA and TPU with the arguments that it
-meets. A line of JSON for each program and method: their names, and where the program is new what it must
-not hold, and why it did not lower.
+meets. A line of JSON for each program and method: their names, and where the program is new what
+it must not hold, and why it did not lower.
 """
 
 from __future__ import annotations
