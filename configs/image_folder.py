@@ -44,7 +44,7 @@ def get_config(method: str = "graph_committee") -> ConfigDict:
     config.data.embed_with = "auto"
     # As that network is shown the images; 64 for one trained from scratch.
     config.data.image_size = 0
-    # An MLP on features, a small ResNet on images; each as wide as it is by itself.
+    # An MLP on features, a small ResNet on images; each as wide as it is by default.
     config.model.name = "auto"
     config.model.width = 0
     config.model.embedding_dim = registry.get(config.method).defaults.get("model.embedding_dim", 0)

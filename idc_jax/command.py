@@ -167,7 +167,7 @@ def _export(given: argparse.Namespace) -> None:
 
 
 def _images(config: Any) -> Any:
-    """The images of a run on a data set that is no folder of them, loaded as the run did."""
+    """The images of a run on a data set that is not a folder of them, loaded as the run did."""
     from ml_collections import ConfigDict
 
     from idc_jax.runs.parts import load_dataset

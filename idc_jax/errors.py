@@ -13,7 +13,7 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class UserError(ValueError):
-    """Bad input: one line that says what came and what would do.
+    """Bad input: one line that says what came and what to give instead.
 
     The command line prints the message alone and exits with code 2; a program that imports
     the library gets an ordinary ``ValueError``.
@@ -55,19 +55,46 @@ def check_one_of(name: str, value: str, known: Iterable[str]) -> None:
     """Refuse a ``value`` that is not among the ``known`` ones.
 
     Raises:
-      UserError: naming the option, what it is and what would do.
+      UserError: naming the option, its value and the choices.
     """
     known = tuple(known)
     if value not in known:
-        raise UserError(f"{name} is {value!r}; one of {', '.join(known)} would do")
+        raise UserError(f"{name} is {value!r}; {choose(known)}")
+
+
+def choose(known: Iterable[str]) -> str:
+    """What to say of a choice among the ``known`` ones."""
+    known = tuple(known)
+    return f"use {known[0]}" if len(known) == 1 else f"choose one of {', '.join(known)}"
 
 
 def check_at_least(name: str, value: float, least: float, why: str = "") -> None:
     """Refuse a ``value`` below ``least``, saying ``why`` where that is not plain.
 
     Raises:
-      UserError: naming the option, what it is and what would do.
+      UserError: naming the option, its value and the bound.
     """
     if not value >= least:
         reason = f": {why}" if why else ""
-        raise UserError(f"{name} is {value}; {least} or more would do{reason}")
+        raise UserError(f"{name} is {value}; it must be at least {least}{reason}")
+
+
+def check_above(name: str, value: float, bound: float) -> None:
+    """Refuse a ``value`` that is not above ``bound``.
+
+    Raises:
+      UserError: naming the option, its value and the bound.
+    """
+    if not value > bound:
+        raise UserError(f"{name} is {value}; it must be above {bound}")
+
+
+def check_within(name: str, value: float, low: float, high: float, why: str = "") -> None:
+    """Refuse a ``value`` outside ``low`` to ``high``, saying ``why`` where that is not plain.
+
+    Raises:
+      UserError: naming the option, its value and both bounds.
+    """
+    if not low <= value <= high:
+        reason = f" ({why})" if why else ""
+        raise UserError(f"{name} is {value}; it must be from {low} to {high:,}{reason}")

@@ -184,12 +184,12 @@ def _config() -> ConfigDict:
     path = Path(flags.FLAGS["config"].config_filename.split(":")[0])  # type: ignore[attr-defined]
     if not path.is_file():
         known = ", ".join(shipped())
-        raise UserError(f"--config={path}: no such file; a path or one of {known} would do")
+        raise UserError(f"--config={path}: no such file; give a path or one of {known}")
     try:
         # The flag keeps an error to itself until the value is first looked into.
         config = _CONFIG.value
         if not isinstance(config, ConfigDict):
-            raise UserError(f"--config={path} gives {config!r}; a ConfigDict would do")
+            raise UserError(f"--config={path} returns {config!r}; it must return a ConfigDict")
     except OSError as error:
         raise UserError(f"--config={path} cannot be read: {_one_line(error)}") from error
     configuration.check_options(config, f"--config={path}")
@@ -263,7 +263,7 @@ def _refusal(error: Exception, path: Path, argv: Sequence[str]) -> UserError:
 
 
 def _no_option(error: Exception, argv: Sequence[str]) -> str:
-    """Which of the flags ``argv`` is no option, if that is what the ``error`` is about."""
+    """Which of the flags ``argv`` is not an option, if that is what the ``error`` is about."""
     if not isinstance(error, KeyError | AttributeError):
         return ""
     quoted = re.findall(r"""["']?(\w+)["']?""", _one_line(error))[:1]
@@ -273,7 +273,7 @@ def _no_option(error: Exception, argv: Sequence[str]) -> str:
         return ""
     near = re.search(r'Did you mean "(\w+)"', _one_line(error))
     meant = f"did you mean {near[1]}?" if near else "--options lists them all"
-    return f"{unknown} is no option; {meant}"
+    return f"{unknown} is not an option; {meant}"
 
 
 def _one_line(error: BaseException) -> str:

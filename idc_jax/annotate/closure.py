@@ -51,7 +51,7 @@ def close_links(num_samples: int, pairs: np.ndarray, choice: np.ndarray) -> Clos
     Args:
       num_samples: n.
       pairs: int ``[m, 2]``, sample indices.
-      choice: int ``[m]``, ``SAME`` or ``DIFFERENT``; anything else is no answer.
+      choice: int ``[m]``, ``SAME`` or ``DIFFERENT``; anything else is not an answer.
 
     Returns:
       The closure. A later answer that contradicts what earlier ones imply is rejected and
@@ -252,7 +252,7 @@ def _check(num_samples: int, pairs: np.ndarray, choice: np.ndarray) -> None:
     if pairs.ndim != 2 or pairs.shape[1] != 2 or choice.shape != pairs.shape[:1]:
         raise UserError(
             f"pairs {list(pairs.shape)} and answers {list(choice.shape)} do not fit: "
-            "[m, 2] and [m] are needed"
+            "they must be [m, 2] and [m]"
         )
     if pairs.size and not 0 <= pairs.min() <= pairs.max() < num_samples:
         raise UserError(

@@ -58,7 +58,7 @@ class Evidence(NamedTuple):
 
     @property
     def asked(self) -> np.ndarray:
-        """Bool ``[n]``, the samples that somebody was asked about by themselves."""
+        """Bool ``[n]``, the samples that somebody was asked about one at a time."""
         return self.group != UNASKED
 
 
@@ -101,7 +101,7 @@ class Ledger:
             clusters, which are told apart by this number, are read as if ``shown``.
 
         Raises:
-          UserError: a class id that is no class.
+          UserError: a class id that is not a class.
         """
         self._folded = None
         said = np.asarray(answers.choice, np.int32)
@@ -110,7 +110,7 @@ class Ledger:
             return
         if said.max(initial=-1) >= CLUSTERS:
             raise UserError(
-                f"round {questions.round}: {said.max()} is no group; ids must be below {CLUSTERS}"
+                f"round {questions.round}: {said.max()} is not a group; it must be below {CLUSTERS}"
             )
         cluster = questions.kind == "cluster"
         first = CLUSTERS + elsewhere * CLUSTERS_ELSEWHERE

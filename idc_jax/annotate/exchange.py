@@ -125,8 +125,8 @@ def import_label_studio(
     for task in read_tasks(path):
         if "round" not in task.data or "position" not in task.data:
             raise UserError(
-                f"{path}, {task.where}: not as exported here; data with 'round' and 'position' "
-                "would do"
+                f"{path}, {task.where}: not as exported here; its data must have 'round' "
+                "and 'position'"
             )
         projects.add(task.project)
         records += [(task.where, record) for record in _records(task)]
@@ -231,7 +231,7 @@ def _with_groups(store: Store, said: Sequence[_Said], class_names: Sequence[str]
             if group.id in numbered and group.id >= len(class_names):
                 raise UserError(
                     f"{one.where}: {group.id} is the id of the group {group.name!r}, and both are "
-                    "answers here; one of them would do"
+                    "answers here; use one of them"
                 )
             ids[folded(one.name)] = group.id
         if one.name is not None:

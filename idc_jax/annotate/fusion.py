@@ -9,7 +9,7 @@ import numpy as np
 
 from idc_jax.annotate.questions import SKIP
 from idc_jax.annotate.store import Row
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_one_of
 
 
 class Agreement(NamedTuple):
@@ -43,8 +43,7 @@ def fuse(rows: Sequence[Row], count: int, fusion: str = "majority") -> np.ndarra
     Raises:
       UserError: an unknown name of ``fusion``.
     """
-    if fusion not in ("majority", "dawid_skene"):
-        raise UserError(f"fusion={fusion!r}: expected 'majority' or 'dawid_skene'")
+    check_one_of("fusion", fusion, ("majority", "dawid_skene"))
     choice = np.full((count,), SKIP, np.int32)
     opinions = [row for row in rows if row.choice != SKIP]
     for position, votes in _by_position(opinions).items():

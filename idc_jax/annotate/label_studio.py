@@ -122,14 +122,14 @@ def _objects(path: Path) -> list[Mapping[str, Any]]:
         raise UserError(f"{path}: expected a list of tasks, got {type(tasks).__name__}")
     for number, task in enumerate(tasks):
         if not isinstance(task, Mapping):
-            raise UserError(f"{path}, task {number}: not as exported; an object would do")
+            raise UserError(f"{path}, task {number}: not as exported; a task must be an object")
     return tasks
 
 
 def _task(task: Mapping[str, Any], where: str) -> Task:
     annotations = task.get("annotations", [])
     if not isinstance(annotations, list):
-        raise UserError("not as exported; a list of annotations would do")
+        raise UserError("not as exported; annotations must be a list")
     ordered = sorted(map(_mapping, annotations), key=_time)
     first = ordered[0] if ordered else task
     return Task(
@@ -169,7 +169,7 @@ def _flat_task(task: Mapping[str, Any], where: str) -> Task:
 def _of_regions(annotation: Mapping[str, Any]) -> str | int | float | None:
     result = annotation.get("result")
     if not isinstance(result, list):
-        raise UserError("not as exported; a list of results would do")
+        raise UserError("not as exported; results must be a list")
     regions = [_mapping(region) for region in result]
     own = [region for region in regions if region.get("from_name") == CONTROL]
     said = []
@@ -187,13 +187,13 @@ def _one(said: Any) -> str | int | float | None:
         said = said.get("choices", said.get("text"))
     if isinstance(said, list):
         if len(said) > 1:
-            raise UserError(f"{len(said)} answers {said!r:.80}; one would do")
+            raise UserError(f"{len(said)} answers {said!r:.80}; keep one of them")
         said = said[0] if said else None
     if isinstance(said, str):
         return said.strip() or None
     if said is None or (isinstance(said, int | float) and not isinstance(said, bool)):
         return said
-    raise UserError(f"{said!r:.80} is no answer; a choice or a text would do")
+    raise UserError(f"{said!r:.80} is not an answer; use a choice or a text")
 
 
 def _called(who: Any) -> str:
@@ -214,5 +214,5 @@ def _number(value: Any) -> float:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise UserError(f"not as exported; an object would do, not {json.dumps(value)[:80]}")
+        raise UserError(f"not as exported; {json.dumps(value)[:80]} must be an object")
     return value

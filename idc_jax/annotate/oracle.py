@@ -20,7 +20,7 @@ from idc_jax.annotate.questions import (
     screens,
 )
 from idc_jax.annotate.store import Row, Store
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_within
 from idc_jax.outlook import SECONDS, grid_seconds
 
 _BATCH = 500
@@ -245,6 +245,5 @@ def _offered(questions: Questions, position: int) -> np.ndarray:
 
 def _checked(labels: np.ndarray, error_rate: float, skip_rate: float) -> np.ndarray:
     for name, rate in (("error_rate", error_rate), ("skip_rate", skip_rate)):
-        if not 0 <= rate <= 1:
-            raise UserError(f"{name}={rate}: a rate from 0 to 1 is expected")
+        check_within(name, rate, 0, 1)
     return np.asarray(labels, np.int64)

@@ -34,7 +34,7 @@ class Role(enum.IntEnum):
     DIFFICULT = 2
     # Nobody asked: somebody picked it out and said what it is.
     VOLUNTEERED = 3
-    # Is thought to be of a group, and shown with others of it to find out who is not.
+    # Is thought to be of a group, and shown with others of it to find out which are not.
     CHECK = 4
 
 

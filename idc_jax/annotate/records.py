@@ -69,8 +69,8 @@ def decode_choice(
     options = [*words, *_offered(questions, position)]
     ids = f" or a class id up to {MAX_GROUP}" if questions.kind == "label" else ""
     raise UserError(
-        f"round {questions.round}, question {position}: {written!r:.80} is no answer; "
-        f"expected one of {', '.join(map(str, options))}{ids}"
+        f"round {questions.round}, question {position}: {written!r:.80} is not an answer; "
+        f"choose one of {', '.join(map(str, options))}{ids}"
     )
 
 

@@ -30,7 +30,7 @@ def read_text(path: Path) -> str:
         return content.decode(json.detect_encoding(content))
     except UnicodeDecodeError as error:
         raise UserError(
-            f"cannot read {path}: not a text file in UTF-8 or UTF-16, which would do"
+            f"cannot read {path}: not a text file in UTF-8 or UTF-16; save it as one"
         ) from error
 
 
@@ -52,7 +52,7 @@ def parse_json(text: str) -> Any:
         return found
     except UnicodeEncodeError as error:
         half = ascii(error.object[error.start])[1:-1]
-        raise UserError(f"holds {half}, half of a character; whole ones would do") from error
+        raise UserError(f"holds {half}, half of a character; write whole ones") from error
     except RecursionError as error:
         raise UserError("not JSON (nested too deeply)") from error
     except ValueError as error:
@@ -76,7 +76,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a table with a line of column names, separated by commas, semicolons or tabs.
 
     Raises:
-      UserError: it cannot be read, or is no table.
+      UserError: it cannot be read, or is not a table.
     """
     text = read_text(path)
     header = text.partition("\n")[0]
@@ -84,7 +84,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     try:
         rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
-        raise UserError(f"{path} is no table: {error}") from error
+        raise UserError(f"{path} is not a table: {error}") from error
     # Fields beyond the columns have no name, and those that a short row lacks no value.
     return [
         {name.strip(): value or "" for name, value in row.items() if isinstance(name, str)}

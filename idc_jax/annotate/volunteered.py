@@ -169,7 +169,7 @@ class Hand:
         return rows
 
     def _own(self, samples: Sequence[int]) -> dict[int, list[tuple[Row, _Place]]]:
-        """What the person has said of each sample by itself and counts."""
+        """What the person has said of each single sample and counts."""
         wanted = set(samples)
         found: dict[int, list[tuple[Row, _Place]]] = {}
         for questions in _single_rounds(self._store):
@@ -224,7 +224,7 @@ def _contradicts(row: Row, place: _Place, group: int) -> bool:
 
 
 def _single_rounds(store: Store) -> list[Questions]:
-    """The questions about samples by themselves, by round."""
+    """The questions about single samples, by round."""
     rounds = (store.questions(number) for number in store.rounds())
     return [asked for asked in rounds if asked is not None and asked.kind in _SINGLE]
 

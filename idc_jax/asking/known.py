@@ -47,7 +47,7 @@ class Known(NamedTuple):
 
     @property
     def asked(self) -> np.ndarray:
-        """Bool ``[n]``, samples of which something was asked by themselves or all is known."""
+        """Bool ``[n]``, samples that were asked about one at a time or are known in full."""
         return self.evidence.asked | (self.evidence.closure.label >= 0)
 
 

@@ -1,4 +1,4 @@
-"""Data: sources that give a `Dataset`, views that augment it, and where it resides."""
+"""Data: sources that return a `Dataset`, views that augment it, and where it resides."""
 
 from idc_jax.data.augment import (
     StrongOptions,

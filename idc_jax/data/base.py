@@ -1,4 +1,4 @@
-"""What every data source gives: one in-memory data set, images or features."""
+"""What every data source returns: one in-memory data set, images or features."""
 
 from typing import Literal, NamedTuple
 

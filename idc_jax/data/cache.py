@@ -83,7 +83,7 @@ def in_memory(shape: tuple[int, ...]) -> np.ndarray:
     if math.prod(shape) > there:
         raise UserError(
             f"images {list(shape)} take {math.prod(shape) / 1e9:.0f} GB, more than the "
-            f"{there / 1e9:.0f} GB of this machine's memory: a smaller image size would do"
+            f"{there / 1e9:.0f} GB of this machine's memory: use a smaller image size"
         )
     return np.empty(shape, np.uint8)
 

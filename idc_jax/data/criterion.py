@@ -37,7 +37,7 @@ def listed_words(criterion: str) -> tuple[str, ...] | None:
       None where ``criterion`` names anything else, such as a file of vectors.
 
     Raises:
-      UserError: fewer than two words, or a file that is no text.
+      UserError: fewer than two words, or a file that is not text.
     """
     file = Path(criterion).expanduser()
     if not file.is_file():
@@ -50,7 +50,7 @@ def listed_words(criterion: str) -> tuple[str, ...] | None:
         found = _lines(file)
     words = tuple(dict.fromkeys(word.strip() for word in found if word.strip()))
     if len(words) < 2:
-        raise UserError(f"the criterion {criterion!r} lists {len(words)} words; 2 or more would do")
+        raise UserError(f"the criterion {criterion!r} lists {len(words)} words; list at least 2")
     return words
 
 
@@ -58,9 +58,9 @@ def _lines(file: Path) -> list[str]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except ValueError as error:
-        raise UserError(f"{file} is no text; one word a line would do, or {_FILE}") from error
+        raise UserError(f"{file} is not text; write one word a line, or use {_FILE}") from error
     if "\0" in text:
-        raise UserError(f"{file} is no text; one word a line would do, or {_FILE}")
+        raise UserError(f"{file} is not text; write one word a line, or use {_FILE}")
     return text.splitlines()
 
 
@@ -73,12 +73,12 @@ def read_criterion(path: str) -> Criterion:
     file = Path(path).expanduser()
     if not file.is_file():
         raise UserError(
-            f"the criterion {path!r} is no file; {_FILE}, or words like 'red, blue' would do"
+            f"the criterion {path!r} is not a file; use {_FILE}, or words like 'red, blue'"
         )
     vectors, words = _read(file)
     if vectors.ndim != 2 or 0 in vectors.shape or vectors.dtype.kind not in "fiu":
         raise UserError(
-            f"{file}: got {vectors.dtype} {list(vectors.shape)}; {_SHAPE} as numbers would do"
+            f"{file}: got {vectors.dtype} {list(vectors.shape)}; it must be numbers, {_SHAPE}"
         )
     vectors = vectors.astype(np.float32)
     names = tuple(map(str, range(len(vectors)) if words is None else words.tolist()))
@@ -101,7 +101,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             held = {name: loaded[name] for name in loaded.files if name in ("embeddings", "words")}
             names = ", ".join(loaded.files) or "nothing"
     except Exception as error:  # Whatever a damaged file can lead to.
-        raise UserError(f"{path} cannot be read; {_FILE} would do") from error
+        raise UserError(f"{path} cannot be read; use {_FILE}") from error
     if "embeddings" not in held:
         raise UserError(f"{path} has no array 'embeddings'; it holds {names}")
     return held["embeddings"], held["words"].ravel() if "words" in held else None

@@ -21,7 +21,7 @@ _OF_14_BITS = 64
 
 
 class UnreadableError(ValueError):
-    """A file that is no image, or damaged; says why, without the file's name."""
+    """A file that is not an image, or damaged; says why, without the file's name."""
 
 
 def decode_file(
@@ -68,7 +68,7 @@ def read_rgb(encoded: bytes, *, least: int | None = None) -> Image.Image:
 
     Args:
       encoded: the content of a file.
-      least: pixels along the longer side that would do; a large JPEG is then decoded to few more.
+      least: pixels along the longer side that are enough; a large JPEG is then decoded to few more.
 
     Raises:
       Exception: whatever the decoder of a damaged file meets.

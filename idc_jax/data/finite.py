@@ -41,7 +41,7 @@ def checked_features(
       smallest: their largest number must be so large, if it is not zero.
 
     Raises:
-      UserError: they are no numbers ``[n, d]``, or none that can be reckoned with.
+      UserError: they are not numbers ``[n, d]``, or none that can be computed with.
     """
     if features.ndim != 2 or 0 in features.shape or features.dtype.kind not in "fiub":
         raise UserError(
@@ -65,7 +65,7 @@ def checked_features(
 
 
 def _check_ranges(what: str, features: np.ndarray, least: np.ndarray, greatest: np.ndarray) -> None:
-    """Refuse rows of ``features`` whose ranges, as float32, are nothing to reckon with."""
+    """Refuse rows of ``features`` whose ranges, as float32, cannot be computed with."""
     count = len(features)
     bad = np.flatnonzero(~np.isfinite(least) | ~np.isfinite(greatest))
     given = np.asarray(features[bad], np.float64)

@@ -51,7 +51,7 @@ def check_fit(rule: str, kernel: str) -> None:
     """Refuse names that are not known.
 
     Raises:
-      UserError: naming what would do.
+      UserError: naming the choices.
     """
     for value, known in ((rule, RULES), (kernel, tuple(_PILLOW))):
         if value not in known:

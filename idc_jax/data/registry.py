@@ -12,7 +12,7 @@ from idc_jax.data.kernels import Kernel
 from idc_jax.data.sources import CLASS_LISTS, SOURCES, USUAL_SPLITS, Request
 from idc_jax.data.subset import Limit, SubsetKind, check_limit
 from idc_jax.data.subset import limit as limit_samples
-from idc_jax.errors import UserError, of_the_system
+from idc_jax.errors import UserError, choose, of_the_system
 
 CACHE_VARIABLE = "IDC_JAX_CACHE"
 # The longest side that images are stored at, in pixels.
@@ -53,7 +53,7 @@ def expanded(path: str | Path) -> Path:
       UserError: nobody knows whose home that would be, or no path can be so.
     """
     if "\0" in str(path):
-        raise UserError(f"{str(path)!r} is no path")
+        raise UserError(f"{str(path)!r} is not a path")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -102,7 +102,7 @@ def load(
       UserError: an unknown source or anything about the data that a user can put right.
     """
     if source not in SOURCES:
-        raise UserError(f"unknown data source {source!r}: use one of {', '.join(SOURCES)}")
+        raise UserError(f"unknown data source {source!r}; {choose(SOURCES)}")
     if image_size is not None and not 1 <= image_size <= _LARGEST:
         raise UserError(
             f"an image size of {image_size} pixels is impossible: use at least 1, at most "
@@ -137,7 +137,7 @@ def _class_folders(classes: str | tuple[str, ...]) -> tuple[str, ...]:
     if not isinstance(classes, str):
         return tuple(map(str, classes))
     if classes and classes not in CLASS_LISTS:
-        raise UserError(f"unknown class list {classes!r}: use one of {', '.join(CLASS_LISTS)}")
+        raise UserError(f"unknown class list {classes!r}; {choose(CLASS_LISTS)}")
     return tuple(CLASS_LISTS[classes]) if classes else ()
 
 

@@ -1,6 +1,6 @@
 """Raw samples for training: on the device where they fit, streamed chunk by chunk where not.
 
-Either way the caller runs one compiled scan over ``(state, array, indices)``: `chunks` gives the
+Either way the caller runs one compiled scan over ``(state, array, indices)``: `chunks` yields the
 whole array with all indices, or one chunk's rows at a time with indices into that chunk.
 """
 
@@ -98,7 +98,7 @@ def upload(array: np.ndarray, sharding: jax.sharding.Sharding | None) -> jax.Arr
 def chunks(
     samples: Samples, indices: jax.Array | np.ndarray, most: int | None = None
 ) -> Iterator[Chunk]:
-    """Give all steps of a schedule, in order.
+    """Yield all steps of a schedule, in order.
 
     While the device works on one streamed chunk the next is being read and uploaded, so each
     takes at most half of the budget, but never less than one step. All chunks have the same
@@ -122,7 +122,7 @@ def chunks(
 
 
 def slabs(samples: Samples, multiple: int) -> Iterator[jax.Array]:
-    """Give all samples in order, as much at a time as may be on the device.
+    """Yield all samples in order, as much at a time as may be on the device.
 
     Args:
       samples: what `place` gave.

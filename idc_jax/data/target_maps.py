@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from idc_jax.data.base import Dataset
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, choose
 
 
 class TargetMap(NamedTuple):
@@ -71,7 +71,7 @@ def retarget(dataset: Dataset, name: str) -> Dataset:
       UserError: an unknown map, no labels, or a class that the map does not know.
     """
     if name not in TARGET_MAPS:
-        raise UserError(f"unknown target map {name!r}; known: {', '.join(TARGET_MAPS)}")
+        raise UserError(f"unknown target map {name!r}; {choose(TARGET_MAPS)}")
     if dataset.labels is None:
         raise UserError(f"target map {name!r} needs labels, but {dataset.name} has none")
     targets, names = TARGET_MAPS[name]

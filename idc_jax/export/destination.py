@@ -17,7 +17,7 @@ MARKER = ".idc_jax_export.json"
 
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to write into; it becomes ``path`` once all is in it.
+    """Yield a folder to write into; it becomes ``path`` once all is in it.
 
     An earlier export at ``path`` is replaced, if it is as it was made.
 
@@ -65,7 +65,7 @@ def check_folder(path: Path) -> None:
       UserError: naming what is in the way.
     """
     if path.exists() and not path.is_dir():
-        raise UserError(f"{path} is a file; a folder that is empty or not there would do")
+        raise UserError(f"{path} is a file; use a folder that is empty or not there")
     if not path.exists() or not any(path.iterdir()):
         return
     marker = path / MARKER
@@ -73,7 +73,7 @@ def check_folder(path: Path) -> None:
         made = set(json.loads(marker.read_text())["files"])
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
-            f"{path} holds files that no export made; a folder that is empty or not there would do"
+            f"{path} holds files that no export made; use a folder that is empty or not there"
         ) from None
     last = marker.stat().st_mtime_ns
     for file in _files(path):
@@ -99,12 +99,12 @@ def write_file(path: Path, data: bytes, ours: Callable[[bytes], bool]) -> None:
       UserError: another file is there, or it cannot be written.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder; the name of a file would do")
+        raise UserError(f"{path} is a folder; use the name of a file")
     if path.exists() and not ours(path.read_bytes()):
-        raise UserError(f"{path} is a file that no export made; another name would do")
+        raise UserError(f"{path} is a file that no export made; use another name")
     write_atomically(path, data)
 
 
 def _files(folder: Path) -> list[Path]:
-    """Everything below ``folder`` that is no folder itself, in the order of names."""
+    """Everything below ``folder`` that is not a folder itself, in the order of names."""
     return sorted(p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())

@@ -18,12 +18,12 @@ def write_folders(request: Request) -> str:
     """Put each image into the folder of its group, or into ``unsure/``.
 
     Raises:
-      UserError: the samples are no images, ``unsure`` is no probability, or the folder holds
+      UserError: the samples are not images, ``unsure`` is not a probability, or the folder holds
         something else.
     """
     pictures, threshold = pictures_of(request), request.unsure or 0.0
     if not 0 <= threshold <= 1:
-        raise UserError(f"unsure is {threshold}; a confidence from 0 to 1 would do")
+        raise UserError(f"unsure is {threshold}; it must be a confidence from 0 to 1")
     folders = folder_names(request.table.names, taken=(UNSURE,))
     given: dict[str, FileNames] = defaultdict(FileNames)
     unsure = 0

@@ -76,7 +76,7 @@ def export(
       to: one of ``FORMATS``.
       out: the file or folder to make.
       options: those that the format takes.
-      load_images: gives the images uint8 ``[n, h, w, c]`` of a run on images that are no files.
+      load_images: returns the images uint8 ``[n, h, w, c]`` of a run on images that are not files.
 
     Returns:
       A line on how to go on, or an empty one.
@@ -89,7 +89,7 @@ def export(
     for name, value in options._asdict().items():
         if value is not None and name not in wanted.options:
             takers = [key for key, one in FORMATS.items() if name in one.options]
-            raise UserError(f"{to} takes no {name}; {', '.join(takers)} would")
+            raise UserError(f"{to} takes no {name}; use it with {' or '.join(takers)}")
     _check_apart(run, out)
     pictures = _pictures(run, options.links or "hard", load_images) if wanted.pictures else None
     return wanted.write(
@@ -107,7 +107,7 @@ def export(
 def _check_apart(run: FinishedRun, out: Path) -> None:
     """Refuse to write among the images, where the next run would read what was written."""
     if run.images is not None and run.images.resolve() in (out.resolve(), *out.resolve().parents):
-        raise UserError(f"{out} is in the folder of the images, {run.images}; another would do")
+        raise UserError(f"{out} is in the folder of the images, {run.images}; use another")
 
 
 def _pictures(
@@ -121,6 +121,6 @@ def _pictures(
     if len(images) != run.table.size:
         raise UserError(
             f"the data have {len(images)} images now, and {run.table.size} samples in "
-            f"{run.folder}; the data that the run saw would do"
+            f"{run.folder}; use the data that the run saw"
         )
     return from_arrays(images)

@@ -23,10 +23,10 @@ _CONTROL, _IMAGE = "group", "image"
 def write_label_studio(request: Request) -> str:
     """Write ``tasks.json`` and the labelling interface ``config.xml``.
 
-    The images stay where they are; those that are no files are written to ``images/``.
+    The images stay where they are; those that are not files are written to ``images/``.
 
     Raises:
-      UserError: the samples are no images, or some are not below the ``root``.
+      UserError: the samples are not images, or some are not below the ``root``.
     """
     pictures = pictures_of(request)
     out = request.out.resolve()
@@ -73,7 +73,7 @@ def local_url(file: str, root: Path) -> str:
     """
     path = Path(file)
     if root not in path.parents:
-        raise UserError(f"{file} is not below root {root}; a folder above all images would do")
+        raise UserError(f"{file} is not below root {root}; root must be a folder above all images")
     return f"/data/local-files/?d={quote(os.fsencode(path.relative_to(root)))}"
 
 

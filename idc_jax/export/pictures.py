@@ -70,7 +70,7 @@ def _hard_link(source: str, path: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise
         raise UserError(
-            f"no hard link from {path.parent} to {source} is possible; links=soft or copy would do"
+            f"no hard link from {path.parent} to {source} is possible; use links=soft or links=copy"
         ) from error
 
 

@@ -16,7 +16,7 @@ class Request(NamedTuple):
     Attributes:
       table: the samples.
       out: the file or folder to make.
-      pictures: the samples as image files, or None where they are no images.
+      pictures: the samples as image files, or None where they are not images.
       unsure: samples below this confidence go into a folder of their own; None for none.
       root: what Label Studio serves local files from; None for the images' parent folder.
       made_by: what the predictions are said to come from.
@@ -34,8 +34,8 @@ def pictures_of(request: Request) -> Pictures:
     """The samples as image files.
 
     Raises:
-      UserError: they are no images.
+      UserError: they are not images.
     """
     if request.pictures is None:
-        raise UserError("the samples are features, not images; --to=csv or parquet would do")
+        raise UserError("the samples are features, not images; use --to=csv or --to=parquet")
     return request.pictures

@@ -30,7 +30,7 @@ class FinishedRun(NamedTuple):
       table: its samples.
       config: its configuration, with nothing left open.
       method: which method ran.
-      images: the folder of its images; None where its samples are no files.
+      images: the folder of its images; None where its samples are not files.
     """
 
     folder: Path
@@ -85,7 +85,7 @@ def read_run(folder: Path) -> FinishedRun:
 def _read_result(folder: Path) -> dict[str, Any]:
     path = folder / "result.json"
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds no run; the --workdir of a finished one would do")
+        raise UserError(f"{folder} holds no run; give the --workdir of a finished one")
     if not path.is_file():
         raise UserError(f"the run in {folder} is not finished; its own command goes on with it")
     try:

@@ -85,7 +85,7 @@ def make_table(
     """
     probabilities = np.asarray(probabilities)
     if probabilities.ndim != 2 or 0 in probabilities.shape:
-        raise UserError(f"probabilities are {list(probabilities.shape)}; [n, c] would do")
+        raise UserError(f"probabilities are {list(probabilities.shape)}; they must be [n, c]")
     n, c = probabilities.shape
     blank = ("",) * n
     table = Table(
@@ -99,5 +99,5 @@ def make_table(
     for field, wanted in (("paths", n), ("names", c), ("answered_by", n), ("answer", n)):
         if len(getattr(table, field)) != wanted:
             came = len(getattr(table, field))
-            raise UserError(f"{came} {field} came for probabilities {[n, c]}; {wanted} would do")
+            raise UserError(f"{came} {field} for probabilities {[n, c]}; there must be {wanted}")
     return table

@@ -120,7 +120,7 @@ def hear() -> Any:
 
 
 def told(make: Callable[[], _T]) -> _T:
-    """What ``make`` gives in process 0, in every process; there alone it is called."""
+    """What ``make`` returns in process 0, in every process; there alone it is called."""
     if leads():
         value = make()
         tell([value])

@@ -88,12 +88,12 @@ def _check(meeting: Meeting) -> None:
     told = f"--coordinator={meeting.coordinator}"
     host, colon, port = meeting.coordinator.rpartition(":")
     if not (host and colon and port.isdigit() and 0 < int(port) < 2**16):
-        raise UserError(f"{told} is no HOST:PORT; the address of process 0 would do, or {AUTO}")
+        raise UserError(f"{told} is not a HOST:PORT; give the address of process 0, or {AUTO}")
     if meeting.processes < 1:
-        raise UserError(f"{told} needs --processes, how many there are: 1 or more would do")
+        raise UserError(f"{told} needs --processes, how many there are: at least 1")
     if not 0 <= meeting.process < meeting.processes:
         last = meeting.processes - 1
-        raise UserError(f"--process is {meeting.process}; each of 0 to {last} would do, once")
+        raise UserError(f"--process is {meeting.process}; it must be from 0 to {last}, each once")
 
 
 def _split(meeting: Meeting) -> tuple[str, int]:
@@ -113,7 +113,7 @@ def _meet_by_cluster(meeting: Meeting) -> tuple[Meeting, socket.socket | None]:
     except (ValueError, RuntimeError, OSError, KeyError) as error:
         raise UserError(
             f"--coordinator={AUTO} finds no SLURM, TPU pod, Kubernetes or Open MPI ({error}); "
-            "--coordinator=HOST:PORT --processes=N --process=I would do"
+            "give --coordinator=HOST:PORT --processes=N --process=I"
         ) from error
     process = jax.process_index()
     server = _server(meeting._replace(coordinator="0.0.0.0:0")) if process == 0 else None
@@ -136,7 +136,7 @@ def _server(meeting: Meeting) -> socket.socket:
     except OSError as error:
         raise UserError(
             f"--coordinator={meeting.coordinator}: process 0 cannot wait there "
-            f"({error.strerror or error}); another port would do"
+            f"({error.strerror or error}); use another port"
         ) from error
 
 
@@ -202,7 +202,7 @@ def _disagreement(
     """What another process is about that this one is not, in one line; empty for nothing."""
     ours = {**about, "--processes": meeting.processes}
     theirs = {**hello["about"], "--processes": hello["processes"]}
-    # As MessagePack gives them back.
+    # As MessagePack returns them.
     ours = unpacked(packed(ours))
     for option in sorted(ours.keys() | theirs.keys()):
         here, there = ours.get(option, "nothing"), theirs.get(option, "nothing")

@@ -100,7 +100,7 @@ class Parts(NamedTuple):
       data: raw samples ``[n, ...]``, on the device or streamed.
       num_clusters: c.
       wanted: whether somebody wants so many groups; else the number was found in the samples.
-      begin: gives the network's first variables.
+      begin: returns the network's first variables.
       new_head: whether they come from elsewhere, but for the cluster head.
       train: bool ``[n]``, the samples of the training split; None for all.
       selector: who chooses the samples asked about: ``"own"`` for the method's own choice, or a

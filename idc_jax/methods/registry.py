@@ -7,7 +7,7 @@ import pkgutil
 from functools import cache
 
 from idc_jax import methods
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_one_of
 from idc_jax.methods.contract import MethodSpec
 
 _ADDED: dict[str, MethodSpec] = {}
@@ -40,10 +40,8 @@ def get(name: str) -> MethodSpec:
     Raises:
       UserError: there is none.
     """
-    known = _found() | _ADDED
-    if name not in known:
-        raise UserError(f"method is {name!r}; one of {', '.join(sorted(known))} would do")
-    return known[name]
+    check_one_of("method", name, names())
+    return (_found() | _ADDED)[name]
 
 
 def usual() -> str:

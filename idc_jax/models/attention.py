@@ -1,6 +1,6 @@
 """Attention over a block of samples: the network of PCL.
 
-The samples of a block are the tokens, so a prediction depends on who else is in the block, at
+The samples of a block are the tokens, so a prediction depends on what else is in the block, at
 test time too ("Personalized Clustering via Targeted Representation Learning" calls it
 cross-instance attention). A fixed order of blocks makes it deterministic.
 """
@@ -39,7 +39,7 @@ class BatchAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """Map ``[b, d]`` to ``[b, d]``; nobody attends to rows outside ``mask`` as for Model.
+        """Map ``[b, d]`` to ``[b, d]``; no row attends to rows outside ``mask`` as for Model.
 
         Raises:
           UserError: an embedding that the heads don't divide.

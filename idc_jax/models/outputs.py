@@ -1,4 +1,4 @@
-"""What a network gives for a batch."""
+"""What a network returns for a batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 
 
 class Outputs(NamedTuple):
-    """What a clustering network gives for a batch.
+    """What a clustering network returns for a batch.
 
     Attributes:
       embedding: ``[b, d]``, what the heads see, not normalised: the backbone's output, attended

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, choose
 from idc_jax.models.base import Model
 from idc_jax.models.convnext import ConvNeXt
 from idc_jax.models.efficientnet import EfficientNetLite
@@ -167,12 +167,12 @@ def _check(
     name: str, num_clusters: int, shape: tuple[int, ...], head: str, stem: str | None
 ) -> None:
     if name not in names():
-        raise UserError(f"unknown network {name!r}; known: {', '.join(names())}")
+        raise UserError(f"unknown network {name!r}; {choose(names())}")
     if num_clusters < 1:
-        raise UserError(f"num_clusters is {num_clusters}; at least 1 is needed")
+        raise UserError(f"num_clusters is {num_clusters}; it must be at least 1")
     if head not in HEAD_LAYOUTS:
-        raise UserError(f"unknown head layout {head!r}; known: {', '.join(HEAD_LAYOUTS)}")
+        raise UserError(f"unknown head layout {head!r}; {choose(HEAD_LAYOUTS)}")
     if stem not in (None, "imagenet", "small"):
-        raise UserError(f"unknown stem {stem!r}; known: imagenet, small")
+        raise UserError(f"unknown stem {stem!r}; choose one of imagenet, small")
     if name in _IMAGE_NETWORKS and len(shape) != 3:
         raise UserError(f"{name} takes images (h, w, c), but the input has shape {shape}; try mlp")

@@ -159,13 +159,13 @@ def check_scale(x: jax.Array, name: str = "x", least: float = LEAST) -> None:
         rows = _large_rows(x)
         where = f" in {_shown(np.flatnonzero(rows))}" if rows.is_fully_addressable else ""
         raise UserError(
-            f"{name} holds {largest:.4g}{where}; up to {GREATEST:g} would do: leave rows out where "
+            f"{name} holds {largest:.4g}{where}; the most is {GREATEST:g}: leave out rows where "
             "it stands for a missing number, or scale them all"
         )
     if 0 < largest < least:
         raise UserError(
-            f"{name} holds nothing larger than {largest:.4g}; {least:g} or more would do: scale "
-            "all rows alike"
+            f"{name} holds nothing larger than {largest:.4g}; the largest must be at least "
+            f"{least:g}: scale all rows alike"
         )
 
 
@@ -178,7 +178,7 @@ def check_matrix(x: jax.Array, name: str = "x") -> jax.Array:
     """
     x = x if isinstance(x, jax.Array) else jnp.asarray(x)
     if x.ndim != 2 or 0 in x.shape:
-        raise UserError(f"{name} has shape {x.shape}; a matrix [n, d] with n, d >= 1 would do")
+        raise UserError(f"{name} has shape {x.shape}; it must be [n, d] with n, d >= 1")
     check_finite(x, name)
     check_scale(x, name)
     return x if x.dtype == jnp.float32 else x.astype(jnp.float32)
@@ -192,11 +192,11 @@ def check_labels(labels: jax.Array, num_points: int, num_classes: int) -> jax.Ar
     """
     labels = jnp.asarray(labels)
     if labels.shape != (num_points,):
-        raise UserError(f"labels have shape {labels.shape}; [{num_points}] would do")
+        raise UserError(f"labels have shape {labels.shape}; they must be [{num_points}]")
     if is_concrete(labels):
         low, high = int(labels.min()), int(labels.max())
         if low < -1 or high >= num_classes:
             raise UserError(
-                f"labels run from {low} to {high}; -1 (unknown) to {num_classes - 1} would do"
+                f"labels are {low} to {high}; they must be from -1 (unknown) to {num_classes - 1}"
             )
     return labels.astype(jnp.int32)

@@ -26,7 +26,7 @@ class Edges(NamedTuple):
 
     Attributes:
       indices, weights: ``[n, k]``, each sample's neighbours.
-      named_by, named_weights: ``[n, 2k]``, who has the sample for a neighbour; 0 is padding.
+      named_by, named_weights: ``[n, 2k]``, where the sample is a neighbour; 0 is padding.
       spill_to, spill_from, spill_weights: ``[s]``, edges for which that list is too short.
       degrees: ``[n]``, D.
     """

@@ -56,7 +56,7 @@ def takes(**wanted: Want) -> Callable[[Callable[_Given, _Found]], Callable[_Give
     """Check the arguments named ``wanted`` before a function sees them; None is left alone.
 
     Raises:
-      UserError: from the function, naming what came and what would do.
+      UserError: from the function, naming what came and what it must be.
     """
 
     def wrap(function: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
@@ -146,7 +146,7 @@ def count(least: int) -> Want:
             whole = None
         if whole is None or whole < least:
             text = f" {value!r:.60}" if isinstance(value, str | int | float) else _described(value)
-            raise UserError(f"{name} is{text}; a whole number, {least} or more, would do")
+            raise UserError(f"{name} is{text}; it must be a whole number of at least {least}")
         return whole
 
     return want
@@ -160,7 +160,7 @@ def key(name: str, value: Any, sizes: _Sizes) -> Any:
     if typed or (dtype == np.uint32 and shape == (2,)):
         return value
     seed = value if isinstance(value, int) and not isinstance(value, bool) else 0
-    raise UserError(f"{name} is{_described(value)}; a key, jax.random.key({seed}), would do")
+    raise UserError(f"{name} is{_described(value)}; use a key, jax.random.key({seed})")
 
 
 def _array(kind: _Kind, shape: Sequence[str], name: str, value: Any, sizes: _Sizes) -> jax.Array:
@@ -170,9 +170,11 @@ def _array(kind: _Kind, shape: Sequence[str], name: str, value: Any, sizes: _Siz
         told = ", ".join(str(sizes[letter][0]) if letter in sizes else letter for letter in shape)
         others = {f"{letter} is that of {sizes[letter][1]}" for letter in shape if letter in sizes}
         why = f" ({', '.join(sorted(others))})" if others else ""
-        raise UserError(f"{name} has shape {list(array.shape)}; {kind.name} [{told}] would do{why}")
+        raise UserError(
+            f"{name} has shape {list(array.shape)}; it must be {kind.name} [{told}]{why}"
+        )
     if getattr(array.dtype, "kind", "O") not in kind.letters:
-        raise UserError(f"{name} is{_described(array)}; {kind.name} would do{kind.hint}")
+        raise UserError(f"{name} is{_described(array)}; it must be {kind.name}{kind.hint}")
     sizes |= {
         letter: (size, name)
         for letter, size in zip(shape, array.shape, strict=True)
@@ -182,7 +184,7 @@ def _array(kind: _Kind, shape: Sequence[str], name: str, value: Any, sizes: _Siz
         narrow = None if _wide() else _NARROW.get(array.dtype.name)
         return array if narrow is None else array.astype(narrow)
     if array.dtype.kind in "iu" and array.size and np.abs(array).max() > _LARGEST:
-        raise UserError(f"{name} holds {np.abs(array).max()}; numbers up to {_LARGEST} would do")
+        raise UserError(f"{name} holds {np.abs(array).max()}; the most is {_LARGEST}")
     return jnp.asarray(array)
 
 
@@ -198,20 +200,18 @@ def _fits(found: tuple[int, ...], shape: Sequence[Any], sizes: _Sizes) -> bool:
 def _from_outside(name: str, value: Any) -> np.ndarray:
     """A list or somebody else's array."""
     if hasattr(value, "toarray"):
-        raise UserError(f"{name} is sparse{_described(value)}; {name}.toarray() would do")
+        raise UserError(f"{name} is sparse{_described(value)}; use {name}.toarray()")
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise UserError(
-            f"{name} is masked{_described(value)}; {name} without its masked rows, or with values "
-            "for what is masked, would do"
+            f"{name} is masked{_described(value)}; leave out its masked rows, or fill in "
+            "what is masked"
         )
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
-        raise UserError(
-            f"{name} is{_described(value)} of unequal rows; an array would do"
-        ) from error
+        raise UserError(f"{name} is{_described(value)} of unequal rows; use an array") from error
     if array.dtype.kind in "OUSmMc" or isinstance(value, str | dict | set):
-        raise UserError(f"{name} is{_described(value)}; an array of numbers would do")
+        raise UserError(f"{name} is{_described(value)}; use an array of numbers")
     return array
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from idc_jax.errors import UserError
+from idc_jax.errors import check_at_least, check_within
 from idc_jax.ops import arrays, blocks
 from idc_jax.ops.inputs import count, floats, key, takes
 from idc_jax.ops.sums import sums_by
@@ -84,8 +84,7 @@ def kmeans(
     """
     x = arrays.check_matrix(x)
     check_num_clusters(num_clusters, x.shape[0])
-    if restarts < 1:
-        raise UserError(f"restarts is {restarts}; 1 or more would do")
+    check_at_least("restarts", restarts, 1)
     if used is not None:
         check_num_clusters(used, num_clusters)
     return _kmeans(key, x, num_clusters, restarts, max_iterations, tolerance, batch_size, used)
@@ -93,8 +92,7 @@ def kmeans(
 
 def check_num_clusters(num_clusters: int, num_points: int) -> None:
     """Refuse a number of clusters outside ``1 .. num_points``."""
-    if not 1 <= num_clusters <= num_points:
-        raise UserError(f"num_clusters is {num_clusters}; 1 to {num_points} (the points) would do")
+    check_within("num_clusters", num_clusters, 1, num_points, "the points")
 
 
 @functools.partial(

@@ -51,7 +51,7 @@ def near_order(x: jax.Array, num_cells: int) -> jax.Array:
 def _by_tiles(x: jax.Array, n: int, k: int, tile: int) -> jax.Array:
     """Indices for ``x`` ``[m, d]``, whole tiles, of which the first ``n`` rows are real."""
     num_blocks = x.shape[0] // tile
-    # Padding is nobody's neighbour.
+    # Padding is no row's neighbour.
     bias = jnp.where(jnp.arange(x.shape[0]) < n, -0.5 * arrays.squared_norms(x), -jnp.inf)
 
     def block(a: jax.Array, i: jax.Array) -> jax.Array:

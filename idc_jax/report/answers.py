@@ -112,7 +112,7 @@ def describe_annotator(config: Mapping[str, Any]) -> str:
 
 
 def name_of(index: int, names: Sequence[str]) -> str:
-    """Give ``names[index]``, or the index itself where there is no such name."""
+    """Return ``names[index]``, or the index itself where there is no such name."""
     return str(names[index]) if 0 <= index < len(names) else str(index)
 
 

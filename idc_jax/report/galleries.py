@@ -58,7 +58,7 @@ def cluster_cards(view: View) -> list[dict[str, Any]]:
 
 
 def numbered(view: View, cluster: int) -> str:
-    """Give a cluster's number and, where it has one, its name."""
+    """Return a cluster's number and, where it has one, its name."""
     name = view.cluster_name(cluster)
     return name if name == f"Cluster {cluster}" else f"{cluster} · {name}"
 
@@ -107,7 +107,7 @@ def _question_card(view: View, questions: Questions, answers: Answers, row: int)
 
 
 def _candidates(view: View, questions: Questions, row: int, choice: int) -> list[dict[str, Any]]:
-    """Give the clusters that were offered, by their letters on the page."""
+    """Return the clusters that were offered, by their letters on the page."""
     if questions.kind != "cluster":  # what is offered is no cluster
         return []
     offered = [one for one in np.asarray(questions.candidates[row]).tolist() if one >= 0]

@@ -65,12 +65,12 @@ class Slots(NamedTuple):
 
 
 def colour(slot: int) -> str:
-    """Give a slot's colour."""
+    """Return a slot's colour."""
     return COLOURS[slot % len(COLOURS)]
 
 
 def marker(slot: int) -> str:
-    """Give a slot's marker."""
+    """Return a slot's marker."""
     return MARKERS[slot // len(COLOURS) % len(MARKERS)]
 
 

@@ -52,7 +52,7 @@ def headline(view: View) -> str:
 
 
 def metric_rows(view: View) -> list[Row]:
-    """Give the metrics table: every round, the last, the best, and two honest comparisons."""
+    """Return the metrics table: every round, the last, the best, and two honest comparisons."""
     result = view.result
     if not result["initial"] or not result["final"]:
         return []
@@ -74,7 +74,7 @@ def metric_rows(view: View) -> list[Row]:
 
 
 def health_rows(view: View) -> list[tuple[str, str, str]]:
-    """Give what can be said without labels: name, before, after."""
+    """Return what can be said without labels: name, before, after."""
     before, after = cluster_health(view.initial), cluster_health(view.final)
     live = [f"{side['live_clusters']:.0f} of {view.num_clusters}" for side in (before, after)]
     entropy = [f"{side['assignment_entropy_normalised']:.3f}" for side in (before, after)]
@@ -92,7 +92,7 @@ def health_rows(view: View) -> list[tuple[str, str, str]]:
 
 
 def outlook_rows(view: View) -> list[tuple[int, str, str, str, str]]:
-    """Give what was expected after each round: questions, accuracy, real one, groups, gain."""
+    """Return what was expected after each round: questions, accuracy, real one, groups, gain."""
     told = [entry for entry in view.result["rounds"] if entry.get("outlook")]
     return [
         (
@@ -132,7 +132,7 @@ def wanted_clusters(view: View) -> int:
 
 
 def candidate_rows(view: View) -> list[tuple[int, str]]:
-    """Give the numbers of clusters that were weighed: number, stability."""
+    """Return the numbers of clusters that were weighed: number, stability."""
     found = view.result.get("candidates")
     if not found:
         return []
@@ -141,7 +141,7 @@ def candidate_rows(view: View) -> list[tuple[int, str]]:
 
 
 def question_facts(view: View) -> list[tuple[str, int]]:
-    """Give the tally of questions and answers in words, in reading order."""
+    """Return the tally of questions and answers in words, in reading order."""
     words = {"asked": "asked", "cluster": "put into a cluster", "label": "given a class"}
     words |= {"same": "same", "different": "different", "none": "none of these", "skip": "skipped"}
     counts = count_questions(view.rounds)
@@ -150,7 +150,7 @@ def question_facts(view: View) -> list[tuple[str, int]]:
 
 
 def second_rows(seconds: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Give phase, seconds and share of the total, the longest being 100 percent wide."""
+    """Return phase, seconds and share of the total, the longest being 100 percent wide."""
     phases = {name: float(value) for name, value in seconds.items() if name != "total"}
     longest = max(phases.values(), default=0) or 1.0
     return [
@@ -160,7 +160,7 @@ def second_rows(seconds: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def learning_series(view: View) -> tuple[np.ndarray, list[Metrics]]:
-    """Give questions asked ``[s]`` and metrics by round, from round 0; empty without labels."""
+    """Return questions asked ``[s]`` and metrics by round, from round 0; empty without labels."""
     entries = [entry for entry in view.result["rounds"] if entry["metrics"]]
     asked = [_asked_by(view, entry["round"]) for entry in entries]
     return np.asarray(asked, np.int64), [entry["metrics"] for entry in entries]

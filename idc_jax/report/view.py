@@ -130,7 +130,7 @@ class View(NamedTuple):
         return _address(self.dataset.names[sample]) if self.has_files else ""
 
     def picture(self, sample: int, note: str = "") -> dict[str, str]:
-        """Give a sample's ``src`` (empty for features), ``title``, ``name`` and ``file``."""
+        """Return a sample's ``src`` (empty for features), ``title``, ``name`` and ``file``."""
         name = name_of(sample, self.dataset.names)
         return {
             "src": thumbnail(self.dataset.inputs[sample]) if self.has_images else "",

@@ -99,9 +99,7 @@ def bring(
         taken, known = sum(len(one.rows) for one in found), sum(one.known for one in found)
         dead = [row for one in found for row in one.dead]
         if not (taken or known or dead):
-            raise UserError(
-                f"no answer in {path} is about these samples; {matcher.told()} would do"
-            )
+            raise UserError(f"no answer in {path} is about these samples; use {matcher.told()}")
         # First what no longer holds, so that nothing of it stands in the way.
         store.add(_reversal(store, row) for row in dead)
         first = max(store.rounds(), default=0) + 1

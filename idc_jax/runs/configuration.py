@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from idc_jax.annotate.questions import QuestionKind
 from idc_jax.data import CLASS_LISTS
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_one_of
 from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN, MethodSpec
 from idc_jax.train.pretrain import PretrainOptions
@@ -43,7 +43,7 @@ def get_config(name: str = "idc") -> ConfigDict:
     config = ConfigDict()
     # A name of `idc_jax.methods.registry.names()`.
     config.method = spec.name
-    # The recipe whose settings these are, by its name; "" for none. It changes nothing by itself:
+    # The recipe whose settings these are, by its name; "" for none. It changes nothing on its own:
     # a run says where its settings are others.
     config.recipe = ""
     # Fixes the pre-training, the picks, the training and the simulated annotator.
@@ -67,8 +67,8 @@ def get_config(name: str = "idc") -> ConfigDict:
     # answers of a kind on for the median so far.
     config.minutes = 0.0
     # The kinds of questions: "own" for the method's usual one, or those that may be asked, as
-    # "label,grid" ("label": what is this?, "cluster": which of these?, "pair": same?, "grid": who
-    # is a stranger here?), "auto" for all that can be asked for the method. A round asks the kind
+    # "label,grid" ("label": what is this?, "cluster": which of these?, "pair": same?, "grid": which
+    # do not belong here?), "auto" for all that can be asked for the method. A round asks the kind
     # that is expected to mend most errors per second.
     config.questions = OWN
     # How neighbours are found: "exact", "approximate" (0.95 of them, much sooner; what was reached
@@ -164,7 +164,7 @@ def check_options(config: ConfigDict, what: str) -> None:
             "begins with idc_jax.runs.configuration.get_config() has every option"
         )
     if unknown := _lacking(config, known):
-        raise UserError(f"{what} sets {unknown[0]}, which is no option")
+        raise UserError(f"{what} sets {unknown[0]}, which is not an option")
 
 
 def _lacking(wanted: ConfigDict, config: Any, above: str = "") -> list[str]:
@@ -181,8 +181,7 @@ def _lacking(wanted: ConfigDict, config: Any, above: str = "") -> list[str]:
 def _spec(name: str) -> MethodSpec:
     """The method that ``name`` stands for."""
     choices = _choices()
-    if name not in choices:
-        raise UserError(f"method is {name!r}; one of {', '.join(choices)} would do")
+    check_one_of("method", name, choices)
     return choices[name]
 
 

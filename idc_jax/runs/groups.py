@@ -59,7 +59,7 @@ def find_candidates(x: np.ndarray, seed: int) -> dict[str, list[float]]:
       UserError: fewer than two samples.
     """
     if len(x) < 2:
-        raise UserError(f"the samples are {len(x)}; 2 or more are needed to find groups")
+        raise UserError(f"the samples are {len(x)}; at least 2 are needed to find groups")
     with in_32_bits():
         found = candidates(jax.random.key(seed), x)
     return {"numbers": found.numbers.tolist(), "stability": np.round(found.stability, 4).tolist()}
@@ -88,7 +88,7 @@ def _candidates(kept: Mapping[str, list[float]]) -> Candidates:
 
 def _in_words(found: Candidates, number: int) -> str:
     others = [str(n) for n in found.numbers[found.peaks].tolist() if n != number]
-    also = f"; {', '.join(others)} would do, too" if others else ""
+    also = f"; {', '.join(others)} would fit, too" if others else ""
     likely = number_of_groups(np.zeros(0, int), number).estimate
     return (
         f"groups: {number} to begin with{also}; before any answer, {likely.low:.0f} to "

@@ -60,7 +60,7 @@ def check_against_data(config: ConfigDict, dataset: Dataset) -> None:
       dataset: as it was loaded.
 
     Raises:
-      UserError: one line that says what came and what would do.
+      UserError: one line that says what came and what to give instead.
     """
     n, spec = dataset.size, registry.get(config.method)
     if config.num_clusters > n:
@@ -237,7 +237,7 @@ def make_network(config: ConfigDict, seen: tuple[int, ...]) -> Model:
     if mean and seen[-1:] != (len(mean),):
         raise UserError(
             f"views.normalisation is {name!r}, of {len(mean)} channels, but the network sees "
-            f"{list(seen)}: {AUTO} or none would do"
+            f"{list(seen)}: use {AUTO} or none"
         )
     return models.build(
         config.model.name,

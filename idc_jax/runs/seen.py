@@ -22,7 +22,7 @@ def embedders(config: ConfigDict) -> tuple[str, ...]:
     given = config.data.embed_with
     names = tuple(name.strip() for name in given.split(",")) if given else ()
     if not all(names):
-        raise UserError(f"data.embed_with is {given!r}; names with a comma between would do")
+        raise UserError(f"data.embed_with is {given!r}; give names with a comma between")
     return names
 
 

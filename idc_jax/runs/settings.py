@@ -8,7 +8,7 @@ from idc_jax import models, selectors
 from idc_jax.annotate.questions import QuestionKind
 from idc_jax.data.sources import SOURCES
 from idc_jax.data.target_maps import TARGET_MAPS
-from idc_jax.errors import UserError, check_at_least, check_one_of
+from idc_jax.errors import UserError, check_at_least, check_one_of, check_within
 from idc_jax.methods import registry
 from idc_jax.methods.common.searching import How
 from idc_jax.methods.contract import OWN, MethodSpec
@@ -25,7 +25,7 @@ def check_settings(config: Any) -> None:
     """Refuse an impossible value in ``config`` (any object with the config's attributes).
 
     Raises:
-      UserError: one line that says what came and what would do.
+      UserError: one line that says what came and what to give instead.
     """
     spec = registry.get(config.method)
     check_one_of("data.source", config.data.source, tuple(SOURCES))
@@ -51,18 +51,12 @@ def check_settings(config: Any) -> None:
     check_at_least("annotator.votes", config.annotator.votes, 1)
     check_at_least("seed", config.seed, 0)
     if not 0 <= config.minutes < _MOST_MINUTES:
-        raise UserError(f"minutes is {config.minutes}; 0 (by the budget) or more would do")
+        raise UserError(f"minutes is {config.minutes}; it must be at least 0 (by the budget)")
     if config.rounds > config.budget and not config.minutes:
         raise UserError(f"rounds is {config.rounds}, more than the budget of {config.budget}")
-    if not 0 <= config.data.device_gigabytes <= _MOST_GIGABYTES:
-        raise UserError(
-            f"data.device_gigabytes is {config.data.device_gigabytes}; a number from 0 to "
-            f"{_MOST_GIGABYTES:,} would do"
-        )
+    check_within("data.device_gigabytes", config.data.device_gigabytes, 0, _MOST_GIGABYTES)
     for name in ("error_rate", "skip_rate"):
-        rate = config.annotator[name]
-        if not 0 <= rate <= 1:
-            raise UserError(f"annotator.{name} is {rate}; a rate from 0 to 1 would do")
+        check_within(f"annotator.{name}", config.annotator[name], 0, 1)
     _check_path(config)
 
 
@@ -78,7 +72,7 @@ def kinds_of(questions: str, spec: MethodSpec) -> tuple[QuestionKind, ...]:
     if other := [kind for kind in kinds if kind not in spec.asks]:
         raise UserError(
             f"questions is {questions!r}, but {other[0]!r} can't be asked for {spec.name}; "
-            f"{OWN}, {AUTO}, or some of {','.join(spec.asks)} would do"
+            f"use {OWN}, {AUTO}, or some of {','.join(spec.asks)}"
         )
     return tuple(kind for kind in spec.asks if kind in kinds)
 
@@ -89,7 +83,7 @@ def _check_selector(selector: str, spec: MethodSpec) -> None:
     elif selector != OWN:
         raise UserError(
             f"selector is {selector!r}, but {spec.name} asks about {spec.chooses}, which it "
-            f"chooses itself; {OWN} would do"
+            f"chooses itself; use {OWN}"
         )
 
 

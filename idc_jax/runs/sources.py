@@ -110,7 +110,7 @@ def read_source(path: str | Path) -> Source:
     }
     if path.suffix.lower() not in readers:
         known = ", ".join(readers)
-        raise UserError(f"answers is {str(path)!r}; a run's folder or a {known} file would do")
+        raise UserError(f"answers is {str(path)!r}; use a run's folder or a {known} file")
     return Source(readers[path.suffix.lower()](path))
 
 
@@ -149,10 +149,10 @@ def _read_table(path: Path) -> Labels:
     group = next((name for name in _GROUP if name in columns), None)
     if sample is None or group is None:
         found = ", ".join(columns) or "no rows"
-        raise UserError(f"{path} has {found}; the columns 'path' (or 'index') and 'group' would do")
+        raise UserError(f"{path} has {found}; it must have 'path' (or 'index') and 'group'")
     if "answered_by" in columns:
         raise UserError(
-            f"{path} has a group for every sample, answered or not; the run's own folder would do, "
+            f"{path} has a group for every sample, answered or not; use the run's own folder, "
             "or the table without 'answered_by', to take every row for an answer"
         )
     named = [(row[sample], tidy(row[group])) for row in rows]
@@ -174,8 +174,8 @@ def _class_id(written: object, path: Path) -> int | None:
     number = whole(written)
     if number is None or not -1 <= number <= MAX_GROUP:
         raise UserError(
-            f"{path} has the class id {written!r:.80}; 0 to {MAX_GROUP}, or -1 for unknown, would "
-            "do"
+            f"{path} has the class id {written!r:.80}; it must be from 0 to {MAX_GROUP}, or -1 for "
+            "unknown"
         )
     return number if number >= 0 else None
 
@@ -191,12 +191,12 @@ def _read_arrays(path: Path) -> Labels:
         raise UserError(f"{path} cannot be read: {error}") from error
     labels = arrays.get("labels")
     if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iuUf":
-        raise UserError(f"{path} holds no 'labels'; whole numbers [n], -1 for unknown, would do")
+        raise UserError(f"{path} holds no 'labels'; add them, whole numbers [n], -1 for unknown")
     ids = arrays.get("ids", np.arange(len(labels)))
     if ids.shape != labels.shape or ids.dtype.kind not in "iuU":
         raise UserError(
-            f"{path} holds 'ids' {ids.dtype} {list(ids.shape)}; a number or a name for each of "
-            f"{len(labels)} labels would do"
+            f"{path} holds 'ids' {ids.dtype} {list(ids.shape)}; they must be a number or a name "
+            f"for each of {len(labels)} labels"
         )
     said = [
         (tidy(label) or None) if isinstance(label, str) else _class_id(label, path)

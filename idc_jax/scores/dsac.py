@@ -70,7 +70,7 @@ def compactness(
     elif rows is not None:
         neighbors = Neighbors(neighbors.distances2[rows], neighbors.indices[rows])
     if neighbors.distances2.shape[1] < k:
-        raise UserError(f"{neighbors.distances2.shape[1]} neighbours given; {k} would do")
+        raise UserError(f"{neighbors.distances2.shape[1]} neighbours given; {k} are needed")
     values = 1.0 / jnp.maximum(jnp.sum(neighbors.distances2[:, :k], axis=1), _SUM_FLOOR)
     return values / jnp.mean(values) if normalized else values
 

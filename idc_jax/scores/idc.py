@@ -72,7 +72,7 @@ def representativeness(
     if neighbors is None:
         neighbors = knn(arrays.normalize(z), others)
     if neighbors.distances2.shape[1] < others:
-        raise UserError(f"{neighbors.distances2.shape[1]} neighbours given; {others} would do")
+        raise UserError(f"{neighbors.distances2.shape[1]} neighbours given; {others} are needed")
     scale = 1.0 / (others + 1) if reference else 1.0
     return _negative_log_sum(neighbors.distances2[:, :others], scale)
 

@@ -45,7 +45,7 @@ def badge(
       probabilities: ``[n, c]``, rows summing to one.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, keeps later picks away, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
 
     Returns:
       :class:`~idc_jax.selectors.Selection`; each value is the squared distance of the pick to the

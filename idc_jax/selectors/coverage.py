@@ -87,7 +87,7 @@ def greedy(
       targets: the ``xⱼ`` and ``wⱼ``.
       budget: picks wanted.
       labelled: bool ``[n]``, members of S from the start.
-      candidates: bool ``[n]``, who may be picked.
+      candidates: bool ``[n]``, the samples that may be picked.
       kernel: ``k``, of two sets of rows, symmetric.
     """
     cover = cover_of(x, targets.points, labelled, kernel)
@@ -115,7 +115,7 @@ def greedy(
 
 
 def _known(gains: jax.Array) -> jax.Array:
-    """``gains`` as finite numbers, whatever came: each round then picks somebody, and ends."""
+    """``gains`` as finite numbers, whatever came: each round then picks a sample, and ends."""
     return jnp.nan_to_num(gains, nan=0.0, posinf=jnp.finfo(jnp.float32).max)
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax import scores
-from idc_jax.errors import UserError
+from idc_jax.errors import check_at_least, check_one_of
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, ints, takes
 from idc_jax.ops.neighbors import Neighbors
@@ -63,7 +63,7 @@ def dsac(
       assignments: int ``[n]``, cluster of each sample.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, asked before, never picked again.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
       shortlist: k₁, samples among which compactness decides.
       num_neighbors: neighbours that compactness looks at.
       neighbors: neighbours of ``embeddings``, where they are known already.
@@ -77,15 +77,13 @@ def dsac(
     Raises:
       UserError: arrays that are not finite or do not fit together, or unknown ``kinds``.
     """
-    if kinds not in get_args(Kinds):
-        raise UserError(f"kinds is {kinds!r}; one of {', '.join(get_args(Kinds))} would do")
+    check_one_of("kinds", kinds, get_args(Kinds))
     x = arrays.check_matrix(embeddings, "embeddings")
     # Compactness has a floor.
     arrays.check_scale(x, "embeddings", least=1e-6)
     centers = arrays.check_matrix(centers, "centers")
     assignments = arrays.check_labels(assignments, x.shape[0], centers.shape[0])
-    if shortlist < 1:
-        raise UserError(f"shortlist is {shortlist}; 1 or more would do")
+    check_at_least("shortlist", shortlist, 1)
     budget = masks.check_budget(budget, x.shape[0])
     _, candidates = masks.masks(x.shape[0], labelled, allowed)
     listed = _listed(x, centers, assignments, candidates, budget, shortlist, kinds)
@@ -122,7 +120,7 @@ def _listed(
     shortlist: int,
     kinds: Kinds,
 ) -> jax.Array:
-    """Everybody whose compactness can matter, bool ``[n]``."""
+    """The samples whose compactness can matter, bool ``[n]``."""
     distances2 = jnp.sum(jnp.square(x - centers[assignments]), axis=1)
     wanted, extra = _shares(distances2, assignments, candidates, centers.shape[0], budget, kinds)
     near = rank_within(assignments, distances2, candidates)

@@ -65,12 +65,12 @@ def farthest(
       base: what a sample is worth by itself ``[n]``.
       budget: picks wanted.
       labelled: bool ``[n]``, members of S from the start.
-      candidates: bool ``[n]``, who may be picked.
+      candidates: bool ``[n]``, the samples that may be picked.
       dissimilarity: ``D``, of two sets of rows.
       first: what stands for the minimum while S is empty.
     """
     n = x.shape[0]
-    # Nothing but finite numbers, whatever came: each round then picks somebody, and ends.
+    # Nothing but finite numbers, whatever came: each round then picks a sample, and ends.
     base, dissimilarity = _bounded(base, -_FAR), _bounded_of(dissimilarity)
     samples = _Samples(x, base, jnp.arange(n))
     wanted = jnp.minimum(budget, jnp.sum(candidates))

@@ -7,7 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_above
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, ints, takes
 from idc_jax.selectors import coverage, kernels, masks
@@ -43,7 +43,7 @@ def facility_location(
       embeddings: ``[n, d]``; only their directions count.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, covering already, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
       num_targets: samples on which coverage is measured; None for all, which makes each pick
         exact at a cost that grows as ``n²``.
 
@@ -82,7 +82,7 @@ def max_herding(
       embeddings: ``[n, d]``; only their directions count.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, covering already, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
       bandwidth: σ, positive.
       num_targets: see :func:`facility_location`.
 
@@ -125,7 +125,7 @@ def u_herding(
       probabilities: ``[n, c]``, rows summing to one; the paper calibrates them first.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, covering already, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
       bandwidth: σ, positive; an upper limit where ``adaptive``.
       adaptive: shrink σ to the least distance between two labelled samples, as the paper does.
       num_targets: see :func:`facility_location`.
@@ -177,7 +177,7 @@ def probcover(
       radius: δ; by default, :func:`pure_radius` of the ``assignments``.
       assignments: int ``[n]``, clusters (of k-means, in the paper) that say which δ is pure.
       labelled: bool ``[n]``, covering already, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
       purity: share of balls that must hold a single cluster.
       num_targets: see :func:`facility_location`; all by default, since balls overlap little.
 
@@ -190,7 +190,7 @@ def probcover(
     z = arrays.normalize(arrays.check_matrix(embeddings, "embeddings"))
     if radius is None:
         if assignments is None:
-            raise UserError("probcover has neither a radius nor assignments; one of them would do")
+            raise UserError("probcover has neither a radius nor assignments; give one of them")
         assignments = arrays.check_labels(assignments, z.shape[0], _ANY_ID)
         radius = pure_radius(z, assignments, purity)
     ones = jnp.ones((z.shape[0],), jnp.float32)
@@ -235,8 +235,8 @@ def least_distance(z: jax.Array, members: jax.Array) -> jax.Array:
 
 
 def _check_positive(name: str, value: float) -> None:
-    if arrays.is_concrete(value) and not value > 0:  # type: ignore[arg-type]
-        raise UserError(f"{name} is {value}; a number above 0 would do")
+    if arrays.is_concrete(value):  # type: ignore[arg-type]
+        check_above(name, value, 0)
 
 
 def _cover(

@@ -47,7 +47,7 @@ def idc(
       centers: cluster centres ``[c, d]``.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, asked before: never picked again, but new picks keep away from them.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
       num_neighbors: K of the representativeness.
       use_hardness: count ``h``.
       use_representativeness: count ``r``.

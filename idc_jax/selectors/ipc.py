@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax import scores
-from idc_jax.errors import UserError
+from idc_jax.errors import check_at_least
 from idc_jax.ops import arrays
 from idc_jax.ops.cosines import cosine_exceeded_by
 from idc_jax.ops.neighbors import Neighbors
@@ -54,7 +54,7 @@ def ipc(
 
     Anchors are picked greedily by IDC's ``r + d`` (and ``hardness · h``). Where a share ``1 / c``
     of all pairs is taken to be of one group, their cosines lie above a threshold θ; an anchor's
-    partners are the samples whose cosine with it is nearest to θ. Once everybody has been an
+    partners are the samples whose cosine with it is nearest to θ. Once every sample has been an
     anchor, all may be it again.
 
     Args:
@@ -63,7 +63,7 @@ def ipc(
       budget: pairs wanted.
       labelled: bool ``[n]``, asked about before: anchors keep away from them, and they become
         anchors last.
-      allowed: bool ``[n]``, who may be asked about.
+      allowed: bool ``[n]``, the samples that may be asked about.
       known: pairs not to be asked about; None for none.
       per_anchor: partners of an anchor.
       hardness: weight of ``h``; the paper's is 0.
@@ -80,10 +80,8 @@ def ipc(
     """
     z = arrays.normalize(arrays.check_matrix(embeddings, "embeddings"))
     centers = arrays.check_matrix(centers, "centers")
-    if budget < 0:
-        raise UserError(f"budget is {budget}; 0 or more would do")
-    if per_anchor < 1:
-        raise UserError(f"per_anchor is {per_anchor}; 1 or more would do")
+    check_at_least("budget", budget, 0)
+    check_at_least("per_anchor", per_anchor, 1)
     if budget == 0:
         return _blank(0)
     n = z.shape[0]
@@ -108,7 +106,7 @@ def _nothing_known(n: int) -> Known:
 class _State(NamedTuple):
     selection: Selection
     made: jax.Array  # pairs picked
-    free: jax.Array  # bool [n], who may yet be an anchor in this tour
+    free: jax.Array  # bool [n], samples that may yet be an anchor in this tour
     found: jax.Array  # whether this tour has found a pair
     distance: jax.Array  # [n], to the nearest sample asked about; inf while there is none
 
@@ -149,7 +147,7 @@ def _pick(
         )
         distance = jnp.minimum(state.distance, scores.log_dissimilarity(cosines))
         found = jnp.where(over, False, state.found) | picked.any()
-        # Who has nobody left to be compared with takes no room among the anchors.
+        # A sample with none left to be compared with takes no room among the anchors.
         distance = jnp.where(picked.any(), distance, state.distance)
         free = free.at[anchor].set(False)
         return _State(selection, state.made + picked.sum(dtype=jnp.int32), free, found, distance)
@@ -169,7 +167,7 @@ def _log_dissimilarity(z: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def _known_with(anchor: jax.Array, known: Known) -> jax.Array:
-    """Bool ``[n]``, with whom ``anchor`` need not be compared, itself among them."""
+    """Bool ``[n]``, the samples that ``anchor`` need not be compared with, itself among them."""
     own = known.component[anchor]
     differs = (known.groups != known.groups[anchor]) & (known.groups >= 0)
     differs &= known.groups[anchor] >= 0
@@ -179,6 +177,6 @@ def _known_with(anchor: jax.Array, known: Known) -> jax.Array:
 
 
 def _paired(one: jax.Array, pairs: jax.Array, size: int) -> jax.Array:
-    """Bool ``[size]``, who stands in ``pairs`` ``[p, 2]`` beside ``one``."""
+    """Bool ``[size]``, the samples that stand in ``pairs`` ``[p, 2]`` beside ``one``."""
     beside = jnp.where(pairs == one, pairs[:, ::-1], size)
     return jnp.zeros((size,), bool).at[beside.reshape(-1)].set(True, mode="drop")

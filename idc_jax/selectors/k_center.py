@@ -31,7 +31,7 @@ def k_center(
       embeddings: ``[n, d]``.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, centres already, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
 
     Returns:
       :class:`~idc_jax.selectors.Selection`; each value is the squared distance to the nearest

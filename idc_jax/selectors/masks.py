@@ -29,7 +29,7 @@ def masks(
     for name, mask in (("labelled", labelled), ("allowed", allowed)):
         if mask is not None and (mask.shape != (num_points,) or mask.dtype != bool):
             raise UserError(
-                f"{name} is {mask.dtype} {list(mask.shape)}; bool [{num_points}] would do"
+                f"{name} is {mask.dtype} {list(mask.shape)}; it must be bool [{num_points}]"
             )
     none = jnp.zeros((num_points,), bool)
     labelled = none if labelled is None else labelled

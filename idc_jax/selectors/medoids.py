@@ -42,7 +42,7 @@ def medoids(
       embeddings: ``[n, d]``.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
       restarts: runs of k-means.
       max_iterations: steps of each.
 

@@ -33,14 +33,14 @@ def idc_partitioned(
       base: hardness and representativeness summed ``[n]``.
       budget: picks wanted, at most ``⌊n / num_parts⌋``.
       num_parts: parts; ``n`` need not be a multiple of it, a rest of rows is left out.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
 
     Raises:
       UserError: more picks wanted than a part holds.
     """
     n = z.shape[0]
     if num_parts < 1 or budget > n // num_parts:
-        raise UserError(f"{num_parts} parts of {n} samples cannot pick {budget} each; fewer would")
+        raise UserError(f"{num_parts} parts of {n} samples cannot pick {budget} each; pick fewer")
     candidates = jnp.ones((n,), bool) if allowed is None else jnp.asarray(allowed, bool)
     return _two_rounds(z, base, candidates, budget, num_parts)
 

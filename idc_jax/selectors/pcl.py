@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax import scores
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_at_least
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.scores.pcl import UNCERTAIN
@@ -90,10 +90,9 @@ def _check(embeddings: jax.Array, known: jax.Array, budget: int) -> tuple[int, i
     if embeddings.ndim != 3 or known.shape != (*embeddings.shape[:2], embeddings.shape[1]):
         raise UserError(
             f"embeddings {embeddings.shape} and known {known.shape} do not fit; "
-            "[b, s, d] and [b, s, s] would do"
+            "they must be [b, s, d] and [b, s, s]"
         )
-    if budget < 0:
-        raise UserError(f"budget is {budget}; 0 or more would do")
+    check_at_least("budget", budget, 0)
     return embeddings.shape[0], embeddings.shape[1]
 
 

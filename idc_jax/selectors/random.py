@@ -28,7 +28,7 @@ def random(
       num_points: ``n``.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
 
     Returns:
       :class:`~idc_jax.selectors.Selection`; values are zero.

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import jax
 import jax.numpy as jnp
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_one_of
 from idc_jax.ops import inputs as wants
 from idc_jax.selectors import masks
 from idc_jax.selectors.badge import badge
@@ -172,8 +172,7 @@ def get(name: str, **options: Any) -> Selector:
     Raises:
       UserError: no selector of that name; and, from ``select``, inputs that it needs missing.
     """
-    if name not in _SELECTORS:
-        raise UserError(f"selector is {name!r}; one of {', '.join(_SELECTORS)} would do")
+    check_one_of("selector", name, _SELECTORS)
     selector = _SELECTORS[name]
 
     def select(key: jax.Array, inputs: SelectorInputs, budget: int) -> Selection:

@@ -52,7 +52,7 @@ def typiclust(
       embeddings: ``[n, d]``; only their directions count.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, their clusters are served last, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
       num_neighbors: neighbours that typicality looks at.
       num_clusters: clusters, in place of labelled samples and picks together; to be given under
         ``jit``, where labelled samples cannot be counted and picks alone would be.

@@ -29,7 +29,7 @@ def margin(
       probabilities: ``[n, c]``, rows summing to one.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
 
     Returns:
       :class:`~idc_jax.selectors.Selection` with values ``p₍₂₎ − p₍₁₎``, at most 0.
@@ -55,7 +55,7 @@ def entropy(
       probabilities: ``[n, c]``, rows summing to one.
       budget: picks wanted; capped at ``n``.
       labelled: bool ``[n]``, never picked.
-      allowed: bool ``[n]``, who may be picked.
+      allowed: bool ``[n]``, the samples that may be picked.
 
     Returns:
       :class:`~idc_jax.selectors.Selection` with the entropies as values.

@@ -88,7 +88,7 @@ class Book:
         """The sample, or the pair of samples, that ``key`` means."""
         if isinstance(key, tuple) and not (self._number and key in self._number):
             if len(key) != 2 or key[0] == key[1]:
-                raise UserError(f"{key!r} is no sample, and no pair of two samples")
+                raise UserError(f"{key!r} is neither a sample nor a pair of samples")
             return tuple(self._one(part) for part in key)
         return (self._one(key),)
 
@@ -101,7 +101,7 @@ class Book:
         known = f"0 to {self._size - 1}"
         if self._ids is not None:
             known = f"ids such as {self._ids[0]!r}"
-        raise UserError(f"there is no sample {key!r}; {known} would do")
+        raise UserError(f"there is no sample {key!r}; use {known}")
 
     def called(self, row: Any) -> Hashable:
         """What a sample, or each of a pair ``[i, j]``, is called."""
@@ -138,7 +138,7 @@ class Book:
         known = {group.id: group.name for group in self.store.groups() if group.id in numbers}
         for number, name in known.items():
             raise UserError(
-                f"{number} is the number of the group {name!r}; its name or another would do"
+                f"{number} is the number of the group {name!r}; use its name or another number"
             )
         found = []
         for one in said:

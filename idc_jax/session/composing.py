@@ -11,7 +11,7 @@ import numpy as np
 
 from idc_jax import models
 from idc_jax.data import feature_views
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, choose
 from idc_jax.methods.common.searching import searcher
 from idc_jax.methods.contract import Method, MethodSpec, Options, Parts
 from idc_jax.train.log import Log
@@ -107,5 +107,5 @@ def _with(options: dict[str, Any], values: Mapping[str, Any], *, strict: bool) -
             options[group] = options[group]._replace(**{name: value})
         elif strict:
             known = [f"{group}.{name}" for group, o in options.items() for name in o._fields]
-            raise UserError(f"options names {full!r}; one of {', '.join(known)} would do")
+            raise UserError(f"options names {full!r}; {choose(known)}")
     return options

@@ -77,7 +77,7 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
       warm_start: keep what does not depend on y (a graph, a pre-trained network, first clusters)
         for the next fit. Where X, the parameters and the number of groups are the same by then, it
         is not computed again, and the result is that of fitting from nothing. With a
-        ``random_state`` that gives other numbers each time, the first stands.
+        ``random_state`` that returns other numbers each time, the first stands.
       random_state: an int fixes everything; else as in scikit-learn.
 
     Attributes:
@@ -147,7 +147,7 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
         return self
 
     def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:  # noqa: N803
-        """Fit, and give :attr:`labels_`."""
+        """Fit, and return :attr:`labels_`."""
         return self.fit(X, y, **kwargs).labels_
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
@@ -188,7 +188,7 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
 
         Returns:
           int ``[m]``, rows of the fitted X, the best first; fewer than ``n`` where less is left to
-          ask. A method that asks about pairs gives the samples of its pairs.
+          ask. A method that asks about pairs returns the samples of its pairs.
 
         Raises:
           UserError: ``n`` below 1.
@@ -213,9 +213,9 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
         targets = read_targets(y, len(predicted))
         known = targets.codes != UNKNOWN
         if (self._codes == UNKNOWN).all():
-            raise UserError("fitted without labels; sklearn.metrics.adjusted_rand_score would do")
+            raise UserError("fitted without labels; use sklearn.metrics.adjusted_rand_score")
         if not known.any():
-            raise UserError("y has no known label to compare with; one or more would do")
+            raise UserError("y has no known label to compare with; it must have at least one")
         weight = None if sample_weight is None else np.asarray(sample_weight)[known]
         truth = targets.classes[targets.codes[known]]
         return accuracy_score(truth, predicted[known], sample_weight=weight)
@@ -229,20 +229,20 @@ class InteractiveClusterer(ClassifierMixin, ClusterMixin, BaseEstimator):
 
     def _check_parameters(self, targets: Targets, num_samples: int) -> None:
         if self.n_clusters is None and not len(targets.classes):
-            raise UserError("n_clusters is None and y names no class; one of them would do")
+            raise UserError("n_clusters is None and y names no class; give one of them")
         for name in ("n_clusters", "n_neighbors"):
             value = getattr(self, name)
             if value is None and name == "n_clusters":
                 continue
             if not isinstance(value, Integral) or isinstance(value, bool):
-                raise UserError(f"{name} is {value!r}; a whole number would do")
+                raise UserError(f"{name} is {value!r}; it must be a whole number")
             check_at_least(name, int(value), 1)
         if self.options is not None and not isinstance(self.options, Mapping):
-            raise UserError(f"options is {self.options!r}; a dict of values by name would do")
+            raise UserError(f"options is {self.options!r}; it must be a dict of values by name")
         if (self.n_clusters or 1) > num_samples:
             raise UserError(
-                f"n_clusters is {self.n_clusters} for {num_samples} samples; at most that many "
-                "would do"
+                f"n_clusters is {self.n_clusters} for {num_samples} samples; it must be at most "
+                "that many"
             )
 
     def _begin(self, X: np.ndarray, num_clusters: int) -> _Kept:  # noqa: N803

@@ -47,7 +47,7 @@ def vote(
     Args:
       neighborhood: the fitted samples.
       distributions: ``[n, k]``, of each of them over the classes.
-      x: ``[m, d]``, who is asked about.
+      x: ``[m, d]``, the samples asked about.
       num_neighbors: how many vote; all where there are fewer.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a session gives back, and what it was begun with."""
+"""What a session returns, and what it was begun with."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ from idc_jax.train.start import published_weights
 
 # Side in pixels at which images are stored where no network is here.
 _OWN_SIDE = 64
-_WOULD_DO = (
-    "an array [n, d] of embeddings, [n, h, w] or [n, h, w, c] of images, a DataFrame of numbers, "
-    "a Dataset of Hugging Face's, a file of features or a folder of images would do"
+_WANTED = (
+    "use an array [n, d] of embeddings, [n, h, w] or [n, h, w, c] of images, a DataFrame of "
+    "numbers, a Hugging Face Dataset, a file of features or a folder of images"
 )
 
 
@@ -67,7 +67,7 @@ def as_samples(
         found = _from_table(read_frame(data, label_column), ids)
     elif label_column is not None:
         came = type(data).__name__
-        raise UserError(f"label_column is {label_column!r}, but data is no table: {came}")
+        raise UserError(f"label_column is {label_column!r}, but data is not a table: {came}")
     elif isinstance(data, str | os.PathLike):
         dataset = _from_path(sources.expanded(os.fspath(data)))
         called = dataset.names or None if ids is None else ids
@@ -134,22 +134,22 @@ def _from_table(table: Table, ids: Sequence[Hashable] | None) -> Samples:
 
 def _from_array(data: Any) -> Dataset:
     if hasattr(data, "toarray"):
-        raise UserError(f"data is sparse, a {type(data).__name__}; data.toarray() would do")
+        raise UserError(f"data is sparse, a {type(data).__name__}; use data.toarray()")
     try:
         array = data if np.ma.isMaskedArray(data) else np.asarray(data)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{type(data).__name__} is no array; {_WOULD_DO}") from error
+        raise UserError(f"{type(data).__name__} is not an array; {_WANTED}") from error
     if array.dtype.kind not in "fiub" or not 2 <= array.ndim <= 4 or not array.size:
-        raise UserError(f"data is {array.dtype} {list(array.shape)}; {_WOULD_DO}")
+        raise UserError(f"data is {array.dtype} {list(array.shape)}; {_WANTED}")
     if array.ndim == 2:
         features, notes = checked_features(array, "data")
         return _dataset("features", features)._replace(notes=tuple(notes))
     if array.dtype != np.uint8 or np.ma.is_masked(array):
         kind = "masked" if np.ma.is_masked(array) else array.dtype
-        raise UserError(f"images are {kind}; uint8, from 0 to 255, would do")
+        raise UserError(f"images are {kind}; they must be uint8, from 0 to 255")
     array = np.asarray(array) if array.ndim == 4 else np.asarray(array)[..., None]
     if array.shape[-1] not in (1, 3):
-        raise UserError(f"images are {list(array.shape)}; 1 or 3 channels, at the end, would do")
+        raise UserError(f"images are {list(array.shape)}; the last size must be 1 or 3, channels")
     return _dataset("images", array)
 
 
@@ -174,7 +174,7 @@ def _checked(ids: Sequence[Hashable] | None, count: int) -> tuple[Hashable, ...]
     if len(ids) != count:
         raise UserError(f"there are {len(ids)} ids for {count} samples")
     if odd := next((one for one in ids if not isinstance(one, Hashable)), None):
-        raise UserError(f"an id is {odd!r}; names, numbers or tuples of them would do")
+        raise UserError(f"an id is {odd!r}; it must be a name, a number or a tuple of them")
     if len(set(ids)) < count:
         twice = next(one for number, one in enumerate(ids) if one in ids[:number])
         raise UserError(f"ids must differ, but {twice!r} stands for two samples")

@@ -88,7 +88,7 @@ def read_hugging_face(data: Any, side: int, label_column: str | None) -> Table:
 
     if not isinstance(data, datasets.Dataset):
         one = f", such as data[{next(iter(data))!r}]" if isinstance(data, dict) and data else ""
-        raise UserError(f"data is {type(data).__name__}; a single Dataset would do{one}")
+        raise UserError(f"data is {type(data).__name__}; use a single Dataset{one}")
     if not len(data):
         raise UserError("data is a Dataset with no rows")
     _check_column(label_column, data.column_names)
@@ -100,7 +100,7 @@ def read_hugging_face(data: Any, side: int, label_column: str | None) -> Table:
         return Table(None, found.features, _ids(found.names), labels, (), found.notes)
     if len(pictured) > 1:
         raise UserError(
-            f"data has images in {', '.join(pictured)}; one of these columns would do, as of "
+            f"data has images in {', '.join(pictured)}; keep one of these columns, as with "
             f"data.remove_columns({pictured[1]!r})"
         )
     ids = _ids(row_names(columns, len(data)))
@@ -163,7 +163,7 @@ def _arrow_columns(data: Any, without: set[str | None]) -> dict[str, np.ndarray]
     ]
     if not kept:
         return {}
-    # As Arrow has it, in the order in which the Dataset gives its rows.
+    # As Arrow has it, in the order in which the Dataset returns its rows.
     table = data.select_columns(kept).with_format("arrow")[:]
     found = {name: arrow_column(table.column(name)) for name in kept}
     return {name: column for name, column in found.items() if column is not None}

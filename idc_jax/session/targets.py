@@ -12,7 +12,7 @@ from idc_jax.errors import UserError
 # How scikit-learn's semi-supervised estimators write "unknown".
 UNKNOWN = -1
 _MISSING = {"NoneType", "NAType", "NaTType"}
-_WOULD_DO = "class labels, or -1, None or NaN for unknown, would do"
+_WANTED = "use class labels, with -1, None or NaN for unknown"
 
 
 class Targets(NamedTuple):
@@ -45,7 +45,7 @@ def read_targets(y: Any, num_samples: int) -> Targets:
         y[unsaid] = None
     y = column_or_1d(y, warn=True)
     if len(y) != num_samples:
-        raise UserError(f"y has {len(y)} labels; one for each of {num_samples} samples would do")
+        raise UserError(f"y has {len(y)} labels; it must have {num_samples}, one for each sample")
     if y.dtype.kind == "T":
         y = y.astype(object)
     assert_all_finite(y, allow_nan=True, input_name="y")
@@ -77,20 +77,20 @@ def _of_one_kind(known: np.ndarray) -> np.ndarray:
         named = np.fromiter((isinstance(label, str) for label in known), bool, len(known))
         if named.any() and not named.all():
             odd = known[~named][0]
-            raise UserError(f"y holds {known[named][0]!r} and {odd!r}; labels of one kind would do")
+            raise UserError(f"y holds {known[named][0]!r} and {odd!r}; use labels of one kind")
         known = known if named.all() else np.asarray(known.tolist())
     if known.dtype.kind in "OU":
         strange = [label for label in ("-1", "") if (known == label).any()]
         if strange:
             raise UserError(
-                f"y holds the string {strange[0]!r}; names, and None in an array of objects for "
-                "unknown, would do"
+                f"y holds the string {strange[0]!r}; use names, and None in an array of objects "
+                "for unknown"
             )
     if known.dtype.kind == "f":
         broken = known[known != np.round(known)]
         if len(broken):
             # As scikit-learn begins such a line.
-            raise UserError(f"Unknown label type: continuous, as {broken[0]}; {_WOULD_DO}")
+            raise UserError(f"Unknown label type: continuous, as {broken[0]}; {_WANTED}")
     elif known.dtype.kind not in "biuOU":
-        raise UserError(f"Unknown label type: {known.dtype}; {_WOULD_DO}")
+        raise UserError(f"Unknown label type: {known.dtype}; {_WANTED}")
     return known

@@ -52,7 +52,7 @@ def read_answer(kind: QuestionKind, key: Any, value: Any, offered: np.ndarray) -
         said = value if isinstance(value, bool) else word
         if said in _PAIRS:
             return _PAIRS[said]
-        raise UserError(f"{key!r}: {value!r} is no answer; 'same', 'different' or None would do")
+        raise UserError(f"{key!r}: {value!r} is not an answer; use 'same', 'different' or None")
     if kind == "cluster":
         if word == "none":
             return NONE_OF_THESE
@@ -60,17 +60,17 @@ def read_answer(kind: QuestionKind, key: Any, value: Any, offered: np.ndarray) -
         if number is not None and number in clusters:
             return number
         told = ", ".join(map(str, clusters))
-        raise UserError(f"{key!r}: {value!r} was not offered; {told}, 'none' or None would do")
+        raise UserError(f"{key!r}: {value!r} was not offered; use {told}, 'none' or None")
     if kind == "grid":
         if isinstance(value, bool) or word in ("yes", "no", "none"):
             return int(offered[0]) if value is True or word == "yes" else NONE_OF_THESE
         if number is not None and number in offered.tolist():
             return number
-        raise UserError(f"{key!r}: {value!r} is no answer; 'yes', 'no' or None would do")
+        raise UserError(f"{key!r}: {value!r} is not an answer; use 'yes', 'no' or None")
     if isinstance(value, str) and tidy(value):
         return tidy(value)
     if number is not None and 0 <= number <= MAX_GROUP:
         return number
     raise UserError(
-        f"{key!r}: {value!r} is no group; a name, a class id up to {MAX_GROUP} or None would do"
+        f"{key!r}: {value!r} is not a group; use a name, a class id up to {MAX_GROUP} or None"
     )

@@ -41,7 +41,7 @@ def parse_axes(texts: Sequence[str], config: ConfigDict) -> tuple[Axis, ...]:
     axes = tuple(_axis(text, known) for text in texts)
     for axis in axes:
         if sum(other.name == axis.name for other in axes) > 1:
-            raise UserError(f"--sweep={axis.name}: given twice; one list of values would do")
+            raise UserError(f"--sweep={axis.name}: given twice; use one list of values")
         _check_read(axis.name, config.method)
     return axes
 
@@ -50,7 +50,7 @@ def _axis(text: str, known: Mapping[str, Any]) -> Axis:
     name, _, listed = text.partition("=")
     parts = [part.strip() for part in listed.split(",")]
     if not all(parts):
-        raise UserError(f"--sweep={text}: a value is missing; --sweep=NAME=A,B,C would do")
+        raise UserError(f"--sweep={text}: a value is missing; write --sweep=NAME=A,B,C")
     if name in _FIXED:
         raise UserError(f"--sweep={name}: cannot be swept; {_FIXED[name]}")
     if name not in known:

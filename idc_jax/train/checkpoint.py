@@ -27,7 +27,7 @@ _ORBAX = str(Path(ocp.__file__).parent)
 class _WithoutOrbax(logging.Filter):
     """Lets everything through but Orbax's lines for every save and restore.
 
-    Orbax logs through absl's one logger, which everybody in the process shares, and from threads
+    Orbax logs through absl's one logger, which all of the process share, and from threads
     of its own. What goes wrong it raises as well.
     """
 

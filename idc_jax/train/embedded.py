@@ -46,7 +46,7 @@ def embedded(
     Args:
       imported: the network; it is shown the images as its authors showed it theirs.
       dataset: of images.
-      place: gives its images, on the device or streamed; called where there is work to do.
+      place: returns its images, on the device or streamed; called where there is work to do.
       cache_dir: where embeddings are kept, part by part: stopped, the next call goes on.
       progress: show a bar.
 

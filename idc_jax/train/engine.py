@@ -225,7 +225,7 @@ def drive(
       carry: what training moves.
       spans: epochs or steps, by number from 0.
       advance: ``(span, carry) -> (carry, metrics)``, not waiting for the device.
-      tell: ``(span, metrics) -> values``, one span late: logs, and gives what to report.
+      tell: ``(span, metrics) -> values``, one span late: logs, and returns what to report.
       bar: of the progress, counted as the spans count.
       after: called with the carry and what is done after each span.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from idc_jax.errors import UserError, check_at_least, check_one_of
+from idc_jax.errors import check_above, check_at_least, check_one_of
 
 
 class FinetuneOptions(NamedTuple):
@@ -56,12 +56,11 @@ def check_options(options: FinetuneOptions) -> None:
     """Refuse options that cannot be trained with.
 
     Raises:
-      UserError: naming the option, what it is and what would do.
+      UserError: naming the option, its value and what it must be.
     """
     for name in ("epochs", "batch_size"):
         check_at_least(f"finetune.{name}", getattr(options, name), 1)
-    if not options.learning_rate > 0:
-        raise UserError(f"finetune.learning_rate is {options.learning_rate}; it must be above 0")
+    check_above("finetune.learning_rate", options.learning_rate, 0)
     check_one_of("finetune.negative", options.negative, ("sampled", "mean"))
     check_one_of("finetune.pseudo_labels", options.pseudo_labels, ("threshold", "store", "graph"))
 

@@ -1,4 +1,4 @@
-"""Epochs over raw samples: who is in which batch, and the network over everything."""
+"""Epochs over raw samples: which are in which batch, and the network over everything."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def all_devices() -> list[jax.Device]:
         reason = re.split(r"\n| \(set JAX_PLATFORMS", str(error))[0]
         raise UserError(
             f"JAX has no device to work on (JAX_PLATFORMS is {asked!r}"
-            f"{'; ' + reason if reason else ''}); JAX_PLATFORMS=cpu would do"
+            f"{'; ' + reason if reason else ''}); set JAX_PLATFORMS=cpu to use the CPU"
         ) from error
 
 

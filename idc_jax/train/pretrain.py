@@ -1,9 +1,9 @@
 """Pre-training: from images alone to the deep clustering model that IDC starts from.
 
 Instance-level and cluster-level contrast (Li et al., "Contrastive Clustering", 2021), with two
-options that pay on data whose pixels or features already say who is near whom: a positive may be
-one of a sample's nearest neighbours, and the assignments of a pair may be pulled together (Van
-Gansbeke et al., "SCAN", 2020).
+options that pay on data whose pixels or features already say which samples are near each other: a
+positive may be one of a sample's nearest neighbours, and the assignments of a pair may be pulled
+together (Van Gansbeke et al., "SCAN", 2020).
 
 An epoch is one compiled scan over data that is on the device, and a few where the data are
 streamed; nothing waits for the host inside. Every epoch's randomness is ``fold_in(key, epoch)``,
@@ -66,7 +66,7 @@ class PretrainState(NamedTuple):
       variables: the network's.
       opt_state: the optimiser's.
       epoch: int32 scalar, epochs done.
-      neighbors: int32 ``[n, k]``, who may stand in as a sample's positive; the sample itself
+      neighbors: int32 ``[n, k]``, those that may stand in as a sample's positive; the sample itself
         where none may yet.
     """
 

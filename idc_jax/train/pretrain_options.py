@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from idc_jax.errors import UserError, check_at_least
+from idc_jax.errors import UserError, check_above, check_at_least
 
 
 class PretrainOptions(NamedTuple):
@@ -64,12 +64,11 @@ def check_options(options: PretrainOptions, num_samples: int) -> None:
     """Refuse options that cannot be trained with.
 
     Raises:
-      UserError: naming the option, what it is and what would do.
+      UserError: naming the option, its value and what it must be.
     """
     if num_samples < 2:
         raise UserError(f"pre-training needs at least 2 samples; there are {num_samples}")
     for name in ("epochs", "batch_size", "neighbor_every"):
         check_at_least(f"pretrain.{name}", getattr(options, name), 1)
     for name in ("learning_rate", "instance_temperature", "cluster_temperature"):
-        if not getattr(options, name) > 0:
-            raise UserError(f"pretrain.{name} is {getattr(options, name)}; it has to be above 0")
+        check_above(f"pretrain.{name}", getattr(options, name), 0)

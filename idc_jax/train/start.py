@@ -78,7 +78,7 @@ def make_begin(
     log: Log,
     progress: bool,
 ) -> Begin:
-    """Make the function that gives the first variables.
+    """Make the function that returns the first variables.
 
     Args:
       start: which way.
@@ -107,7 +107,7 @@ def make_begin(
         if not path.exists():
             raise UserError(
                 f"init is {start.init!r}: no such file or folder, nor in the hub's cache; "
-                f"'pretrain', 'random' or one of {', '.join(KNOWN)} would do"
+                f"use 'pretrain', 'random' or one of {', '.join(KNOWN)}"
             )
         return lambda key: _loaded(path, fresh(key))
     pretrain.check_options(start.pretraining, data.shape[0])

@@ -124,7 +124,7 @@ def test_a_class_is_called_by_its_name_or_its_number(tmp_path: Path, store: Stor
 @pytest.mark.parametrize("id_", [2_000_000_000, 1 << 20, -1, 10**30, "2000000000"])
 def test_an_id_beyond_all_groups_is_told(tmp_path: Path, store: Store, id_: object) -> None:
     store.freeze(labels(1))
-    with pytest.raises(UserError, match=r"is no answer; .* a class id up to 1048575"):
+    with pytest.raises(UserError, match=r"is not an answer; .* a class id up to 1048575"):
         import_file(store, put(tmp_path / "a.jsonl", {0: id_}), max_groups=4)
 
 
@@ -256,8 +256,8 @@ def test_a_cancelled_round_is_over(tmp_path: Path, store: Store) -> None:
     [
         ({"choices": ["same", "different"]}, "2 answers"),
         ({"rectanglelabels": ["same"]}, "neither choices nor text"),
-        ({"choices": [{"a": 1}]}, "is no answer"),
-        ({"text": 7}, "7 is no answer"),
+        ({"choices": [{"a": 1}]}, "is not an answer"),
+        ({"text": 7}, "7 is not an answer"),
     ],
 )
 def test_an_annotation_that_says_nothing_is_told(

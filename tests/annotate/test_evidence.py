@@ -151,7 +151,7 @@ def test_skips_say_nothing(asked, expected):
 
 
 def test_a_group_has_a_number_that_fits():
-    with pytest.raises(UserError, match="2000000000 is no group"):
+    with pytest.raises(UserError, match="2000000000 is not a group; it must be below"):
         gather(N, [labels(1, [0], [2_000_000_000])])
 
 

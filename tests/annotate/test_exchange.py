@@ -77,10 +77,13 @@ def test_a_file_round_trip(tmp_path, store, cluster_questions):
     [
         ("{", "line 1: not JSON"),
         ("[1]", "line 1: expected an object"),
-        ('{"round": 1, "position": 0}', "None is no answer"),
-        ('{"round": 1, "position": 0, "answer": 3}', "3 is no answer; expected one of none, skip"),
-        ('{"round": 1, "position": 0, "answer": true}', "True is no answer"),
-        ('{"round": 1, "position": 0, "answer": "cat"}', "'cat' is no answer"),
+        ('{"round": 1, "position": 0}', "None is not an answer"),
+        (
+            '{"round": 1, "position": 0, "answer": 3}',
+            "3 is not an answer; choose one of none, skip",
+        ),
+        ('{"round": 1, "position": 0, "answer": true}', "True is not an answer"),
+        ('{"round": 1, "position": 0, "answer": "cat"}', "'cat' is not an answer"),
         ('{"round": 1, "position": 7, "answer": 1}', "round 1 has no question 7"),
         ('{"round": 2, "position": 0, "answer": 1}', "round 2 has no question 0"),
         ('{"round": "one", "position": 0, "answer": 1}', "'round' must be a whole number"),

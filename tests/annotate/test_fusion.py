@@ -57,7 +57,7 @@ def test_dawid_skene_of_nothing_but_skips():
 
 
 def test_an_unknown_fusion():
-    with pytest.raises(UserError, match="expected 'majority' or 'dawid_skene'"):
+    with pytest.raises(UserError, match="fusion is 'mean'; choose one of majority, dawid_skene"):
         fuse([], 1, "mean")
 
 

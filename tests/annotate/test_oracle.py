@@ -147,7 +147,7 @@ def test_a_pair_is_answered_alike_in_both_orders(tmp_path):
 
 @pytest.mark.parametrize("rates", [{"error_rate": -0.1}, {"skip_rate": 1.5}])
 def test_impossible_rates(rates):
-    with pytest.raises(UserError, match="a rate from 0 to 1"):
+    with pytest.raises(UserError, match="it must be from 0 to 1"):
         exemplar(LABELS, seed=0, **rates)
 
 

@@ -96,7 +96,7 @@ def test_the_page_ends_where_the_simulated_annotator_ends(tmp_path, visit, monke
     ann.page.keyboard.press("Enter")
     ann.page.wait_for_selector("text=The report is being written")
     seen.set()
-    ann.page.click("text=Close for everybody")
+    ann.page.click("text=Close for everyone")
     ann.page.wait_for_selector("text=The run is over")
     end()
 

@@ -80,7 +80,7 @@ def test_people_answer_a_session(digits: np.ndarray, visit: Any) -> None:
     ann.page.click("#stop")
     ann.page.click("text=Stop and finish")
     ann.page.wait_for_selector("text=All questions are answered and learned")
-    ann.page.click("text=Close for everybody")
+    ann.page.click("text=Close for everyone")
     ann.page.wait_for_selector("text=The run is over")
     end()
     assert {"xxx", "yyy", "zzz"} <= {group.name for group in session.groups_}
@@ -101,7 +101,7 @@ def test_a_session_of_several_kinds_is_answered_on_the_page(visit: Any) -> None:
     shown = ann.page.locator(".one").count()
     assert shown >= 12
     ann.press("a", "Enter")
-    ann.page.click("text=Close for everybody")
+    ann.page.click("text=Close for everyone")
     end()
     questions, answers = session._book.rounds()[-1]
     assert (questions.kind, questions.count) == ("grid", shown)
@@ -128,7 +128,7 @@ def test_the_command_asks_and_goes_on(
         end = beside(lambda: main(command))
         person = visit(served(port), f"Ann {number}")
         name_digits(person, 3, names, rows)
-        person.page.click("text=Close for everybody")
+        person.page.click("text=Close for everyone")
         # Left open, it would take the next questions to itself.
         person.page.close()
         assert end() == 0

@@ -78,7 +78,7 @@ def test_keys_answer_and_are_kept_from_the_notebook(notebook: Notebook) -> None:
     assert all(row.seconds > 0 and row.annotator == "me" for row in rows if not row.undoes)
     assert [group.name for group in asked.read(lambda store: store.groups())] == ["daddy", "b"]
     assert cells(notebook) == before
-    # Answered, the round is learned by itself, and the next one is asked.
+    # Answered, the round is learned automatically, and the next one is asked.
     assert widget.locator("h2").inner_text() == "All 4 questions are answered"
     widget.get_by_text("0 of 4 · round 2", exact=True).wait_for()
     told = widget.locator("summary").inner_text()

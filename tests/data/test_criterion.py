@@ -29,9 +29,9 @@ def test_vectors_are_made_unit_and_words_are_kept(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"vectors": VECTORS}, "has no array 'embeddings'; it holds vectors"),
-        ({"embeddings": VECTORS[0]}, r"got float64 \[2\]; embeddings \[w, d\]"),
+        ({"embeddings": VECTORS[0]}, r"got float64 \[2\]; it must be numbers, embeddings \[w, d\]"),
         ({"embeddings": VECTORS[:0]}, r"got float64 \[0, 2\]"),
-        ({"embeddings": np.array([["a", "b"]])}, "as numbers would do"),
+        ({"embeddings": np.array([["a", "b"]])}, "it must be numbers"),
         ({"embeddings": VECTORS, "words": ["red"]}, "1 words, but embeddings of 3"),
         ({"embeddings": VECTORS * [[1], [0], [1]], "words": list("abc")}, "vector of 'b' is zero"),
         ({"embeddings": VECTORS * [[1], [1], [np.nan]]}, "vector of '2' is zero or not finite"),
@@ -47,9 +47,9 @@ def test_what_is_no_criterion_is_told_in_a_line(
 
 
 def test_what_cannot_be_read_is_told_in_a_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="is not a file"):
         read_criterion(str(tmp_path / "none.npz"))
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="is not a file"):
         read_criterion(str(tmp_path))
     (tmp_path / "text.npy").write_text("red, blue")
     with pytest.raises(UserError, match="cannot be read"):
@@ -70,9 +70,9 @@ def test_words_are_listed_in_the_option_or_in_a_file(tmp_path: Path) -> None:
     assert listed_words(str(tmp_path / "none.npz")) is None
     np.savez(tmp_path / "a, b.npz", embeddings=VECTORS)
     assert listed_words(str(tmp_path / "a, b.npz")) is None
-    with pytest.raises(UserError, match="lists 1 words; 2 or more would do"):
+    with pytest.raises(UserError, match="lists 1 words; list at least 2"):
         listed_words("red,")
     for held in (b"\xff\xfe\xfa", b"PK\x00\x00"):
         file.write_bytes(held)
-        with pytest.raises(UserError, match="is no text; one word a line would do"):
+        with pytest.raises(UserError, match="is not text; write one word a line"):
             listed_words(str(file))

@@ -51,7 +51,7 @@ def test_allow_list_and_titles(tmp_path):
     assert read(tmp_path, classes=("n09999999",)).class_names == ("n09999999",)
     with pytest.raises(UserError, match=r"lacks 14 of 15 class folders: n02086646"):
         read(tmp_path, classes="imagenet_dogs")
-    with pytest.raises(UserError, match="unknown class list 'dogs': use one of imagenet10"):
+    with pytest.raises(UserError, match="unknown class list 'dogs'; choose one of imagenet10"):
         read(tmp_path, classes="dogs")
 
 

@@ -106,9 +106,9 @@ def test_flat_splits(tmp_path: Path) -> None:
 
 
 def test_splits_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"has no split 'train': splits=dev,val would do"):
+    with pytest.raises(UserError, match=r"has no split 'train': use splits=dev,val"):
         read(tmp_path, *two("dev", "val"))
-    with pytest.raises(UserError, match=r"has no split 'test': splits=dev,val would do"):
+    with pytest.raises(UserError, match=r"has no split 'test': use splits=dev,val"):
         read(tmp_path, splits=("val", "test"))
     with pytest.raises(UserError, match=r"not divided into splits such as 'val': it holds folders"):
         read(tmp_path, path=tmp_path / "in" / "dev", splits="val")
@@ -119,7 +119,7 @@ def test_classes_one_folder_further_down(tmp_path: Path) -> None:
     assert data.labels is None
     assert data.size == 4
     assert said(data) == (
-        f"note: {tmp_path}/in has one class folder, images, which is no class: name "
+        f"note: {tmp_path}/in has one class folder, images, which is not a class: name "
         f"{tmp_path}/in/images, which holds cat, dog"
     )
     assert read(tmp_path, path=tmp_path / "in" / "images").class_names == ("cat", "dog")
@@ -133,14 +133,14 @@ def test_classes_far_down(tmp_path: Path) -> None:
 def test_a_lone_class_is_none_unless_it_was_asked_for(tmp_path: Path) -> None:
     data = read(tmp_path, "cat/1.png", "cat/2.png")
     assert data.labels is None
-    assert "one class folder, cat, which is no class" in said(data)
+    assert "one class folder, cat, which is not a class" in said(data)
     assert read(tmp_path, classes=("cat",)).class_names == ("cat",)
 
 
 def test_folders_above_the_same_classes_are_told(tmp_path: Path) -> None:
     data = read(tmp_path, *two("2023", "2024"))
     assert data.class_names == ("2023", "2024")
-    assert "each holds cat, dog: splits=2023,2024 would join them" in said(data)
+    assert "each holds cat, dog: splits=2023,2024 joins them" in said(data)
     assert read(tmp_path, splits="2023,2024").class_names == ("cat", "dog")
 
 

@@ -23,7 +23,7 @@ def test_digits():
 
 
 def test_unknown_source_and_size():
-    with pytest.raises(UserError, match="unknown data source 'mnist': use one of digits"):
+    with pytest.raises(UserError, match="unknown data source 'mnist'; choose one of digits"):
         load("mnist")
     with pytest.raises(UserError, match="image size of 0"):
         load("digits", image_size=0)
@@ -184,7 +184,7 @@ def test_tfds_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(UserError, match="name, such as cifar10"):
         load("tfds")
-    with pytest.raises(UserError, match="knows no data set 'no_such_set'"):
+    with pytest.raises(UserError, match="TFDS has no data set 'no_such_set'"):
         load("tfds", name="no_such_set", path=tmp_path)
     with pytest.raises(UserError, match="pip install tensorflow") as caught:
         load("tfds", name="cifar10", path=tmp_path)

@@ -104,15 +104,15 @@ def test_what_is_wrong_is_said_by_row_and_column(
         monkeypatch.setattr(table, "_ROWS", rows)
         assert "row 3 has 1 cells, not 2 as the first" in refused(tmp_path, "a,b", "1,2", "3")
         told = refused(tmp_path, "a,b", "1,2", "3,4", "5,six")
-        assert "row 4, column 'b' is 'six', which is no number" in told
+        assert "row 4, column 'b' is 'six', which is not a number" in told
         told = refused(tmp_path, "a,b", "1,2", "3,", "5,6")
         assert "NaN or infinite features in 1 of 3 rows (1)" in told
     assert "two columns 'a'" in refused(tmp_path, "a,a", "1,2")
     assert "names 2 columns and has no rows" in refused(tmp_path, "a,b")
     assert "has no rows" in refused(tmp_path, "")
-    assert "no table of text in UTF-8" in refused(tmp_path, "ä,b", "1,2", encoding="latin-1")
+    assert "not a table of text in UTF-8" in refused(tmp_path, "ä,b", "1,2", encoding="latin-1")
     assert "no columns of numbers" in refused(tmp_path, "a,b", "x,y")
-    assert "no table" in refused(tmp_path, "a,b", '1,"2')
+    assert "not a table" in refused(tmp_path, "a,b", '1,"2')
     with pytest.raises(UserError, match="no labels 'kind'; it holds a, b"):
         load("features", path=write(tmp_path, "a,b", "1,2"), label_key="kind")
 

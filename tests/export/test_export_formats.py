@@ -81,7 +81,7 @@ def test_hard_links_that_are_impossible(run, tmp_path, monkeypatch):
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", other_disk)
-    with pytest.raises(UserError, match=r"no hard link .* links=soft or copy would do"):
+    with pytest.raises(UserError, match=r"no hard link .* use links=soft or links=copy"):
         write(run, "folders", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "run"]
 
@@ -180,7 +180,7 @@ def test_other_data_than_the_run_saw(tmp_path):
 @pytest.mark.parametrize("to", FOLDERS)
 def test_features_are_no_images(tmp_path, to):
     run = read_run(finish(tmp_path / "run"))
-    with pytest.raises(UserError, match="features, not images; --to=csv or parquet would do"):
+    with pytest.raises(UserError, match="features, not images; use --to=csv or --to=parquet"):
         write(run, to, tmp_path / "out")
     write(run, "csv", tmp_path / "out.csv")
 
@@ -314,12 +314,16 @@ def test_another_that_cannot_be_replaced_stays(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("to", "options", "said"),
     [
-        ("zip", {}, "to is 'zip'; one of folders, csv, parquet, huggingface, fiftyone"),
-        ("csv", {"unsure": 0.5}, "csv takes no unsure; folders would"),
-        ("label_studio", {"links": "copy"}, "takes no links; folders, huggingface, fiftyone"),
-        ("folders", {"root": Path("/")}, "folders takes no root; label_studio would"),
-        ("folders", {"links": "sym"}, "links is 'sym'; one of hard, soft, copy would do"),
-        ("folders", {"unsure": 1.5}, "unsure is 1.5; a confidence from 0 to 1 would do"),
+        ("zip", {}, "to is 'zip'; choose one of folders, csv, parquet, huggingface, fiftyone"),
+        ("csv", {"unsure": 0.5}, "csv takes no unsure; use it with folders"),
+        (
+            "label_studio",
+            {"links": "copy"},
+            "takes no links; use it with folders or huggingface or fiftyone",
+        ),
+        ("folders", {"root": Path("/")}, "folders takes no root; use it with label_studio"),
+        ("folders", {"links": "sym"}, "links is 'sym'; choose one of hard, soft, copy"),
+        ("folders", {"unsure": 1.5}, "unsure is 1.5; it must be a confidence from 0 to 1"),
         ("folders", {"unsure": float("nan")}, "unsure is nan"),
     ],
 )

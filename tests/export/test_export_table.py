@@ -30,7 +30,7 @@ def test_from_arrays_alone():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"paths": ["a"]}, r"1 paths came for probabilities \[6, 3\]; 6 would do"),
+        ({"paths": ["a"]}, r"1 paths for probabilities \[6, 3\]; there must be 6"),
         ({"names": ["a"]}, "1 names"),
         ({"answer": ["a"] * 7}, "7 answer"),
     ],

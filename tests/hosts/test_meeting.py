@@ -95,7 +95,7 @@ def test_nobody_there_is_one_line():
 def test_a_port_that_is_taken_is_one_line():
     with socket.create_server(("localhost", 0)) as taken:
         address = f"localhost:{taken.getsockname()[1]}"
-        with pytest.raises(UserError, match=r"process 0 cannot wait there .*; another port"):
+        with pytest.raises(UserError, match=r"process 0 cannot wait there .*; use another port"):
             meeting._server(Meeting(address, 2, 0))
 
 
@@ -119,13 +119,13 @@ def test_strangers_are_not_waited_for():
 @pytest.mark.parametrize(
     ("wanted", "told_"),
     [
-        (Meeting("here", 2, 0), "--coordinator=here is no HOST:PORT"),
-        (Meeting("here:0", 2, 0), "is no HOST:PORT"),
-        (Meeting("here:x", 2, 0), "is no HOST:PORT"),
-        (Meeting("here:99999", 2, 0), "is no HOST:PORT"),
+        (Meeting("here", 2, 0), "--coordinator=here is not a HOST:PORT"),
+        (Meeting("here:0", 2, 0), "is not a HOST:PORT"),
+        (Meeting("here:x", 2, 0), "is not a HOST:PORT"),
+        (Meeting("here:99999", 2, 0), "is not a HOST:PORT"),
         (Meeting("here:1234"), "needs --processes"),
-        (Meeting("here:1234", 2), "--process is -1; each of 0 to 1 would do, once"),
-        (Meeting("here:1234", 2, 2), "--process is 2; each of 0 to 1 would do, once"),
+        (Meeting("here:1234", 2), "--process is -1; it must be from 0 to 1, each once"),
+        (Meeting("here:1234", 2, 2), "--process is 2; it must be from 0 to 1, each once"),
     ],
 )
 def test_a_meeting_that_cannot_be_is_one_line(wanted, told_):

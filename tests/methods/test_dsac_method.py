@@ -219,5 +219,7 @@ def test_a_difficult_sample_never_speaks_for_its_cluster(toy):
     ],
 )
 def test_unknown_options_are_refused(toy, options):
-    with pytest.raises(UserError, match="would do"):
+    with pytest.raises(
+        UserError, match=rf"dsac.{next(iter(options))} is .*; (choose one of|it must be) "
+    ):
         build(toy, **options)

@@ -110,9 +110,9 @@ def test_words_are_read_by_the_text_tower_of_the_features_network(
     monkeypatch.setattr(ipc_words, "vectors_of", vectors_of)
     network = tmp_path / "clip.safetensors"
     network.touch()
-    with pytest.raises(UserError, match=r"lists 2 words.*ipc\.text_network would name"):
+    with pytest.raises(UserError, match=r"lists 2 words.*set ipc\.text_network to"):
         build(criterion="round, straight")
-    with pytest.raises(UserError, match=r"ipc\.text_network is '/none', which is no checkpoint"):
+    with pytest.raises(UserError, match=r"ipc\.text_network is '/none', which is not a checkpoint"):
         build(criterion="round, straight", text_network="/none")
     method = build(criterion="round, straight", text_network=str(network), prompt="a {} digit {}")
     assert read == ["clip.safetensors", "a round digit round", "a straight digit straight"]
@@ -287,8 +287,8 @@ def test_an_epoch_is_a_pass_over_the_answers() -> None:
         ({"spread": 1.0}, "ipc.spread is 1.0"),
         ({"hardness": -1.0}, "ipc.hardness is -1.0"),
         ({"clusters": 1}, "num_clusters is 1"),
-        ({"criterion": "/none.npz"}, "'/none.npz' is no file"),
-        ({"prompt": "a photo"}, "ipc.prompt is 'a photo'; one with {} for the word would do"),
+        ({"criterion": "/none.npz"}, "'/none.npz' is not a file"),
+        ({"prompt": "a photo"}, "ipc.prompt is 'a photo'; it must have {} for the word"),
         ({"epochs": -1}, "ipc_training.epochs is -1"),
     ],
 )

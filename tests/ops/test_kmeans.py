@@ -83,7 +83,7 @@ def test_constant_points():
 
 
 def test_number_of_clusters_is_checked():
-    with pytest.raises(UserError, match="num_clusters is 7; 1 to 5"):
+    with pytest.raises(UserError, match="num_clusters is 7; it must be from 1 to 5"):
         ops.kmeans(jax.random.key(0), jnp.ones((5, 2)), 7)
 
 
@@ -107,7 +107,7 @@ def test_no_labels_is_kmeans():
 
 
 def test_labels_are_checked():
-    with pytest.raises(UserError, match="labels run from -1 to 4"):
+    with pytest.raises(UserError, match="labels are -1 to 4"):
         ops.semi_supervised_kmeans(jax.random.key(0), jnp.ones((3, 1)), 2, jnp.array([-1, 0, 4]))
 
 

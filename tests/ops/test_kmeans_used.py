@@ -26,5 +26,5 @@ def test_of_the_clusters_only_those_in_use_hold_points(per):
 
 
 def test_more_in_use_than_there_are_is_one_line():
-    with pytest.raises(UserError, match="num_clusters is 8; 1 to 7"):
+    with pytest.raises(UserError, match="num_clusters is 8; it must be from 1 to 7"):
         ops.kmeans(jax.random.key(0), jnp.asarray(blobs(4, 20), jnp.float32), 7, used=8)

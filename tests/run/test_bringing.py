@@ -165,12 +165,12 @@ def test_samples_alike_are_told_by_their_names() -> None:
     ("name", "content", "message"),
     [
         ("none.csv", None, "cannot read .*none.csv: No such file"),
-        ("bad.csv", "file,kind\na,b\n", "has file, kind; the columns 'path' .* would do"),
+        ("bad.csv", "file,kind\na,b\n", "has file, kind; it must have 'path' .* and 'group'"),
         ("empty.csv", "", "has no rows"),
-        ("far.csv", "path,group\nz.png,cat\n", "no answer in .* names such as 'a/1.png' would do"),
+        ("far.csv", "path,group\nz.png,cat\n", "no answer in .* use names such as 'a/1.png'"),
         ("bad.json", '[{"data": {}}]', "not as Label Studio exports it"),
         ("bad.npz", "nothing", "cannot be read"),
-        ("what.txt", "x", "a run's folder or a .csv, .tsv, .npz, .json file would do"),
+        ("what.txt", "x", "use a run's folder or a .csv, .tsv, .npz, .json file"),
     ],
 )
 def test_what_holds_no_answers_is_told_in_a_line(

@@ -119,8 +119,11 @@ def test_a_network_for_images_is_not_begun_with_on_features(checkpoint):
 @pytest.mark.parametrize(
     ("views", "message"),
     [
-        ({"normalisation": "cifar"}, r"views\.normalisation is 'cifar'; one of auto, none, imag"),
-        ({"size": -1}, r"views\.size is -1; 0 or more would do"),
+        (
+            {"normalisation": "cifar"},
+            r"views\.normalisation is 'cifar'; choose one of auto, none, imag",
+        ),
+        ({"size": -1}, r"views\.size is -1; it must be at least 0"),
     ],
 )
 def test_impossible_views_are_one_line(checkpoint, views, message):

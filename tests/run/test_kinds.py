@@ -104,7 +104,7 @@ def test_a_grid_goes_to_a_file_and_comes_back(mixed: ConfigDict, tmp_path: Path)
     [
         ("graph_committee", "label,word", "'word' can't be asked for graph_committee"),
         ("graph_committee", "", "'' can't be asked"),
-        ("pcl", "label", "'label' can't be asked for pcl; own, auto, or some of pair would do"),
+        ("pcl", "label", "'label' can't be asked for pcl; use own, auto, or some of pair"),
     ],
 )
 def test_kinds_that_cannot_be_asked(method: str, questions: str, said: str) -> None:

@@ -81,5 +81,5 @@ def test_as_many_groups_have_names_as_the_method_can_learn() -> None:
 
 
 def test_one_sample_has_no_groups() -> None:
-    with pytest.raises(UserError, match="the samples are 1; 2 or more are needed"):
+    with pytest.raises(UserError, match="the samples are 1; at least 2 are needed"):
         groups.find_candidates([[0.0, 1.0]], 0)  # type: ignore[arg-type]

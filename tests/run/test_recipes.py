@@ -80,7 +80,7 @@ def test_configs_for_a_cpu_keep_what_they_can_afford(module: Any, name: str) -> 
 @pytest.mark.parametrize("name", ["graph_committee_paper", "idc_published", "nonsense"])
 @pytest.mark.parametrize("module", [*SMALL, cifar20])
 def test_what_is_no_method_and_no_recipe_is_told_with_what_would_do(module, name: str) -> None:
-    with pytest.raises(UserError, match=f"method is '{name}'; one of dsac, .*idc_paper"):
+    with pytest.raises(UserError, match=f"method is '{name}'; choose one of dsac, .*idc_paper"):
         module.get_config(name)
 
 

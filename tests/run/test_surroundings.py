@@ -123,10 +123,10 @@ CONFIGS = {
     "x = 1": "has no attribute 'get_config'",
     "def get_config():\n  return 1 / 0": "line 2: ZeroDivisionError: division by zero",
     "def get_config():\n  raise RuntimeError('a\\nb')": "line 2: RuntimeError: a b",
-    "def get_config():\n  return 3": "gives 3; a ConfigDict would do",
+    "def get_config():\n  return 3": "returns 3; it must return a ConfigDict",
     "import ml_collections\nget_config = ml_collections.ConfigDict": "lacks annotator, answers, ",
-    BASE + "c.bugdet = 3\n  return c": "sets bugdet, which is no option",
-    BASE + "c.idc.hop = 3\n  return c": "sets idc.hop, which is no option",
+    BASE + "c.bugdet = 3\n  return c": "sets bugdet, which is not an option",
+    BASE + "c.idc.hop = 3\n  return c": "sets idc.hop, which is not an option",
     BASE + "del c.data.path\n  return c": "lacks data.path; one that begins with",
     BASE + "c.budget = 3.5\n  return c": "line 4: TypeError: Could not override field 'budget'",
 }
@@ -176,9 +176,9 @@ def test_a_broken_file_is_one_line_before_anything_is_written(tmp_path: Path, na
 @pytest.mark.parametrize(
     ("flag", "told"),
     [
-        ("buget", "is no option; did you mean budget?"),
-        ("idc.hop", "is no option; did you mean hops?"),
-        ("pcl.epochs", "is no option; --options lists them all"),
+        ("buget", "is not an option; did you mean budget?"),
+        ("idc.hop", "is not an option; did you mean hops?"),
+        ("pcl.epochs", "is not an option; --options lists them all"),
     ],
 )
 def test_a_misspelt_option_is_named(tmp_path: Path, flag: str, told: str) -> None:

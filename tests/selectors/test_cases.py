@@ -39,7 +39,9 @@ def refused(call: Any, *told: str) -> None:
 @every
 @pytest.mark.parametrize("budget", [5.0, "5", True, np.float32(5), -1, jnp.ones(2)])
 def test_a_budget_is_a_whole_number(name: str, budget: Any) -> None:
-    refused(lambda: pick(name, budget=budget), "budget is ", "; a whole number, 0 or more")
+    refused(
+        lambda: pick(name, budget=budget), "budget is ", "; it must be a whole number of at least 0"
+    )
 
 
 def test_a_whole_number_of_any_kind_will_do() -> None:
@@ -51,7 +53,7 @@ def test_a_whole_number_of_any_kind_will_do() -> None:
 @pytest.mark.parametrize("key", [7, "a", np.random.default_rng(0), 1.5])
 def test_a_key_is_a_key(name: str, key: Any) -> None:
     seed = key if isinstance(key, int) else 0
-    refused(lambda: pick(name, key=key), "key is ", f"a key, jax.random.key({seed}), would do")
+    refused(lambda: pick(name, key=key), "key is ", f"use a key, jax.random.key({seed})")
 
 
 def test_an_old_style_key_will_do() -> None:
@@ -65,10 +67,12 @@ def test_class_ids_are_no_mask(name: str, field: str) -> None:
     ids[:6] = [0, 1, 2, 0, 1, 2]
     refused(
         lambda: pick(name, **{field: ids}),
-        f"{field} is int64 [{N}]; bool would do, true where it holds",
+        f"{field} is int64 [{N}]; it must be bool, true where it holds",
         "labels >= 0",
     )
-    refused(lambda: pick(name, **{field: ids[:5] >= 0}), f"{field} has shape [5]; bool [{N}]")
+    refused(
+        lambda: pick(name, **{field: ids[:5] >= 0}), f"{field} has shape [5]; it must be bool [{N}]"
+    )
 
 
 @pytest.mark.parametrize("name", ["idc", "dsac"])
@@ -76,7 +80,7 @@ def test_centres_of_another_width(name: str) -> None:
     centers = np.zeros((4, 7), np.float32)
     refused(
         lambda: pick(name, centers=centers),
-        "centers has shape [4, 7]; numbers [c, 6] would do (d is that of embeddings)",
+        "centers has shape [4, 7]; it must be numbers [c, 6] (d is that of embeddings)",
     )
 
 
@@ -91,15 +95,15 @@ def test_lists_are_as_good_as_arrays(name: str) -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (scipy.sparse.csr_array(np.eye(N, 6)), "embeddings.toarray() would do"),
+        (scipy.sparse.csr_array(np.eye(N, 6)), "use embeddings.toarray()"),
         (np.ma.masked_less(np.arange(N * 6.0).reshape(N, 6), 3), "embeddings is masked"),
         ([[1.0, 2.0], [3.0]], "embeddings is a list of unequal rows"),
-        (np.full((N, 6), "a"), "an array of numbers would do"),
-        (np.ones((N, 6), complex), "an array of numbers would do"),
-        ([["a", "b"]], "an array of numbers would do"),
-        (np.ones(N, np.float32), f"embeddings has shape [{N}]; numbers [n, d] would do"),
+        (np.full((N, 6), "a"), "use an array of numbers"),
+        (np.ones((N, 6), complex), "use an array of numbers"),
+        ([["a", "b"]], "use an array of numbers"),
+        (np.ones(N, np.float32), f"embeddings has shape [{N}]; it must be numbers [n, d]"),
         (7, "embeddings has shape []"),
-        ({1: 2}, "an array of numbers would do"),
+        ({1: 2}, "use an array of numbers"),
     ],
 )
 def test_what_is_no_array(name: str, value: Any, told: str) -> None:
@@ -110,7 +114,7 @@ def test_what_is_no_array(name: str, value: Any, told: str) -> None:
 @pytest.mark.parametrize(
     ("rows", "factor", "told"),
     [
-        ([5], 9.97e36, "embeddings holds 9.97e+36 in row(s) 5; up to 1e+15 would do"),
+        ([5], 9.97e36, "embeddings holds 9.97e+36 in row(s) 5; the most is 1e+15"),
         ([5, 9], 1e20, "in row(s) 5, 9;"),
         (range(N), 1e20, "and 38 more"),
         (range(N), 1e-20, "scale all rows alike"),
@@ -189,16 +193,25 @@ IDS, MASK = np.zeros(5, int), np.ones(5, bool)
     ("call", "told"),
     [
         (lambda: scores.hardness(X, np.ones((2, 4))), "centers has shape [2, 4]"),
-        (lambda: scores.hardness([1.0, 2.0], X), "z has shape [2]; numbers [n, d]"),
-        (lambda: scores.representativeness(X, 2.0), "k is 2.0; a whole number"),
+        (lambda: scores.hardness([1.0, 2.0], X), "z has shape [2]; it must be numbers [n, d]"),
+        (lambda: scores.representativeness(X, 2.0), "k is 2.0; it must be a whole number"),
         (lambda: scores.representativeness(scipy.sparse.csr_array(X)), "z.toarray()"),
-        (lambda: scores.diversity(X, np.ones(2)), "selected is float64 [2]; whole numbers"),
-        (lambda: scores.compactness(X, "6"), "k is '6'; a whole number"),
+        (
+            lambda: scores.diversity(X, np.ones(2)),
+            "selected is float64 [2]; it must be whole numbers",
+        ),
+        (lambda: scores.compactness(X, "6"), "k is '6'; it must be a whole number"),
         (lambda: scores.pair_scores(X, np.zeros((5, 4)), 0.5), "known has shape [5, 4]"),
-        (lambda: scores.self_paced_weights(X), "distances2 has shape [5, 3]; numbers [n]"),
+        (
+            lambda: scores.self_paced_weights(X),
+            "distances2 has shape [5, 3]; it must be numbers [n]",
+        ),
         (lambda: losses.cross_entropy(X, IDS[:4], MASK), "targets has shape [4]"),
-        (lambda: losses.cross_entropy(X, IDS * 1.0, MASK), "targets is float64 [5]; whole"),
-        (lambda: losses.masked_mean(X[:, 0], IDS), "mask is int64 [5]; bool would do"),
+        (
+            lambda: losses.cross_entropy(X, IDS * 1.0, MASK),
+            "targets is float64 [5]; it must be whole",
+        ),
+        (lambda: losses.masked_mean(X[:, 0], IDS), "mask is int64 [5]; it must be bool"),
         (lambda: losses.positive(X, IDS, [1, 0], balanced=False), "mask has shape [2]"),
         (lambda: losses.negative(X, X.astype(int), MASK, key=3), "jax.random.key(3)"),
         (lambda: losses.regularisation(X, IDS, None, balanced=True), "mask is None; it is needed"),
@@ -208,7 +221,7 @@ IDS, MASK = np.zeros(5, int), np.ones(5, bool)
         (lambda: losses.cluster_entropy(X, Y[:3], MASK), "second has shape [3, 3]"),
         (lambda: losses.must_link_weight(np.zeros((5, 4)), MASK, 8), "links has shape [5, 4]"),
         (lambda: losses.confident_labels(X[0], threshold=0.9), "probs has shape [3]"),
-        (lambda: ops.kmeans(0, X, 2), "key is 0; a key, jax.random.key(0)"),
+        (lambda: ops.kmeans(0, X, 2), "key is 0; use a key, jax.random.key(0)"),
         (lambda: ops.kmeans(jax.random.key(0), X, 2.0), "num_clusters is 2.0"),
         (lambda: ops.knn(X, 2, queries=X[:, :2]), "queries has shape [5, 2]"),
         (lambda: selectors.pcl(X[None], np.zeros((1, 5, 4)), 3), "known has shape [1, 5, 4]"),

@@ -106,7 +106,7 @@ def test_every_method_asks_in_its_own_way(blobs: np.ndarray, method: str, kind: 
         said = {(i, j): bool(LABELS[i] == LABELS[j]) for i, j in batch.ids}
     elif kind == "cluster":
         said = dict(zip(batch.ids, batch.candidates[:, 0].tolist(), strict=True))
-        with pytest.raises(UserError, match="'none' or None would do"):
+        with pytest.raises(UserError, match=r"use .*'none' or None"):
             session.answer({batch.ids[0]: "cat"})
     else:
         said = {i: int(LABELS[i]) for i in batch.ids}
@@ -140,7 +140,7 @@ def test_samples_go_by_their_own_names(blobs: np.ndarray, tmp_path: Path) -> Non
     batch = session.ask(3)
     assert set(batch.ids) <= set(ids)
     session.answer({batch.ids[0]: "cat", ("photo 1", "photo 2"): "same"})
-    with pytest.raises(UserError, match="no sample 3; ids such as 'photo 0' would do"):
+    with pytest.raises(UserError, match="no sample 3; use ids such as 'photo 0'"):
         session.answer({3: "cat"})
     session.save(tmp_path / "named")
     assert set(Session.load(tmp_path / "named").ask(3).ids) <= set(ids)
@@ -192,7 +192,7 @@ def test_images_are_clustered_as_they_are_where_no_network_sees_them() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda x: Session(x[0], 2), r"data is float32 \[6\]; an array \[n, d\] of embeddings"),
+        (lambda x: Session(x[0], 2), r"data is float32 \[6\]; use an array \[n, d\] of embeddings"),
         (lambda x: Session("nowhere.npz", 2), "nowhere.npz"),
         (lambda x: Session(x, 1), "num_clusters is 1"),
         (lambda x: Session(x, N + 1), f"{N + 1} clusters of {N} samples"),
@@ -213,13 +213,13 @@ def test_what_cannot_be_clustered_is_told_in_a_line(blobs: np.ndarray, make, mes
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ({N: "cat"}, f"no sample {N}; 0 to {N - 1} would do"),
+        ({N: "cat"}, f"no sample {N}; use 0 to {N - 1}"),
         ({-1: "cat"}, "no sample -1"),
         ({"x": "cat"}, "no sample 'x'"),
-        ({0: ""}, "0: '' is no group; a name, a class id up to 1048575 or None"),
-        ({0: 1.5}, "1.5 is no group"),
-        ({(0, 1): "maybe"}, "'maybe' is no answer; 'same', 'different' or None would do"),
-        ({(0, 0): "same"}, "no pair of two samples"),
+        ({0: ""}, "0: '' is not a group; use a name, a class id up to 1048575 or None"),
+        ({0: 1.5}, "1.5 is not a group"),
+        ({(0, 1): "maybe"}, "'maybe' is not an answer; use 'same', 'different' or None"),
+        ({(0, 0): "same"}, "neither a sample nor a pair of samples"),
     ],
 )
 def test_bad_answers_are_refused_whole(blobs: np.ndarray, answers, message) -> None:  # type: ignore[no-untyped-def]

@@ -99,7 +99,7 @@ def test_as_many_groups_as_samples() -> None:
 @pytest.mark.parametrize(
     ("x", "number", "message"),
     [
-        (np.zeros((5, 2)), 1, "num_clusters is 1; 2 or more would do: 0 has the number found"),
+        (np.zeros((5, 2)), 1, "num_clusters is 1; it must be at least 2: 0 has the number found"),
         (np.zeros((5, 2)), -1, "num_clusters is -1"),
         (np.eye(4), 5, "5 clusters of 4 samples are impossible"),
     ],

@@ -139,7 +139,7 @@ def test_images_are_shown_and_vectors_compared() -> None:
 def test_what_is_no_single_dataset() -> None:
     data = vectors(embedding=list(X), label=LABELS.tolist())
     assert "such as data['train']" in refused(datasets.DatasetDict(train=data))
-    assert "a single Dataset would do" in refused(data.to_iterable_dataset())
+    assert "use a single Dataset" in refused(data.to_iterable_dataset())
     assert "no rows" in refused(data.select([]))
     assert "no columns of numbers, text or vectors" in refused(data.select_columns("label"))
     two = (
@@ -189,11 +189,9 @@ def test_labels_that_were_asked_for_are_answers() -> None:
 
 def test_a_label_column_that_is_not_there() -> None:
     data = vectors(embedding=list(X), label=LABELS.tolist())
-    assert "label_column is 'y'; one of embedding, label would do" in refused(
-        data, label_column="y"
-    )
-    assert "one of 0, 1, 2, 3 would do" in refused(pandas.DataFrame(X), label_column="y")
-    assert "data is no table: ndarray" in refused(X, label_column="y")
+    assert "label_column is 'y'; choose one of embedding, label" in refused(data, label_column="y")
+    assert "choose one of 0, 1, 2, 3" in refused(pandas.DataFrame(X), label_column="y")
+    assert "data is not a table: ndarray" in refused(X, label_column="y")
 
 
 # --- pandas ---
@@ -236,13 +234,13 @@ def test_arrays_that_are_none() -> None:
     class Sparse:
         def toarray(self) -> None: ...
 
-    assert "data is sparse, a Sparse; data.toarray() would do" in refused(Sparse())
+    assert "data is sparse, a Sparse; use data.toarray()" in refused(Sparse())
     masked = np.ma.masked_where(np.arange(N)[:, None] * np.ones(4) == 7, X)
     assert "masked features in 1 of 30 rows (7)" in refused(masked)
     np.testing.assert_array_equal(as_samples(np.ma.masked_where(X > 99, X)).dataset.inputs, X)
     assert "data is object [30, 4]" in refused(X.astype(object))
-    assert "list is no array" in refused([[1, 2], [3]])
-    assert "1 or 3 channels, at the end" in refused(np.zeros((5, 3, 8, 8), np.uint8))
+    assert "list is not an array" in refused([[1, 2], [3]])
+    assert "the last size must be 1 or 3, channels" in refused(np.zeros((5, 3, 8, 8), np.uint8))
     assert "an id is [1]" in refused(X, ids=[[1]] * N)
 
 

@@ -157,7 +157,7 @@ def test_without_labels_it_clusters(blobs: np.ndarray) -> None:
     np.testing.assert_array_equal(nothing.predict(blobs), labels)
     np.testing.assert_array_equal(clone(nothing).fit_predict(blobs, np.full(N, -1)), labels)
     assert len(set(TRUTH[nothing.query(3)])) == 3
-    with pytest.raises(UserError, match=r"adjusted_rand_score would do"):
+    with pytest.raises(UserError, match=r"use sklearn.metrics.adjusted_rand_score"):
         nothing.score(blobs, TRUTH)
 
 
@@ -267,19 +267,19 @@ def test_little_can_be_learned_from(x: np.ndarray, y: list[int]) -> None:
 @pytest.mark.parametrize(
     ("given", "y", "message"),
     [
-        ({}, None, "n_clusters is None and y names no class; one of them would do"),
+        ({}, None, "n_clusters is None and y names no class; give one of them"),
         ({"n_clusters": N + 1}, KNOWN, f"n_clusters is {N + 1} for {N} samples"),
-        ({"n_clusters": 0}, KNOWN, "n_clusters is 0; 1 or more would do"),
-        ({"n_clusters": 2.5}, KNOWN, "n_clusters is 2.5; a whole number would do"),
-        ({"n_clusters": True}, KNOWN, "n_clusters is True; a whole number would do"),
-        ({"options": 5}, KNOWN, "options is 5; a dict of values by name would do"),
-        ({"n_neighbors": 0}, KNOWN, "n_neighbors is 0; 1 or more would do"),
-        ({"method": "none"}, KNOWN, "method is 'none'; one of"),
+        ({"n_clusters": 0}, KNOWN, "n_clusters is 0; it must be at least 1"),
+        ({"n_clusters": 2.5}, KNOWN, "n_clusters is 2.5; it must be a whole number"),
+        ({"n_clusters": True}, KNOWN, "n_clusters is True; it must be a whole number"),
+        ({"options": 5}, KNOWN, "options is 5; it must be a dict of values by name"),
+        ({"n_neighbors": 0}, KNOWN, "n_neighbors is 0; it must be at least 1"),
+        ({"method": "none"}, KNOWN, "method is 'none'; choose one of"),
         ({"options": {"committee.hop": 1}}, KNOWN, "'committee.hop'; one of"),
-        ({}, KNOWN[:5], f"y has 5 labels; one for each of {N} samples would do"),
-        ({}, ["cat"] * (N - 1) + ["-1"], "y holds the string '-1'; names, and None"),
-        ({}, ["cat"] * (N - 1) + [""], "y holds the string ''; names, and None"),
-        ({}, ["cat"] * (N - 2) + [3, None], "y holds 'cat' and 3; labels of one kind"),
+        ({}, KNOWN[:5], f"y has 5 labels; it must have {N}, one for each sample"),
+        ({}, ["cat"] * (N - 1) + ["-1"], "y holds the string '-1'; use names, and None"),
+        ({}, ["cat"] * (N - 1) + [""], "y holds the string ''; use names, and None"),
+        ({}, ["cat"] * (N - 2) + [3, None], "y holds 'cat' and 3; use labels of one kind"),
         ({}, np.linspace(0, 1, N), "Unknown label type: continuous, as 0.01"),
         ({}, np.repeat(b"cat", N), "Unknown label type"),
     ],

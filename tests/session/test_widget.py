@@ -152,7 +152,7 @@ def test_clusters_are_chosen() -> None:
     browser.answer(2, "skip")
     assert rows(session) == [(1, 0, offered[0][1]), (1, 1, NONE_OF_THESE), (1, 2, SKIP)]
     browser.answer(2, 99)
-    assert browser.refusals()[-1].startswith("round 1, question 2: 99 is no answer; expected one")
+    assert browser.refusals()[-1].startswith("round 1, question 2: 99 is not an answer; choose one")
     browser.learn()
     assert browser.standing["round"] == 2
     assert not np.array_equal(session.probabilities_, before)
@@ -237,7 +237,7 @@ def test_another_view_that_learns_late_learns_nothing(browser: Browser) -> None:
         ("answer", "a message has a 'kind', a word, and a 'body', an object"),
         ({"kind": "answer"}, "a message has a 'kind', a word, and a 'body', an object"),
         ({"kind": ["answer"], "body": {}}, "a message has a 'kind', a word, and a 'body'"),
-        ({"kind": "stop", "body": {}}, "'stop' is no kind of message"),
+        ({"kind": "stop", "body": {}}, "'stop' is not a kind of message"),
         ({"kind": "answer", "body": {}}, "'client_id' is missing"),
         ({"kind": "answer", "body": {"client_id": 3}}, "'client_id' must be 1 to 80 printable"),
         ({"kind": "undo", "body": {"client_id": "u", "undoes": "x"}}, "no such answer to undo"),
@@ -266,7 +266,7 @@ def test_bad_messages_are_refused_in_a_line(
     [
         ({"position": 4}, "round 1 has no question 4"),
         ({"round": 7}, "the questions of this round are not open yet"),
-        ({"answer": "cat"}, "'cat' is no answer"),
+        ({"answer": "cat"}, "'cat' is not an answer"),
         ({"annotator": "Bob", "extra": 1}, "unknown field 'extra'"),
         ({"seconds": float("nan")}, "'seconds' must be a number"),
     ],

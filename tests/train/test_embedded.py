@@ -94,7 +94,7 @@ def test_two_networks_embeddings_stand_side_by_side(monkeypatch):
 def test_a_comma_with_nothing_beside_it_is_refused(given):
     config = image_folder.get_config()
     config.data.embed_with = given
-    with pytest.raises(UserError, match=r"embed_with is .*names with a comma between would do"):
+    with pytest.raises(UserError, match=r"embed_with is .*give names with a comma between"):
         embedders(config)
 
 

@@ -154,7 +154,7 @@ def _positions(request: Request, name: str) -> list[int]:
 
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 9:
-        raise RefusedError(422, "a whole number is expected")
+        raise RefusedError(422, "it must be a whole number")
     return int(text)
 
 

@@ -33,7 +33,7 @@ class Gestures:
 
         Args:
           store: where groups get their names.
-          look: gives the groups as they are seen now.
+          look: returns the groups as they are seen now.
           max_groups: how many may have names.
           class_names: what the first class ids are called.
         """

@@ -65,7 +65,8 @@ class Lodging(NamedTuple):
     Attributes:
       url: where; with the token, if there is one.
       progress: ``(values)``: shows how far the preparations are, as :attr:`Page.progress`.
-      open: ``(store, dataset, ...)``: asks there while the context is open; gives a :class:`Page`.
+      open: ``(store, dataset, ...)``: asks there while the context is open;
+        returns a :class:`Page`.
     """
 
     url: str

@@ -31,7 +31,7 @@ class Request(NamedTuple):
       cache_dir: where decoded arrays are kept.
       rule: how a file becomes that square, see :class:`idc_jax.data.fit.Fit`.
       kernel: likewise.
-      limit: how many samples to keep; a source may as well give all of them, but where it can
+      limit: how many samples to keep; a source may as well return all of them, but where it can
         choose before it decodes, it saves the work.
     """
 
@@ -83,7 +83,7 @@ def named_splits(request: Request) -> tuple[str, ...]:
       UserError: there are none.
     """
     if not request.splits:
-        raise UserError("splits names none; train,test would do")
+        raise UserError("splits names none; use train,test")
     return request.splits
 
 

@@ -177,7 +177,7 @@ def checked_labels(
     """Labels int32 ``[n]``, -1 for unknown, or None; the classes' names, and what to know of them.
 
     Raises:
-      UserError: they do not fit ``count`` samples, or are no labels.
+      UserError: they do not fit ``count`` samples, or are not labels.
     """
     if labels is None:
         return None, (), []

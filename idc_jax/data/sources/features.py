@@ -15,7 +15,7 @@ from idc_jax.data.sources.parquet import read_parquet
 from idc_jax.data.sources.table import TABLE_ENDINGS, read_table
 from idc_jax.errors import UserError, representable
 
-_WOULD_DO = "a .npz, .npy, .csv or .parquet file of features [n, d]"
+_WANTED = "a .npz, .npy, .csv or .parquet file of features [n, d]"
 # How a file of each kind begins.
 _READERS = {
     b"\x93NUMPY": read_array,
@@ -32,9 +32,9 @@ def load_features(request: Request) -> Dataset:
       UserError: no such file or array, features that are not ``[n, d]`` numbers or cannot be
         reckoned with, labels of another length.
     """
-    path = existing_path(request, _WOULD_DO)
+    path = existing_path(request, _WANTED)
     if path.is_dir():
-        raise UserError(f"{path} is a folder: name {_WOULD_DO}")
+        raise UserError(f"{path} is a folder: name {_WANTED}")
     found = _read(path, request)
     features, odd = checked_features(found.features, str(path))
     labels, class_names, unknown = checked_labels(found.labels, len(features), str(path))
@@ -61,7 +61,7 @@ def _read(path: Path, request: Request) -> Columns:
     if path.suffix.lower() in TABLE_ENDINGS:
         return read_table(path, request)
     if not start:
-        raise UserError(f"{path} is empty: name {_WOULD_DO}")
+        raise UserError(f"{path} is empty: name {_WANTED}")
     damaged = path.suffix.lower() in (".npz", ".npy", ".parquet")
     told = f"cannot be read as {path.suffix}: it is damaged or" if damaged else "is"
-    raise UserError(f"{path} {told} no file of features: name {_WOULD_DO}")
+    raise UserError(f"{path} {told} no file of features: name {_WANTED}")

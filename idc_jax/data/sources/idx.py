@@ -42,7 +42,7 @@ def load_idx(request: Request) -> Dataset:
     shapes = {images.shape[1:] for images, _ in parts}
     if len(shapes) > 1 or not sum(len(images) for images, _ in parts):
         told = " and ".join(str(list(shape)) for shape in sorted(shapes))
-        raise UserError(f"{folder} holds images {told} of its splits; some of one size would do")
+        raise UserError(f"{folder} holds images {told} of its splits; all must have one size")
     images = np.concatenate([images for images, _ in parts])
     sizes = [len(images) for images, _ in parts]
     labels, names = _join_labels(folder, [labels for _, labels in parts])

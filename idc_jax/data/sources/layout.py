@@ -111,7 +111,7 @@ def _wanted(root: Tree, found: list[Tree], splits: tuple[str, ...]) -> list[Tree
     # Of the usual splits, one may be missing.
     if not there or (missing and splits != USUAL_SPLITS):
         joined = ",".join(tree.name for tree in found)
-        raise UserError(f"{root.path} has no split {missing[0]!r}: splits={joined} would do")
+        raise UserError(f"{root.path} has no split {missing[0]!r}: use splits={joined}")
     return there
 
 
@@ -147,7 +147,7 @@ def _with_hints(root: Tree, layout: Layout, classes: tuple[str, ...]) -> Layout:
     if classes or not root.holding:
         return layout
     if len(root.holding) == 1:
-        hint = f"{root.path} has one class folder, {root.holding[0].name}, which is no class"
+        hint = f"{root.path} has one class folder, {root.holding[0].name}, which is not a class"
         below = root.holding[0]
         while len(below.holding) == 1 and not below.images:
             below = below.holding[0]
@@ -160,7 +160,7 @@ def _with_hints(root: Tree, layout: Layout, classes: tuple[str, ...]) -> Layout:
         joined = ",".join(tree.name for tree in root.holding)
         hint = (
             f"{_listed(root.holding)} are taken as classes, though each holds {_named(alike)}: "
-            f"splits={joined} would join them"
+            f"splits={joined} joins them"
         )
         return layout._replace(notes=[hint])
     return layout

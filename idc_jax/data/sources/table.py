@@ -25,7 +25,7 @@ def read_table(path: Path, request: Request) -> Columns:
     """Read a table; its first line names the columns, unless all of it is numbers.
 
     Raises:
-      UserError: it is no table, or has no numbers.
+      UserError: it is not a table, or has no numbers.
     """
     try:
         with path.open(newline="", encoding=_encoding(path)) as file:
@@ -35,7 +35,7 @@ def read_table(path: Path, request: Request) -> Columns:
             rows = (row for row in csv.reader(file, delimiter=delimiter, strict=True) if row)
             columns, notes = _parsed(path, rows)
     except (csv.Error, UnicodeError) as error:
-        raise UserError(f"{path} is no table of text in UTF-8: {error}") from error
+        raise UserError(f"{path} is not a table of text in UTF-8: {error}") from error
     return columns_of(
         columns,
         str(path),
@@ -138,6 +138,6 @@ class _Parser:
             row, at = next((i, j) for i, j in places if not _is_number(filled[i][j]))
             raise UserError(
                 f"{self._path}: row {self._row + row}, column "
-                f"{self._names[self._numeric[at]]!r} is {filled[row][at]!r}, which is no number "
+                f"{self._names[self._numeric[at]]!r} is {filled[row][at]!r}, which is not a number "
                 "as others of its column are"
             ) from None

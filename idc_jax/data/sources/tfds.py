@@ -27,7 +27,7 @@ def load_tfds(request: Request) -> Dataset:
     A data set that is not prepared yet is downloaded, for which TFDS itself needs TensorFlow.
 
     Raises:
-      UserError: TFDS is missing, knows no such data set, split or label, or cannot prepare it.
+      UserError: TFDS is missing, has no such data set, split or label, or cannot prepare it.
     """
     builder = _prepared(request)
     missing = [split for split in named_splits(request) if split not in builder.info.splits]
@@ -87,7 +87,7 @@ def _prepared(request: Request) -> Any:
             request.name, data_dir=None if request.path is None else os.fspath(request.path)
         )
     except tfds.core.DatasetNotFoundError as error:
-        raise UserError(f"TFDS knows no data set {request.name!r}") from error
+        raise UserError(f"TFDS has no data set {request.name!r}") from error
     if not builder.is_prepared():
         _download(builder)
     if builder.info.file_format not in _random_access_formats(tfds):

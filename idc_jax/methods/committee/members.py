@@ -256,6 +256,6 @@ def _weigh(
     doubt = (1 - trust) / others
     likelihood = jnp.where((choice >= 0)[:, None], jnp.where(said, trust, doubt), 1.0)
     likelihood = jnp.where(rejected, jnp.minimum(likelihood, doubt), likelihood)
-    # Nobody is ruled out for good: the opinion may have been certain, and wrong.
+    # No class is ruled out for good: the opinion may have been certain, and wrong.
     posterior = (opinion + 1e-6) * likelihood
     return posterior / posterior.sum(1, keepdims=True)

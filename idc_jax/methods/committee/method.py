@@ -171,7 +171,7 @@ def _learn(
     heard = hear(evidence, slots, prediction, place=by_prediction)
     if len(state.history):
         # What people picked out themselves, often for being wrong, is no fair trial, nor is what
-        # was shown as part of a group: who is no part of it has no name by that.
+        # was shown as part of a group: what is not part of it has no name by that.
         asked = ~np.isin(evidence.role, (Role.VOLUNTEERED, Role.CHECK))
         new = np.flatnonzero((evidence.round >= round_.since) & asked)
         state = state._replace(trials=outlook.tried(state.trials, before, new, heard.choice[new]))

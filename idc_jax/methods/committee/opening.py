@@ -1,4 +1,4 @@
-"""The first questions, while little is known: who stands for many, all over the data.
+"""The first questions, while little is known: samples that stand for many, all over the data.
 
 Greedy coverage with density spends its first picks on the dense and the far; as many clusters as
 there are questions spread the first ones evenly. Within its cluster the sample asked about is
@@ -36,7 +36,7 @@ def first_picks(
       key: starts k-means.
       features: ``[n, d]``.
       density: ``[n]``, the representativeness r; d is the distance from the cluster's centre.
-      asked: bool ``[n]``, who has been asked about: not to be picked again, and of as many
+      asked: bool ``[n]``, samples asked about before: not to be picked again, and of as many
         clusters more than the budget, those that hold one of them are left out.
       budget: picks, ``n`` at most.
       restarts: of k-means.
@@ -44,7 +44,7 @@ def first_picks(
 
     Returns:
       :class:`~idc_jax.selectors.Selection`. What clusters without candidates leave is filled by
-      density and distance from the other picks, and index -1 stands where nobody is left.
+      density and distance from the other picks, and index -1 stands where none is left.
     """
     if budget == 0:
         return Selection(jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.float32))

@@ -6,7 +6,7 @@ import math
 from typing import Literal, NamedTuple, get_args
 
 from idc_jax import selectors
-from idc_jax.errors import UserError, check_at_least, check_one_of
+from idc_jax.errors import UserError, check_above, check_at_least, check_one_of
 
 Space = Literal["input", "network", "instance"]
 
@@ -89,36 +89,32 @@ def check_options(options: GraphCommitteeOptions, num_clusters: int, num_samples
     """Refuse options that mean nothing.
 
     Raises:
-      UserError: naming the option, what it is and what would do.
+      UserError: naming the option, its value and what it must be.
     """
     if not 1 <= num_clusters <= num_samples:
         raise UserError(f"{num_clusters} clusters of {num_samples} samples are impossible")
     check_one_of("graph_committee.space", options.space, get_args(Space))
     check_one_of("graph_committee.picks", options.picks, ("value", *selectors.names("samples")))
     if not options.reaches and not options.regression:
-        raise UserError("graph_committee has neither reaches nor regression; one of them would do")
+        raise UserError("graph_committee has neither reaches nor regression; set one of them")
     for reach in options.reaches:
         if not _is_reach(reach):
             raise UserError(
-                f"graph_committee.reaches has {reach!r}; pairs of neighbours, 1 or more, and a "
-                "reach from 0 to below 1, as in ((10, 0.9), (5, 0.5)), would do"
+                f"graph_committee.reaches has {reach!r}; each must be a pair: at least 1 "
+                "neighbour, and a reach of at least 0 and below 1, as in ((10, 0.9), (5, 0.5))"
             )
-    if not options.regression >= 0:
-        raise UserError(
-            f"graph_committee.regression is {options.regression}; it must be at least 0"
-        )
+    check_at_least("graph_committee.regression", options.regression, 0)
     for name in ("restarts", "iterations", "steps"):
         check_at_least(f"graph_committee.{name}", getattr(options, name), 1)
     if not 0 <= options.opening < math.inf:
-        raise UserError(f"graph_committee.opening is {options.opening}; it must be at least 0")
+        raise UserError(
+            f"graph_committee.opening is {options.opening}; it must be finite and at least 0"
+        )
     for name in ("coordinates", "poisson"):
         check_at_least(f"graph_committee.{name}", getattr(options, name), 0)
-    if not options.regression_from > 0:
-        raise UserError(
-            f"graph_committee.regression_from is {options.regression_from}; more than 0 would do"
-        )
+    check_above("graph_committee.regression_from", options.regression_from, 0)
     if not 0 < options.trust < 1:
-        raise UserError(f"graph_committee.trust is {options.trust}; between 0 and 1 would do")
+        raise UserError(f"graph_committee.trust is {options.trust}; it must be between 0 and 1")
 
 
 def _is_reach(reach: object) -> bool:

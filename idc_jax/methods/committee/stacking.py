@@ -51,7 +51,7 @@ def stack(
     Returns:
       Powers ``[j]`` to raise opinions to, and weights ``[j]``, summing to one.
     """
-    # Nobody can know a class of which there is no other answer.
+    # No member can know a class of which there is no other answer.
     tested = said @ (said.sum(0) > 1)
 
     def likely(power: jax.Array) -> jax.Array:

@@ -63,7 +63,7 @@ def hear(
       slots: int32 ``[c]``, as it was before.
       probabilities: ``[n, c]``, a prediction by which groups find their outputs.
       place: gives outputs to groups that have none.
-      unnamed: False where links alone shall give nobody an output.
+      unnamed: False where links alone must not give an output.
     """
     closure, c = evidence.closure, len(slots)
     same = meet(evidence, probabilities)
@@ -250,7 +250,7 @@ def around_answers(z: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
       count: how many of the samples that are nearer to this answered one than to any other.
 
     Returns:
-      int32 ``[n]``, -1 for a sample that is nobody's.
+      int32 ``[n]``, -1 for a sample of no group.
     """
     answered = np.flatnonzero(labels >= 0)
     if not len(answered):

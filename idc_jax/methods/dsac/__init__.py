@@ -30,7 +30,7 @@ SPEC = MethodSpec(
     small={
         "dsac.groups": "growing",
         "dsac.pseudo_labels": "graph",
-        # Everybody learns what has reached him along the graph.
+        # Every sample learns what has reached it along the graph.
         "dsac.pseudo_start": 1_000_000,
         "dsac.normalized_compactness": True,
         "dsac_training.epochs": 4,

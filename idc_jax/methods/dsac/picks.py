@@ -51,7 +51,7 @@ def pick(
       centers: ``[c, d]``.
       assignments: int ``[n]``.
       labelled: bool ``[n]``, asked before.
-      allowed: bool ``[n]``, who may be picked by clusters.
+      allowed: bool ``[n]``, samples that may be picked by clusters.
       budget: how many.
       shortlist: k1, samples among which compactness decides.
       num_neighbors: neighbours that compactness looks at.

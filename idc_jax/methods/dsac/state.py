@@ -97,7 +97,7 @@ def check_options(options: DsacOptions, num_clusters: int, num_samples: int) -> 
     """Refuse options that mean nothing.
 
     Raises:
-      UserError: naming the option, what it is and what would do.
+      UserError: naming the option, its value and what it must be.
     """
     for name, kinds in (
         ("groups", Groups),
@@ -109,6 +109,6 @@ def check_options(options: DsacOptions, num_clusters: int, num_samples: int) -> 
     for name in ("shortlist", "num_neighbors", "graph_neighbors", "restarts"):
         check_at_least(f"dsac.{name}", getattr(options, name), 1)
     if not 0 <= options.spread < 1:
-        raise UserError(f"dsac.spread is {options.spread}; from 0 to below 1 would do")
+        raise UserError(f"dsac.spread is {options.spread}; it must be at least 0 and below 1")
     if not 1 <= num_clusters <= num_samples:
         raise UserError(f"{num_clusters} clusters of {num_samples} samples are impossible")

@@ -57,7 +57,7 @@ def pseudo_labels(
     c = len(heard.slots)
     assignments, distances2 = np.asarray(state.assignments), np.asarray(own_distances2(z, state))
     if options.pseudo_labels == "cluster" or options.picks == "difficult":
-        # Nobody stands for a cluster here: it stands for its own group, once that is named.
+        # No sample stands for a cluster here: it stands for its own group, once that is named.
         meaning = np.where(heard.slots >= 0, np.arange(c), -1)
     else:
         speaks = (evidence.round >= round_.since) & (evidence.role != Role.DIFFICULT)

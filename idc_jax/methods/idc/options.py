@@ -100,4 +100,4 @@ def check_idc_options(
     for name in ("num_candidates", "num_neighbors", "hop_neighbors", "graph_neighbors", "restarts"):
         check_at_least(f"idc.{name}", getattr(options, name), 1)
     if not 0 <= options.spread < 1:
-        raise UserError(f"idc.spread is {options.spread}; from 0 to below 1 would do")
+        raise UserError(f"idc.spread is {options.spread}; it must be at least 0 and below 1")

@@ -1,4 +1,4 @@
-"""Cluster questions: which clusters a sample is offered, and who stands for each of them."""
+"""Cluster questions: which clusters a sample is offered, and which samples stand for each."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def ask_clusters(
     width = min(num_candidates, clusters)
     order = jnp.argsort(-scores, axis=-1, stable=True)[:, :width]
     known = jnp.take_along_axis(scores, order, axis=-1) > -jnp.inf
-    # Where all are asked about there is nobody else to show.
+    # Where all are asked about there is nothing else to show.
     if not show_asked and len(indices) < len(offered):
         similarities = similarities.at[indices].set(-jnp.inf)
     exemplars, members = _shown(similarities, assignments, alive)

@@ -144,7 +144,7 @@ def _begin(
 
 
 def _compare(setting: _Setting, key: jax.Array, features: jax.Array) -> IpcContext:
-    """Where samples are compared, and who is near whom there; the rest is left empty."""
+    """Where samples are compared, and which are near each other there; the rest is left empty."""
     options, c = setting.options, setting.parts.num_clusters
     z = ops.normalize(features)
     if setting.criterion is not None:
@@ -211,7 +211,7 @@ def _ask(
 
 
 def _asked_about(evidence: Evidence) -> np.ndarray:
-    """Bool ``[n]``, whom any question was about."""
+    """Bool ``[n]``, the samples that any question was about."""
     asked = evidence.asked.copy()
     asked[evidence.pairs[:, :2]] = True
     return asked
@@ -285,7 +285,7 @@ def _pairs(setting: _Setting, key: jax.Array, evidence: Evidence) -> np.ndarray:
 def _spread(
     setting: _Setting, context: IpcContext, evidence: Evidence, probabilities: jax.Array
 ) -> tuple[jax.Array, np.ndarray | None]:
-    """What the answers say along the graph ``[n, c]``, and who is linked, as in :class:`Heard`.
+    """What the answers say along the graph ``[n, c]``, and which are linked, as in :class:`Heard`.
 
     What is linked has the output that it fits, as long as no group has a name.
     """

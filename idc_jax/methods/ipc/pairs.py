@@ -82,7 +82,7 @@ def drawn_pairs(generator: np.random.Generator, closure: Closure, count: int) ->
     first, second, same = first[drawn], second[drawn], same[drawn]
     one = generator.integers(sizes[first])
     other = generator.integers(sizes[second] - same)
-    # Of one component, anybody but the first.
+    # Of one component, any sample but the first.
     other += same & (other >= one)
     return np.stack([order[starts[first] + one], order[starts[second] + other], same], axis=1)
 

@@ -101,7 +101,7 @@ def check_options(options: IpcOptions, num_clusters: int, num_samples: int) -> N
     """Refuse options that mean nothing.
 
     Raises:
-      UserError: naming the option, what it is and what would do.
+      UserError: naming the option, its value and what it must be.
     """
     if not 2 <= num_clusters <= num_samples:
         raise UserError(
@@ -113,8 +113,8 @@ def check_options(options: IpcOptions, num_clusters: int, num_samples: int) -> N
     for name in ("starts", "restarts"):
         check_at_least(f"ipc.{name}", getattr(options, name), 1)
     if "{}" not in options.prompt:
-        raise UserError(f"ipc.prompt is {options.prompt!r}; one with {{}} for the word would do")
+        raise UserError(f"ipc.prompt is {options.prompt!r}; it must have {{}} for the word")
     check_at_least("ipc.hops", options.hops, 0)
     check_at_least("ipc.hardness", options.hardness, 0)
     if not 0 <= options.spread < 1:
-        raise UserError(f"ipc.spread is {options.spread}; from 0 to below 1 would do")
+        raise UserError(f"ipc.spread is {options.spread}; it must be at least 0 and below 1")

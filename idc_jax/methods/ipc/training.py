@@ -90,7 +90,7 @@ def check_training(training: IpcTraining) -> None:
     """Refuse options that cannot be trained with.
 
     Raises:
-      UserError: naming the option, what it is and what would do.
+      UserError: naming the option, its value and what it must be.
     """
     for name in ("hidden", "warmup_batch", "batch_size"):
         check_at_least(f"ipc_training.{name}", getattr(training, name), 1)

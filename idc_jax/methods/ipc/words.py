@@ -25,13 +25,13 @@ def chosen_criterion(options: IpcOptions) -> Criterion | None:
     if not options.text_network:
         raise UserError(
             f"ipc.criterion lists {len(words)} words, which a text tower has to read: "
-            f"ipc.text_network would name {_NETWORK}"
+            f"set ipc.text_network to {_NETWORK}"
         )
     path = published_weights(options.text_network)
     if path is None:
         raise UserError(
-            f"ipc.text_network is {options.text_network!r}, which is no checkpoint here; "
-            f"{_NETWORK} would do"
+            f"ipc.text_network is {options.text_network!r}, which is not a checkpoint here; "
+            f"use {_NETWORK}"
         )
     sentences = [options.prompt.replace("{}", word) for word in words]
     return Criterion(vectors_of(path, sentences), words)

@@ -98,7 +98,7 @@ def check_options(options: PclOptions, training: PclTraining, train: np.ndarray)
     """Refuse options that mean nothing.
 
     Raises:
-      UserError: naming the option, what it is and what would do.
+      UserError: naming the option, its value and what it must be.
     """
     for name, kinds in (
         ("picks", PairPicks),

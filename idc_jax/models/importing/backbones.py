@@ -103,7 +103,7 @@ def resnet(below: Below, stages: tuple[str, ...], stem: str) -> Found:
     if inner.shape[:2] != (conv.shape[0], conv.shape[0]):
         raise UserError(
             f"the checkpoint is a ResNet whose inner convolutions are {list(inner.shape)} where "
-            f"{[conv.shape[0]] * 2 + [3, 3]} would do: wide and grouped ones are not known here"
+            f"{[conv.shape[0]] * 2 + [3, 3]} is needed: wide and grouped ones are not known here"
         )
     small: Stem = "small" if conv.shape[-1] == 3 else "imagenet"
     module = ResNet(blocks, int(conv.shape[0]), small, bottleneck=bottleneck)
@@ -264,12 +264,12 @@ def _activation(gated: bool, config: Mapping, family: VitFamily) -> Activation:
     if gated:
         # DINOv2's gated ones say "gelu" and take SiLU; of DINOv3's, those that say so do.
         if family.rotary and said not in (None, "silu"):
-            raise UserError(f"the checkpoint's gated MLPs have {said}; silu would do")
+            raise UserError(f"the checkpoint's gated MLPs have {said}; only silu is known here")
         return "swiglu"
     if said is None:
         return family.activation
     if said not in NAMED_ACTIVATIONS:
         raise UserError(
-            f"the checkpoint's MLPs have {said}; one of {', '.join(NAMED_ACTIVATIONS)} would do"
+            f"the checkpoint's MLPs have {said}; known here: {', '.join(NAMED_ACTIVATIONS)}"
         )
     return NAMED_ACTIVATIONS[said]

@@ -132,8 +132,8 @@ def _checked(
         )
     if value.dtype.kind in "iub":
         raise UserError(
-            f"{name} holds whole numbers ({value.dtype.name}): a quantised checkpoint is not read, "
-            f"one in float32, float16 or bfloat16 would be"
+            f"{name} holds whole numbers ({value.dtype.name}): quantised checkpoints are not read; "
+            f"save it in float32, float16 or bfloat16"
         )
     numbers = turned.astype(np.float32)
     if not np.isfinite(numbers).all():

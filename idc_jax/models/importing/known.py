@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, choose
 from idc_jax.models.importing.shown import Shown
 from idc_jax.models.importing.sources import SOURCES
 
@@ -62,7 +62,7 @@ def locate(name: str) -> Path:
       UserError: an unknown name, a package that is not installed, or no way to fetch.
     """
     if name not in KNOWN:
-        raise UserError(f"unknown weights {name!r}; known: {', '.join(KNOWN)}")
+        raise UserError(f"unknown weights {name!r}; {choose(KNOWN)}")
     entry = KNOWN[name]
     return _packaged(name, entry) if isinstance(entry, Packaged) else _fetched(name, entry)
 

@@ -97,7 +97,7 @@ def _sides(said: Any) -> tuple[int, bool]:
         return int(said["shortest_edge"]), False
     if said.get("height") is None or said.get("height") != said.get("width"):
         raise UserError(
-            f"preprocessor_config.json asks for images of {json.dumps(said)}; squares would do"
+            f"preprocessor_config.json asks for images of {json.dumps(said)}; they must be square"
         )
     return int(said["height"]), True
 
@@ -106,7 +106,7 @@ def _kernel(said: Any) -> Kernel:
     if said not in _KERNELS:
         raise UserError(
             f"preprocessor_config.json asks for resampling {said!r}; "
-            f"1 (lanczos), 2 (bilinear) or 3 (bicubic) would do"
+            f"it must be 1 (lanczos), 2 (bilinear) or 3 (bicubic)"
         )
     return _KERNELS[said]
 

@@ -90,7 +90,7 @@ def _listed(index: Path) -> tuple[Path, ...]:
         # A part lies beside its index, whatever the index says.
         files = [index.parent / Path(name).name for name in dict.fromkeys(names)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{index} is no index of a checkpoint's parts") from error
+        raise UserError(f"{index} is not an index of a checkpoint's parts") from error
     return _all_there(index, files)
 
 
@@ -109,7 +109,7 @@ def _check_precision(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
         if value.dtype.name.startswith("float8"):
             raise UserError(
                 f"{path} holds 8-bit floats ({name} is {value.dtype.name}), which mean nothing "
-                f"without their scales: a copy in float32, float16 or bfloat16 would do"
+                f"without their scales: save it in float32, float16 or bfloat16"
             )
 
 

@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     raw = path.read_bytes()
     length = int.from_bytes(raw[:8], "little")
     if len(raw) < 8 or length > min(_HEADER_LIMIT, len(raw) - 8):
-        raise UserError(f"{path} is no safetensors file, or is cut off")
+        raise UserError(f"{path} is not a safetensors file, or is cut off")
     try:
         header = json.loads(raw[8 : 8 + length])
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
@@ -54,7 +54,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         if unknown:
             raise UserError(
                 f"{path} holds numbers of type {', '.join(sorted(unknown))}, which are not read "
-                f"here: a copy in float32, float16 or bfloat16 would do"
+                f"here: save it in float32, float16 or bfloat16"
             )
         return {name: _tensor(entry, body) for name, entry in entries.items()}
     except UserError:

@@ -70,7 +70,7 @@ class Shown(NamedTuple):
             near = f"{below} or {below + self.patch}" if below else f"{self.patch}"
             raise UserError(
                 f"views.size is {size}, but the network sees patches of {self.patch} pixels: "
-                f"{near} would do"
+                f"use {near}"
             )
         if not size or size == self.size:
             return self
@@ -109,6 +109,6 @@ def check_normalisation(name: str) -> None:
     """Refuse what is neither ``"auto"`` nor one of ``NORMALISATIONS``.
 
     Raises:
-      UserError: naming what would do.
+      UserError: naming the choices.
     """
     check_one_of("views.normalisation", name, (AUTO, *NORMALISATIONS))

@@ -1,7 +1,7 @@
 """The layouts of published checkpoints: how each is recognised, and what its network is shown.
 
 ``FAMILIES`` says how a backbone's names are recognised, ``SOURCES`` whose network it is then, what
-that one is shown and what it gives. All that is done with a checkpoint follows from these two.
+that one is shown and what it returns. All that is done with a checkpoint follows from these two.
 """
 
 from __future__ import annotations

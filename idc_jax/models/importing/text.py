@@ -20,7 +20,7 @@ from idc_jax.models.vit import Activation
 
 _TOKENS = "embeddings.token_embedding.weight"
 _POSITIONS = "embeddings.position_embedding.weight"
-_WOULD_DO = "a whole CLIP or SigLIP checkpoint with transformers' names would do"
+_WANTED = "use a whole CLIP or SigLIP checkpoint with transformers' names"
 
 
 class _Family(NamedTuple):
@@ -73,11 +73,11 @@ def _open(path: Path) -> tuple[TextTower, _Family]:
     ending = f"text_model.{_TOKENS}"
     prefix = next((name.removesuffix(ending) for name in tensors if name.endswith(ending)), None)
     if prefix is None:
-        raise UserError(f"{path} holds no text tower; {_WOULD_DO}")
+        raise UserError(f"{path} holds no text tower; {_WANTED}")
     family = _SIGLIP if f"{prefix}{_SIGLIP.projection}.weight" in tensors else _CLIP
     beside = f"{prefix}{family.projection}."
     if f"{beside}weight" not in tensors:
-        raise UserError(f"{path} holds a text tower without its projection; {_WOULD_DO}")
+        raise UserError(f"{path} holds a text tower without its projection; {_WANTED}")
     renamed = {
         name.replace(beside, "projection.").removeprefix(f"{prefix}text_model."): value
         for name, value in tensors.items()
@@ -109,7 +109,7 @@ def _check_whole(path: Path, weights: Mapping[str, Any]) -> None:
     needed += [_TOKENS, _POSITIONS, "final_layer_norm.weight", "final_layer_norm.bias"]
     missing = [name for name in needed if name not in weights]
     if missing:
-        raise UserError(f"{path}: the text tower lacks {missing[0]}; {_WOULD_DO}")
+        raise UserError(f"{path}: the text tower lacks {missing[0]}; {_WANTED}")
 
 
 def _text_config(path: Path) -> Mapping[str, Any]:
@@ -166,7 +166,7 @@ def _tokenizer(path: Path) -> Any:
     try:
         found = Tokenizer.from_file(str(file))
     except Exception as error:  # The library raises plain ones.
-        raise UserError(f"{file} is no tokenizer: {error}") from error
+        raise UserError(f"{file} is not a tokenizer: {error}") from error
     found.no_padding()
     found.no_truncation()
     return found

@@ -39,7 +39,7 @@ class Loop(NamedTuple):
     """What a widget drives: the session's own loop.
 
     Attributes:
-      ask: learns what was said, telling its losses to what it is given, and gives the next round,
+      ask: learns what was said, telling its losses to what it is given, and returns the next round,
         frozen; None where nothing is left to ask.
       standing: ``groups``, each with ``name``, ``size`` and ``answered``, and ``outlook``.
     """
@@ -144,7 +144,7 @@ class Widget(anywidget.AnyWidget):
         elif kind == "resume":
             self.resume()
         elif kind not in _POSTS:
-            raise RefusedError(404, f"{kind[:_LONGEST]!r} is no kind of message")
+            raise RefusedError(404, f"{kind[:_LONGEST]!r} is not a kind of message")
         else:
             post = read_post(kind, {**body, "annotator": self._annotator})
             (reply,) = self._desk.write([post])

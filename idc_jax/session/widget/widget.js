@@ -43,7 +43,7 @@ class View {
   #current = null; // the question on the screen
   #shown = ""; // what the screen shows
   #shownAt = 0;
-  #closesAt = null; // when learning starts by itself
+  #closesAt = null; // when learning starts automatically
 
   constructor(model) {
     this.#model = model;

@@ -211,7 +211,7 @@ def test_damaged_safetensors_say_so(tmp_path, entry):
     with pytest.raises(UserError, match="damaged safetensors"):
         read_checkpoint(path)
     path.write_bytes(struct.pack("<Q", 10**9) + header)
-    with pytest.raises(UserError, match="no safetensors file, or is cut off"):
+    with pytest.raises(UserError, match="not a safetensors file, or is cut off"):
         read_checkpoint(path)
 
 
@@ -355,5 +355,5 @@ def test_a_folder_or_an_index_without_weights_is_told(tmp_path):
     with pytest.raises(UserError, match=r"holds none of model\.safetensors"):
         read_checkpoint(tmp_path)
     (tmp_path / "model.safetensors.index.json").write_text("[]")
-    with pytest.raises(UserError, match="no index of a checkpoint's parts"):
+    with pytest.raises(UserError, match="not an index of a checkpoint's parts"):
         read_checkpoint(tmp_path)

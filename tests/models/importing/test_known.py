@@ -32,7 +32,9 @@ def test_missing_weights_say_what_to_install(monkeypatch):
     with pytest.raises(UserError, match="huggingface_hub, or give the path"):
         known.locate("dinov2_small")
     assert known.available() == ()
-    with pytest.raises(UserError, match="unknown weights 'resnet'; known: efficientnet_lite0"):
+    with pytest.raises(
+        UserError, match="unknown weights 'resnet'; choose one of efficientnet_lite0"
+    ):
         known.locate("resnet")
 
 

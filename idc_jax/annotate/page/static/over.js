@@ -17,7 +17,7 @@ export function drawOver(state) {
     link("board", "All groups and their members"),
     state.report ? link("report", "The report") : null,
     state.report ? link("assignments.csv", "Every sample as a table (CSV)", { download: "" }) : null,
-    element("button", { type: "button", "data-action": "end" }, "Close for everybody"));
+    element("button", { type: "button", "data-action": "end" }, "Close for everyone"));
   screen.querySelector("p").after(row);
   return screen;
 }

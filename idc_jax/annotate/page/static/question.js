@@ -53,7 +53,7 @@ function drawLabel(question) {
     drawNaming());
 }
 
-// Who is no part of a group: what is clicked is a stranger, one key says that the others are right.
+// What is not part of a group: what is clicked is a stranger, one key says that the others are right.
 function drawGrid(question) {
   const { group, samples } = question;
   const reference = group.sample

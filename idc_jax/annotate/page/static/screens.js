@@ -72,7 +72,7 @@ function betweenQuestions(state, unsent, fetching) {
     return ["loading", () => message("The next question is on its way…")];
   }
   const missing = state.needed - state.given;
-  const why = state.others ? "and other people are giving them. This page goes on by itself."
+  const why = state.others ? "and other people are giving them. This page continues automatically."
     : "and were kept for somebody who has left. They will be here within a minute.";
   return [`others ${missing} ${state.others > 0}`, () => message("Nothing left for you just now",
     element("p", {}, `${missing} answers are still missing, ${why}`))];

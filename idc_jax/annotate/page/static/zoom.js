@@ -33,7 +33,7 @@ function pan(place) {
   };
   place.addEventListener("pointerdown", () => { moved = 0; });
   place.addEventListener("pointermove", (event) => {
-    if (event.buttons !== 1 || event.pointerType === "touch") return; // a finger scrolls by itself
+    if (event.buttons !== 1 || event.pointerType === "touch") return; // a finger scrolls already
     moved += Math.abs(event.movementX) + Math.abs(event.movementY);
     place.scrollBy(-event.movementX, -event.movementY);
   });
