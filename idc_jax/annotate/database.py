@@ -118,12 +118,14 @@ class Database:
         except (sqlite3.Error, UnicodeError) as error:
             raise StoreError(f"the store of answers {self.path}: {error}") from error
 
-    def _read(self, get: Callable[[sqlite3.Cursor], Any], query: str, values: tuple) -> Any:
+    def _read(
+        self, get: Callable[[sqlite3.Cursor], Any], query: str, values: tuple[Any, ...]
+    ) -> Any:
         with self._lock, self._translated():
             return get(self._db.execute(query, values))
 
-    def _one(self, query: str, values: tuple = ()) -> Any:
+    def _one(self, query: str, values: tuple[Any, ...] = ()) -> Any:
         return self._read(sqlite3.Cursor.fetchone, query, values)
 
-    def _all(self, query: str, values: tuple = ()) -> list[tuple]:
+    def _all(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         return self._read(sqlite3.Cursor.fetchall, query, values)

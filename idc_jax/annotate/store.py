@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -284,7 +284,7 @@ class Store(NamedGroups):
             filled,
         ).rowcount
 
-    def _rows(self, query: str, values: tuple = ()) -> tuple[Row, ...]:
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> tuple[Row, ...]:
         return tuple(Row(*row[1:]) for row in self._all(query, values))
 
 

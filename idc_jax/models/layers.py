@@ -30,7 +30,7 @@ MOST_SHIFTED = 5
 class GroupedBatchNorm(nn.BatchNorm):
     """PyTorch's BatchNorm, for batches in which rows are padding, or which are several in one."""
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         x: jax.Array,
         use_running_average: bool | None = None,

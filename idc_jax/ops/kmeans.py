@@ -180,13 +180,13 @@ def plus_plus(
 
     num_draws = 2 + int(math.log(num_clusters))
 
-    def draw(i: jax.Array, centers: jax.Array, nearest2: jax.Array) -> tuple:
+    def draw(i: jax.Array, centers: jax.Array, nearest2: jax.Array) -> tuple[jax.Array, ...]:
         drawn = x[_sample_far(jax.random.fold_in(key, i), nearest2, num_draws)]
         after = jnp.minimum(nearest2[:, None], arrays.squared_distances(x, drawn))
         best = jnp.argmin(jnp.sum(after, axis=0))
         return centers.at[i].set(drawn[best]), after[:, best]
 
-    def step(i: jax.Array, state: tuple) -> tuple:
+    def step(i: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         # What is given counts from the start.
         return jax.lax.cond(given[i], lambda *_: state, draw, i, *state)
 
@@ -225,16 +225,18 @@ def lloyd(
     """
     limit = tolerance * jnp.mean(jnp.var(x, axis=0))
 
-    def resting(state: tuple) -> jax.Array:
+    def resting(state: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         _, moved, i = state
         return (moved > limit) & (i < max_iterations)
 
-    def step(state: tuple) -> tuple:
+    def step(
+        state: tuple[jax.Array, jax.Array, jax.Array],
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         centers, _, i = state
         updated = _update(x, centers, fixed)
         return updated, jnp.sum(jnp.square(updated - centers)), i + 1
 
-    centers, _, _ = jax.lax.while_loop(resting, step, (centers, jnp.float32(jnp.inf), 0))
+    centers, _, _ = jax.lax.while_loop(resting, step, (centers, jnp.float32(jnp.inf), jnp.int32(0)))
     assignments, distances2 = assign(x, centers, fixed)
     return KMeans(centers, assignments, jnp.sum(distances2))
 
@@ -295,7 +297,7 @@ def minibatch(
     """Centres ``[c, d]`` after mini-batch steps, each centre at the mean of all it was given."""
     num_clusters = centers.shape[0]
 
-    def step(i: jax.Array, state: tuple) -> tuple:
+    def step(i: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         centers, seen = state
         rows = jax.random.randint(jax.random.fold_in(key, i), (batch_size,), 0, x.shape[0])
         batch = x[rows]

@@ -68,7 +68,7 @@ def knn_around(
     def local(own: jax.Array) -> tuple[jax.Array, jax.Array]:
         me = jax.lax.axis_index(axis)
 
-        def step(i: jax.Array, state: tuple) -> tuple:
+        def step(i: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
             visiting, scores, indices = state
             host = (me + i) % size
             distances2, found = nearest(own, visiting, i == 0, min(k, rows))

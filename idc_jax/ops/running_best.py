@@ -37,6 +37,10 @@ class Best(NamedTuple):
     indices: jax.Array
 
 
+# The best so far, the maxima of what was not looked into, and the points that have more there.
+_Left = tuple[Best, jax.Array, jax.Array]
+
+
 def nothing(num_points: int, k: int) -> Best:
     """No candidate seen yet."""
     shape = (num_points, k)
@@ -92,7 +96,7 @@ def _merge_while_better(best: Best, maxima: jax.Array, inside: Inside, offset: j
         # A minimum, not the last column: slicing the result would turn XLA's top-k into a sort.
         return jnp.max(maxima, axis=1) > jnp.min(scores, axis=1)
 
-    def step(state: tuple) -> tuple:
+    def step(state: _Left) -> _Left:
         best, maxima, eager = state
         # Fewer than a group: the rest lie outside, where reads are clipped and writes dropped.
         points = jnp.nonzero(eager, size=group, fill_value=num_points)[0]
@@ -108,5 +112,5 @@ def _merge_while_better(best: Best, maxima: jax.Array, inside: Inside, offset: j
         maxima = maxima.at[points].set(own, mode="drop")
         return best, maxima, eager.at[points].set(better(kept.scores, own), mode="drop")
 
-    start = (best, maxima, better(best.scores, maxima))
+    start: _Left = (best, maxima, better(best.scores, maxima))
     return jax.lax.while_loop(lambda state: jnp.any(state[2]), step, start)[0]

@@ -49,15 +49,17 @@ def leading_eigenpairs(
     def filtered(block: jax.Array, cut: jax.Array) -> jax.Array:
         # [−1, cut] is brought to [−1, 1], where Chebyshev's polynomials stay small.
         center, half = (cut - 1.0) / 2.0, (cut + 1.0) / 2.0
-        product = lambda x: (multiply(edges, x) - center * x) / half  # noqa: E731
 
-        def step(_: jax.Array, pair: tuple) -> tuple:
+        def product(x: jax.Array) -> jax.Array:
+            return (multiply(edges, x) - center * x) / half
+
+        def step(_: jax.Array, pair: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
             before, last = pair
             return last, 2.0 * product(last) - before
 
         return jax.lax.fori_loop(1, degree, step, (block, product(block)))[1]
 
-    def round_(_: jax.Array, state: tuple) -> tuple:
+    def round_(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         block, cut, _ = state
         basis = jnp.linalg.qr(filtered(block, cut))[0]
         inside = arrays.matmul(basis.T, multiply(edges, basis))

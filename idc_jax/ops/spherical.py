@@ -12,6 +12,9 @@ from idc_jax.ops.inputs import count, floats, key, takes
 from idc_jax.ops.kmeans import KMeans, assign, check_num_clusters, plus_plus
 from idc_jax.ops.sums import sums_by
 
+# The centres, how far they moved, and the steps so far.
+_Moving = tuple[jax.Array, jax.Array, jax.Array]
+
 
 @takes(key=key, x=floats("n d"), num_clusters=count(1), restarts=count(1), max_iterations=count(1))
 def spherical_kmeans(
@@ -57,7 +60,7 @@ def _spherical(
 ) -> KMeans:
     def run(key: jax.Array) -> KMeans:
         start = plus_plus(key, z, num_clusters)
-        state = (start, jnp.float32(jnp.inf), 0)
+        state: _Moving = (start, jnp.float32(jnp.inf), jnp.int32(0))
         going = lambda s: (s[1] > tolerance) & (s[2] < max_iterations)  # noqa: E731
         centers, _, _ = jax.lax.while_loop(going, functools.partial(_step, z), state)
         assignments, distances2 = assign(z, centers)
@@ -68,7 +71,7 @@ def _spherical(
     return jax.tree.map(lambda leaf: leaf[best], runs)
 
 
-def _step(z: jax.Array, state: tuple) -> tuple:
+def _step(z: jax.Array, state: _Moving) -> _Moving:
     centers, _, i = state
     assignments, distances2 = assign(z, centers)
     sums = sums_by(assignments, z, len(centers))

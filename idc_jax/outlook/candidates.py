@@ -104,7 +104,10 @@ def _rand_index(features: jax.Array, one: jax.Array, other: jax.Array) -> jax.Ar
     most = len(one)
     nearest = [jnp.argmin(ops.squared_distances(features, c), axis=1) for c in (one, other)]
     table = ops.contingency(*nearest, most, most).astype(jnp.float32)
-    pairs = lambda counts: jnp.sum(counts * (counts - 1.0)) / 2.0  # noqa: E731
+
+    def pairs(counts: jax.Array) -> jax.Array:
+        return jnp.sum(counts * (counts - 1.0)) / 2.0
+
     both, rows, columns = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
     chance = rows * columns / jnp.maximum(pairs(table.sum()), 1.0)
     room = (rows + columns) / 2.0 - chance

@@ -79,7 +79,9 @@ def _badge(
     distance = functools.partial(_gradient_distances2, num_classes=num_classes)
     length2 = arrays.squared_norms(rows[:, :num_classes]) * arrays.squared_norms(x)
 
-    def pick(i: jax.Array, state: tuple) -> tuple:
+    def pick(
+        i: jax.Array, state: tuple[jax.Array, jax.Array, Selection]
+    ) -> tuple[jax.Array, jax.Array, Selection]:
         nearest2, free, selection = state
         empty = jnp.isinf(nearest2[0])
         value = jnp.where(empty, length2, nearest2)

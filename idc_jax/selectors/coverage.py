@@ -129,7 +129,7 @@ def cover_of(x: jax.Array, points: jax.Array, members: jax.Array, kernel: Kernel
     order = jnp.argsort(~members, stable=True)
     block = min(_BATCH, n)
 
-    def step(state: tuple) -> tuple:
+    def step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         cover, start = state
         places = start + jnp.arange(block)
         chosen = order[jnp.minimum(places, n - 1)]

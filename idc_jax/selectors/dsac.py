@@ -205,11 +205,11 @@ def quotas(
         order = jnp.argsort(-total / jnp.maximum(sizes, 1), stable=True)
     share = jnp.minimum(free, budget // num_clusters)
 
-    def unspent(state: tuple) -> jax.Array:
+    def unspent(state: tuple[jax.Array, jax.Array]) -> jax.Array:
         share, left = state
         return (left > 0) & jnp.any(share < free)
 
-    def deal(state: tuple) -> tuple:
+    def deal(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         share, left = state
         open_ = (share < free)[order]
         given = open_ & (jnp.cumsum(open_) <= left)

@@ -31,6 +31,8 @@ _PENDING = 64
 _BLOCK = 4096
 # Stands for infinity; twice as much is still a number.
 _FAR = 1e37
+# What each of a pool is worth, the picks not yet compared with the rest, their number, all picks.
+_Drawn = tuple[jax.Array, jax.Array, jax.Array, Selection]
 
 # (rows [a, d], rows [b, d]) -> dissimilarities [a, b], larger is farther.
 Dissimilarity = Callable[[jax.Array, jax.Array], jax.Array]
@@ -199,7 +201,7 @@ def _to_picks(
     """``distance`` of ``points`` lowered by the rows ``picks[start:stop]`` of ``x``."""
     picks = jnp.pad(picks, (0, _PENDING))
 
-    def step(state: tuple) -> tuple:
+    def step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         distance, start = state
         rows = jax.lax.dynamic_slice_in_dim(picks, start, _PENDING)
         used = start + jnp.arange(_PENDING) < stop
@@ -215,7 +217,7 @@ def to_labelled(x: jax.Array, labelled: jax.Array, dissimilarity: Dissimilarity)
     order = jnp.argsort(~labelled, stable=True)
     block = min(_PENDING, n)
 
-    def step(state: tuple) -> tuple:
+    def step(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         distance, start = state
         places = start + jnp.arange(block)
         rows = order[jnp.minimum(places, n - 1)]
@@ -261,14 +263,14 @@ def _pool_round(
     bound = jnp.maximum(bound, alone)
     limit = jnp.minimum(limit - state.made, _PENDING)
 
-    def safe(loop: tuple) -> jax.Array:
+    def safe(loop: _Drawn) -> jax.Array:
         values, _, made, _ = loop
         best = jnp.max(values)
         # The first pick is the best of the samples; an equal outside may have a lower index.
         sure = (made == 0) & ((best > alone) | (outside is None))
         return (made < limit) & (sure | (best > bound)) & (best > -jnp.inf)
 
-    def pick(loop: tuple) -> tuple:
+    def pick(loop: _Drawn) -> _Drawn:
         values, pending, made, selection = loop
         place = jnp.argmax(values)
         chosen = samples.ids[pool[place]]

@@ -71,7 +71,7 @@ def nearest_members(
     sizes = jnp.zeros((num_clusters,), jnp.int32).at[assignments].add(1)
     order = jnp.argsort(-sizes, stable=True)
 
-    def pick(i: jax.Array, state: tuple) -> tuple:
+    def pick(i: jax.Array, state: tuple[jax.Array, Selection]) -> tuple[jax.Array, Selection]:
         free, selection = state
         cluster = order[i]
         distances2 = jnp.sum(jnp.square(x - centers[cluster]), axis=1)

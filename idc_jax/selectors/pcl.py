@@ -106,7 +106,7 @@ def _pcl(
 ) -> Selection:
     num_blocks, size = blocks[0].shape[:2]
 
-    def best(block: tuple) -> tuple:
+    def best(block: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         z, z_other, known, valid, asked, left = block
         up, hp = scores.pair_scores(
             z, known, left, other=z_other, valid=valid, uncertain_at=uncertain_at

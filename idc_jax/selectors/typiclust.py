@@ -15,6 +15,8 @@ from idc_jax.selectors.base import Selection
 
 # Smaller clusters wait until all others have had their turn.
 _SMALL = 5
+# By cluster: answers and picks, and candidates left; the samples still free; the picks.
+_Turns = tuple[jax.Array, jax.Array, jax.Array, Selection]
 
 
 @takes(
@@ -101,7 +103,7 @@ def _by_turns(
     served = counts.at[assignments].add(labelled.astype(jnp.int32))
     left = counts.at[assignments].add(candidates.astype(jnp.int32))
 
-    def pick(i: jax.Array, state: tuple) -> tuple:
+    def pick(i: jax.Array, state: _Turns) -> _Turns:
         served, left, free, selection = state
         cluster = jnp.lexsort((-sizes, served, sizes < _SMALL, left == 0))[0]
         eligible = free & (assignments == cluster)
@@ -112,5 +114,5 @@ def _by_turns(
         left = left.at[cluster].add(-found.astype(jnp.int32))
         return served, left, free & (jnp.arange(free.shape[0]) != chosen), selection
 
-    state = (served, left, candidates, masks.nothing(budget))
+    state: _Turns = (served, left, candidates, masks.nothing(budget))
     return jax.lax.fori_loop(0, budget, pick, state)[3]

@@ -98,7 +98,7 @@ def as_table(axes: Sequence[Axis], rows: Sequence[Row]) -> str:
 
 def groups(rows: Sequence[Row]) -> list[Group]:
     """The points by their values without the seed, in the order of the sweep."""
-    found: dict[tuple, Group] = {}
+    found: dict[tuple[tuple[str, Any], ...], Group] = {}
     for row in rows:
         shared = {name: value for name, value in row.values.items() if name != SEED}
         group = found.setdefault(tuple(shared.items()), Group(shared, []))

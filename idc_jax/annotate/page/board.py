@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -140,13 +140,13 @@ class Board:
             raise RefusedError(422, f"sort must be one of {SORTS}, filter one of {FILTERS}")
         view = self._look()
         found = self._ordered(view, ref, sort)
-        kept = {
+        kept: dict[str, Callable[[], np.ndarray]] = {
             "all": lambda: np.ones(len(found), bool),
             "unsure": lambda: self._unsure(view)[found],
             "answered": lambda: view.groups.answered[found],
             "disagreeing": lambda: view.disputed[found],
-        }[shown]()
-        found = found[kept]
+        }
+        found = found[kept[shown]()]
         percent = np.clip(np.round(100 * view.groups.confidence[found]), 0, 100)
         flags = view.groups.answered[found] + 2 * view.disputed[found]
         parts = (found.astype("<u4"), percent.astype(np.uint8), flags.astype(np.uint8))

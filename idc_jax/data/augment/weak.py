@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.data.augment import color
-from idc_jax.data.augment.resample import Box, Kernel, crop_resize
+from idc_jax.data.augment.resample import Box, crop_resize
+from idc_jax.data.kernels import Kernel
 
 _ORDERS = tuple(itertools.permutations(range(4)))
 

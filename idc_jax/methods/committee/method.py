@@ -23,9 +23,13 @@ import numpy as np
 from idc_jax import ops, outlook, selectors
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import Questions, Role, label_questions
-from idc_jax.methods.committee.members import CommitteeOptions, decide
+from idc_jax.methods.committee.members import decide
 from idc_jax.methods.committee.opening import first_picks
-from idc_jax.methods.committee.options import GraphCommitteeOptions, check_options
+from idc_jax.methods.committee.options import (
+    CommitteeOptions,
+    GraphCommitteeOptions,
+    check_options,
+)
 from idc_jax.methods.committee.silent import SILENT, keep_unnamed, trust_in_unnamed
 from idc_jax.methods.committee.space import CommitteeSpace, compare
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import numpy as np
@@ -249,7 +249,7 @@ def vit(below: Below, names: BackboneNames, projected: np.ndarray | None = None)
     return Found(title, module, channels, grid * patch or None, patch, flexible)
 
 
-def _heads(width: int, config: Mapping, family: VitFamily) -> int:
+def _heads(width: int, config: Mapping[str, Any], family: VitFamily) -> int:
     heads = int(config.get("num_attention_heads", family.heads.get(width, width // family.head)))
     if not heads or width % heads:
         raise UserError(
@@ -259,7 +259,7 @@ def _heads(width: int, config: Mapping, family: VitFamily) -> int:
     return heads
 
 
-def _activation(gated: bool, config: Mapping, family: VitFamily) -> Activation:
+def _activation(gated: bool, config: Mapping[str, Any], family: VitFamily) -> Activation:
     said = config.get("hidden_act")
     if gated:
         # DINOv2's gated ones say "gelu" and take SiLU; of DINOv3's, those that say so do.

@@ -44,8 +44,8 @@ def read_notes(path: Path) -> Notes:
     config, processor = (_json(folder / f"{name}.json") for name in ("config", "processor_config"))
     preprocessor = _json(folder / "preprocessor_config.json")
     return Notes(
-        config=cast(Mapping, config.get("vision_config") or config),
-        preprocessor=preprocessor or cast(Mapping, processor.get("image_processor", {})),
+        config=cast(Mapping[str, Any], config.get("vision_config") or config),
+        preprocessor=preprocessor or cast(Mapping[str, Any], processor.get("image_processor", {})),
     )
 
 

@@ -113,7 +113,7 @@ class _NumberType(NamedTuple):
 
 
 def _rebuild_tensor(
-    storage: StorageRef, offset: int, size: tuple, stride: tuple, *rest: Any
+    storage: StorageRef, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any
 ) -> TensorRef:
     del rest  # requires_grad, hooks, metadata
     if not isinstance(storage, StorageRef):
@@ -122,7 +122,7 @@ def _rebuild_tensor(
 
 
 def _rebuild_untyped_tensor(
-    storage: StorageRef, offset: int, size: tuple, stride: tuple, *rest: Any
+    storage: StorageRef, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any
 ) -> TensorRef:
     kind = rest[2] if len(rest) > 2 else None
     if not isinstance(storage, StorageRef) or not isinstance(kind, _NumberType):
@@ -131,7 +131,7 @@ def _rebuild_untyped_tensor(
     return _rebuild_tensor(storage._replace(dtype=kind.dtype, size=count), offset, size, stride)
 
 
-def _rebuild_subclass(rebuild: Any, kind: Any, arguments: tuple, state: Any) -> Any:
+def _rebuild_subclass(rebuild: Any, kind: Any, arguments: tuple[Any, ...], state: Any) -> Any:
     """A tensor of a subclass of torch's, as the plain tensor that it holds."""
     del kind, state
     return rebuild(*arguments)
