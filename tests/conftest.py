@@ -13,6 +13,12 @@ if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
 
 import jax
 import pytest
+from jaxtyping import install_import_hook
+
+# Before any of them is imported: shapes and types are checked whenever one of their functions runs.
+install_import_hook(
+    [f"idc_jax.{room}" for room in ("ops", "scores", "selectors", "losses")], "shape_checks.check"
+)
 
 # XLA's CPU programs take a handful of memory maps each and the kernel grants a process 65,530
 # (vm.max_map_count); past that a compilation aborts the whole process.

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops.inputs import count, flags, floats, ints, takes_as_is
+from idc_jax.ops.shapes import Array, Bool, Float, Int, Num
 
 
 @takes_as_is(values=floats("b"), mask=flags("b"))
-def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
+def masked_mean(values: Num[Array, "b"], mask: Bool[Array, "b"]) -> Float[Array, ""]:
     """The mean of ``values`` ``[b]`` over the rows in ``mask`` ``[b]``; 0 where there is none."""
     kept = jnp.where(mask, values, 0.0)
     return jnp.sum(kept) / jnp.maximum(jnp.sum(mask), 1)
@@ -17,8 +18,8 @@ def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
 
 @takes_as_is(values=floats("b"), targets=ints("b"), mask=flags("b"), num_classes=count(1))
 def class_balanced_mean(
-    values: jax.Array, targets: jax.Array, mask: jax.Array, num_classes: int
-) -> jax.Array:
+    values: Num[Array, "b"], targets: Int[Array, "b"], mask: Bool[Array, "b"], num_classes: int
+) -> Float[Array, ""]:
     """The mean over the present classes of each class's own mean.
 
     Args:
@@ -37,7 +38,9 @@ def class_balanced_mean(
 
 
 @takes_as_is(logits=floats("b c"), targets=ints("b"), mask=flags("b"))
-def cross_entropy(logits: jax.Array, targets: jax.Array, mask: jax.Array) -> jax.Array:
+def cross_entropy(
+    logits: Num[Array, "b c"], targets: Int[Array, "b"], mask: Bool[Array, "b"]
+) -> Float[Array, "b"]:
     """Per-row cross-entropy ``[b]`` of ``logits`` ``[b, c]``; 0 where ``mask`` is False.
 
     A row outside the mask may hold anything, NaN too: neither its value nor its gradient

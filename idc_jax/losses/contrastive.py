@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.losses.pcl import cluster_contrast, cluster_entropy
+from idc_jax.ops.shapes import Array, Bool, Float, Int
 
 _LOG_FLOOR = 1e-8
 
@@ -28,13 +29,13 @@ class ContrastiveTerms(NamedTuple):
 
 
 def instance_contrast(
-    first: jax.Array,
-    second: jax.Array,
-    mask: jax.Array,
+    first: Float[Array, "n d"],
+    second: Float[Array, "n d"],
+    mask: Bool[Array, "n"],
     *,
     temperature: float,
-    ids: jax.Array | None = None,
-) -> jax.Array:
+    ids: Int[Array, "2*n"] | None = None,
+) -> Float[Array, ""]:
     """NT-Xent: the other view of a sample against all other views of the batch.
 
     ``-mean_u [ s_uv+/τ − log Σ_{v ≠ u} exp(s_uv/τ) ]`` over the 2m valid views u, with s the inner
@@ -67,7 +68,9 @@ def instance_contrast(
     return _masked_mean(log_total - positive, valid)
 
 
-def assignment_agreement(first: jax.Array, second: jax.Array, mask: jax.Array) -> jax.Array:
+def assignment_agreement(
+    first: Float[Array, "n c"], second: Float[Array, "n c"], mask: Bool[Array, "n"]
+) -> Float[Array, ""]:
     """Both views in the same cluster, and surely: ``−mean_i log Σ_k p_ik q_ik``.
 
     The consistency term of "SCAN: Learning to Classify Images without Labels".
@@ -87,11 +90,11 @@ def assignment_agreement(first: jax.Array, second: jax.Array, mask: jax.Array) -
 def contrastive_terms(
     instances: tuple[jax.Array, jax.Array],
     logits: tuple[jax.Array, jax.Array],
-    mask: jax.Array,
+    mask: Bool[Array, "n"],
     *,
     instance_temperature: float,
     cluster_temperature: float,
-    ids: jax.Array | None = None,
+    ids: Int[Array, "2*n"] | None = None,
 ) -> ContrastiveTerms:
     """All the terms for two views of one batch.
 

@@ -10,12 +10,16 @@ import jax.numpy as jnp
 
 from idc_jax.losses.classification import cross_entropy, masked_mean
 from idc_jax.ops.inputs import count, flags, floats, ints, takes_as_is
+from idc_jax.ops.shapes import Array, Bool, Float, Int, Num
 
 
 @takes_as_is(embeddings=floats("b d"), centers=floats("b d"), mask=flags("b"))
 def self_paced(
-    embeddings: jax.Array, centers: jax.Array, scale: jax.Array, mask: jax.Array
-) -> jax.Array:
+    embeddings: Num[Array, "b d"],
+    centers: Num[Array, "b d"],
+    scale: jax.Array,
+    mask: Bool[Array, "b"],
+) -> Float[Array, ""]:
     """L_u: the mean over the unlabelled of w_i d_i, easy samples first.
 
     d_i = ‖F_i − c_i‖² and w_i = max(1 − d_i/λ, 0). The weights are the closed-form minimum of
@@ -39,8 +43,11 @@ def self_paced(
 
 @takes_as_is(logits=floats("b c"), targets=ints("b"), weights=floats("b"), mask=flags("b"))
 def weighted_class(
-    logits: jax.Array, targets: jax.Array, weights: jax.Array, mask: jax.Array
-) -> jax.Array:
+    logits: Num[Array, "b c"],
+    targets: Int[Array, "b"],
+    weights: Num[Array, "b"],
+    mask: Bool[Array, "b"],
+) -> Float[Array, ""]:
     """L_class: the mean over the labelled of C_i · CE_i.
 
     Args:
@@ -58,8 +65,11 @@ def weighted_class(
 
 @takes_as_is(embeddings=floats("b d"), centers=floats("b d"), weights=floats("b"), mask=flags("b"))
 def weighted_center(
-    embeddings: jax.Array, centers: jax.Array, weights: jax.Array, mask: jax.Array
-) -> jax.Array:
+    embeddings: Num[Array, "b d"],
+    centers: Num[Array, "b d"],
+    weights: Num[Array, "b"],
+    mask: Bool[Array, "b"],
+) -> Float[Array, ""]:
     """L_center: the mean over the labelled of C_i ‖F_i − c'‖².
 
     Args:
@@ -77,8 +87,11 @@ def weighted_center(
 
 @takes_as_is(embeddings=floats("b d"), targets=ints("b"), mask=flags("b"), num_classes=count(1))
 def class_means(
-    embeddings: jax.Array, targets: jax.Array, mask: jax.Array, num_classes: int
-) -> tuple[jax.Array, jax.Array]:
+    embeddings: Num[Array, "b d"],
+    targets: Int[Array, "b"],
+    mask: Bool[Array, "b"],
+    num_classes: int,
+) -> tuple[Float[Array, "{num_classes} d"], Float[Array, "{num_classes}"]]:
     """The mean embedding of each class over the rows in ``mask``.
 
     Args:

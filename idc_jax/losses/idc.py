@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from idc_jax.losses.classification import class_balanced_mean, cross_entropy, masked_mean
 from idc_jax.ops.inputs import flags, floats, ints, key, takes_as_is
+from idc_jax.ops.shapes import Array, Bool, Float, Int, Num, PRNGKeyArray
 
 # The published code's floor of 1 - p: a wholly wrong sample costs 11.5 and gives no gradient.
 _MIN_COMPLEMENT = 1e-5
@@ -18,8 +19,8 @@ _MIN_COMPLEMENT = 1e-5
 
 @takes_as_is(logits=floats("b c"), targets=ints("b"), mask=flags("b"))
 def positive(
-    logits: jax.Array, targets: jax.Array, mask: jax.Array, *, balanced: bool
-) -> jax.Array:
+    logits: Num[Array, "b c"], targets: Int[Array, "b"], mask: Bool[Array, "b"], *, balanced: bool
+) -> Float[Array, ""]:
     """L_pos: cross-entropy with the clusters that the answers named.
 
     Args:
@@ -40,8 +41,12 @@ def positive(
 
 @takes_as_is(logits=floats("b c"), candidates=ints("b t"), mask=flags("b"), key=key)
 def negative(
-    logits: jax.Array, candidates: jax.Array, mask: jax.Array, *, key: jax.Array | None
-) -> jax.Array:
+    logits: Num[Array, "b c"],
+    candidates: Int[Array, "b t"],
+    mask: Bool[Array, "b"],
+    *,
+    key: PRNGKeyArray | None,
+) -> Float[Array, ""]:
     """L_neg: the mean of -log max(1 - p_ij, 1e-5) over the rejected candidates.
 
     Args:
@@ -70,8 +75,12 @@ def negative(
 
 @takes_as_is(logits=floats("b c"), pseudo_labels=ints("b"), mask=flags("b"))
 def regularisation(
-    logits: jax.Array, pseudo_labels: jax.Array, mask: jax.Array, *, balanced: bool
-) -> jax.Array:
+    logits: Num[Array, "b c"],
+    pseudo_labels: Int[Array, "b"],
+    mask: Bool[Array, "b"],
+    *,
+    balanced: bool,
+) -> Float[Array, ""]:
     """L_reg: cross-entropy of strong views with confident pseudo-labels.
 
     Args:

@@ -7,8 +7,17 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from idc_jax.ops.inputs import flags, floats, takes_as_is
+from idc_jax.ops.shapes import Array, Bool, Float, Num
 
-def pair_loss(first: jax.Array, second: jax.Array, same: jax.Array, mask: jax.Array) -> jax.Array:
+
+@takes_as_is(first=floats("b c"), second=floats("b c"), same=flags("b"), mask=flags("b"))
+def pair_loss(
+    first: Num[Array, "b c"],
+    second: Num[Array, "b c"],
+    same: Bool[Array, "b"],
+    mask: Bool[Array, "b"],
+) -> Float[Array, "b"]:
     """What each pair costs, given what was said of it.
 
     With ``p = softmax(first)`` and ``q = softmax(second)``, a pair of one group costs

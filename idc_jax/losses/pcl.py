@@ -13,13 +13,16 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops.inputs import count, flags, floats, takes_as_is
+from idc_jax.ops.shapes import Array, Bool, Float, Num
 
 _MIN_MUST_WEIGHT = 2.0
 _ENTROPY_EPSILON = 1e-8
 
 
 @takes_as_is(links=floats("n n"), mask=flags("n"), block=count(1))
-def must_link_weight(links: jax.Array, mask: jax.Array, block: int) -> jax.Array:
+def must_link_weight(
+    links: Num[Array, "n n"], mask: Bool[Array, "n"], block: int
+) -> Float[Array, ""]:
     """ρ = max(4 n / (#{q = 1} + 1), 2): the fewer must-links, the more each counts.
 
     Args:
@@ -42,15 +45,15 @@ def must_link_weight(links: jax.Array, mask: jax.Array, block: int) -> jax.Array
     pseudo_links=flags("n n"),
 )
 def constrained_contrast(
-    first: jax.Array,
-    second: jax.Array,
-    links: jax.Array,
-    mask: jax.Array,
+    first: Num[Array, "n d"],
+    second: Num[Array, "n d"],
+    links: Num[Array, "n n"],
+    mask: Bool[Array, "n"],
     *,
-    must_weight: jax.Array,
+    must_weight: Float[Array, ""],
     temperature: float,
-    pseudo_links: jax.Array | None = None,
-) -> jax.Array:
+    pseudo_links: Bool[Array, "n n"] | None = None,
+) -> Float[Array, ""]:
     """ℓ: pull views of one sample and must-linked samples together, cannot-linked apart.
 
     Over the m = 2n view items, with S_uv = exp(o_u · o_v / τ):
@@ -84,8 +87,12 @@ def constrained_contrast(
 
 @takes_as_is(first=floats("n c"), second=floats("n c"), mask=flags("n"))
 def cluster_contrast(
-    first: jax.Array, second: jax.Array, mask: jax.Array, *, temperature: float
-) -> jax.Array:
+    first: Num[Array, "n c"],
+    second: Num[Array, "n c"],
+    mask: Bool[Array, "n"],
+    *,
+    temperature: float,
+) -> Float[Array, ""]:
     """Tell the clusters apart: cross-entropy over the cosines of the 2C probability columns.
 
     A column's positive is the same cluster in the other view; the mean runs over the 2C
@@ -114,7 +121,9 @@ def cluster_contrast(
 
 
 @takes_as_is(first=floats("n c"), second=floats("n c"), mask=flags("n"))
-def cluster_entropy(first: jax.Array, second: jax.Array, mask: jax.Array) -> jax.Array:
+def cluster_entropy(
+    first: Num[Array, "n c"], second: Num[Array, "n c"], mask: Bool[Array, "n"]
+) -> Float[Array, ""]:
     """Σ over the views of log C + Σ_k p_k log(p_k + 1e-8): 0 where the clusters are even.
 
     Args:
@@ -130,16 +139,24 @@ def cluster_entropy(first: jax.Array, second: jax.Array, mask: jax.Array) -> jax
 
 @takes_as_is(first=floats("n d"), second=floats("n d"), links=floats("n n"), mask=flags("n"))
 def instance_loss(
-    first: jax.Array, second: jax.Array, links: jax.Array, mask: jax.Array, **options: Any
-) -> jax.Array:
+    first: Num[Array, "n d"],
+    second: Num[Array, "n d"],
+    links: Num[Array, "n n"],
+    mask: Bool[Array, "n"],
+    **options: Any,
+) -> Float[Array, ""]:
     """L_ins: `constrained_contrast` of the unit instance embeddings ``[n, d]`` at τ = 1."""
     return constrained_contrast(first, second, links, mask, temperature=1.0, **options)
 
 
 @takes_as_is(first=floats("n c"), second=floats("n c"), links=floats("n n"), mask=flags("n"))
 def cluster_loss(
-    first: jax.Array, second: jax.Array, links: jax.Array, mask: jax.Array, **options: Any
-) -> jax.Array:
+    first: Num[Array, "n c"],
+    second: Num[Array, "n c"],
+    links: Num[Array, "n n"],
+    mask: Bool[Array, "n"],
+    **options: Any,
+) -> Float[Array, ""]:
     """L_clu: cluster contrast + `constrained_contrast` of probabilities ``[n, c]`` + entropy."""
     return (
         cluster_contrast(first, second, mask, temperature=2.0)

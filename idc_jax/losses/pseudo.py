@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops.inputs import flags, floats, ints, takes_as_is
+from idc_jax.ops.shapes import Array, Bool, Int, Num
 
 
 @takes_as_is(probs=floats("b c"))
-def confident_labels(probs: jax.Array, *, threshold: float) -> jax.Array:
+def confident_labels(probs: Num[Array, "b c"], *, threshold: float) -> Int[Array, "b"]:
     """The paper's pseudo-labels: argmax where max p > ``threshold``, else -1.
 
     Args:
@@ -25,14 +26,14 @@ def confident_labels(probs: jax.Array, *, threshold: float) -> jax.Array:
 
 @takes_as_is(store=ints("n"), indices=ints("b"), probs=floats("b c"), mask=flags("b"))
 def update_pseudo_labels(
-    store: jax.Array,
-    indices: jax.Array,
-    probs: jax.Array,
-    mask: jax.Array,
+    store: Int[Array, "n"],
+    indices: Int[Array, "b"],
+    probs: Num[Array, "b c"],
+    mask: Bool[Array, "b"],
     *,
     fraction: float,
     threshold: float,
-) -> jax.Array:
+) -> Int[Array, "n"]:
     """One step of the published code's pseudo-label memory.
 
     Each predicted class proposes its ceil(fraction · b / c) most confident rows, b without the

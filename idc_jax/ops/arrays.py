@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.errors import UserError
+from idc_jax.ops.shapes import Array, Float, Int, Num
 
 # Of JAX or of NumPy.
 ArrayT = TypeVar("ArrayT", bound=Any)
@@ -18,13 +19,13 @@ _ROWS_SHOWN = 10
 LEAST, GREATEST = 1e-15, 1e15
 
 
-def is_concrete(*arrays: jax.Array | None) -> bool:
+def is_concrete(*arrays: jax.Array | float | None) -> bool:
     """Whether none of ``arrays`` is being traced, so that values may be looked at."""
     return not any(isinstance(a, jax.core.Tracer) for a in arrays)
 
 
 @jax.jit
-def normalize(x: jax.Array, eps: float = 1e-12) -> jax.Array:
+def normalize(x: Num[Array, "n d"], eps: float = 1e-12) -> Float[Array, "n d"]:
     """Scale each row of ``x`` ``[n, d]`` to unit length: ``x / max(|x|, eps)``, in float32."""
     x = jnp.asarray(x).astype(jnp.float32)
     # The root of a maximum, not the maximum of a root: the gradient at a zero row stays finite.
@@ -62,7 +63,7 @@ def on_sphere(x: ArrayT, center: ArrayT, radius: ArrayT) -> ArrayT:
     return space.concat([2 * x, height - 1], axis=1) / (height + 1)
 
 
-def inner(x: jax.Array, y: jax.Array) -> jax.Array:
+def inner(x: Num[Array, "n d"], y: Num[Array, "m d"]) -> Num[Array, "n m"]:
     """Inner products ``[n, m]`` of rows of ``x`` ``[n, d]`` and ``y`` ``[m, d]`` in full float32.
 
     The highest precision is asked for by name: accelerators otherwise round the factors to
@@ -76,12 +77,12 @@ def matmul(x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 
-def squared_norms(x: jax.Array) -> jax.Array:
+def squared_norms(x: Num[Array, "*n d"]) -> Num[Array, "*n"]:
     """Squared length ``[n]`` of each row of ``x`` ``[n, d]``."""
     return jnp.sum(jnp.square(x), axis=-1)
 
 
-def squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
+def squared_distances(x: Num[Array, "n d"], y: Num[Array, "m d"]) -> Num[Array, "n m"]:
     """Squared Euclidean distances ``[n, m]``, never below zero.
 
     Computed as ``|x|² + |y|² − 2x·y``, so fit for blocks small enough to hold ``[n, m]``.
@@ -106,7 +107,7 @@ def _large_rows(x: jax.Array) -> jax.Array:
     return (jnp.abs(x) > GREATEST).any(axis=1)
 
 
-def check_finite(x: jax.Array, name: str = "x") -> None:
+def check_finite(x: Num[Array, "..."], name: str = "x") -> None:
     """Refuse NaN and infinity in ``x`` ``[n, ...]``, naming the rows.
 
     Does nothing while tracing (under ``jit``, ``vmap``, ``grad``): values are not known there.
@@ -139,7 +140,7 @@ def _shown(rows: np.ndarray) -> str:
     return f"row(s) {shown}{more}"
 
 
-def check_scale(x: jax.Array, name: str = "x", least: float = LEAST) -> None:
+def check_scale(x: Num[Array, "n d"], name: str = "x", least: float = LEAST) -> None:
     """Refuse numbers so large or so small that their squares say nothing in float32.
 
     Large ones are often what a file holds where a number is missing. Does nothing while tracing.
@@ -169,7 +170,7 @@ def check_scale(x: jax.Array, name: str = "x", least: float = LEAST) -> None:
         )
 
 
-def check_matrix(x: jax.Array, name: str = "x") -> jax.Array:
+def check_matrix(x: Num[Array, "..."], name: str = "x") -> Num[Array, "n d"]:
     """Return ``x`` as float32 ``[n, d]`` after refusing what nothing can be computed from.
 
     Raises:
@@ -184,7 +185,7 @@ def check_matrix(x: jax.Array, name: str = "x") -> jax.Array:
     return x if x.dtype == jnp.float32 else x.astype(jnp.float32)
 
 
-def check_labels(labels: jax.Array, num_points: int, num_classes: int) -> jax.Array:
+def check_labels(labels: Int[Array, "..."], num_points: int, num_classes: int) -> Int[Array, "n"]:
     """Return ``labels`` as int32 ``[n]`` after refusing a wrong length or an id out of range.
 
     Raises:

@@ -7,11 +7,13 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from idc_jax.ops.shapes import Array, Int
+
 
 @functools.partial(jax.jit, static_argnames=("num_clusters", "num_classes"))
 def contingency(
-    predicted: jax.Array, true: jax.Array, num_clusters: int, num_classes: int
-) -> jax.Array:
+    predicted: Int[Array, "n"], true: Int[Array, "n"], num_clusters: int, num_classes: int
+) -> Int[Array, "{num_clusters} {num_classes}"]:
     """Counts int32 ``[num_clusters, num_classes]``.
 
     Args:

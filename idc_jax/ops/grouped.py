@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops import arrays
+from idc_jax.ops.shapes import Array, Int, Num
 
 _ROWS, _COLUMNS = 256, 1024
 
 
 @functools.partial(jax.jit, static_argnames=("k",))
-def nearest_in_group(x: jax.Array, groups: jax.Array, k: int) -> jax.Array:
+def nearest_in_group(x: Num[Array, "n d"], groups: Int[Array, "n"], k: int) -> jax.Array:
     """Squared distances ``[n, k]`` to the ``k`` nearest others of the same group, ascending.
 
     Rows are sorted by group, so that only tiles along the diagonal hold any pair of a group.

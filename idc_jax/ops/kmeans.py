@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from idc_jax.errors import check_at_least, check_within
 from idc_jax.ops import arrays, blocks
 from idc_jax.ops.inputs import count, floats, key, takes
+from idc_jax.ops.shapes import Array, Bool, Float, Int, Num, PRNGKeyArray
 from idc_jax.ops.sums import sums_by
 
 # Rows of one block of a Lloyd step: small enough for [block, c] distances to stay in cache.
@@ -48,8 +49,8 @@ class KMeans(NamedTuple):
     used=count(1),
 )
 def kmeans(
-    key: jax.Array,
-    x: jax.Array,
+    key: PRNGKeyArray,
+    x: Num[Array, "n d"],
     num_clusters: int,
     *,
     restarts: int = 10,
@@ -136,13 +137,13 @@ def _nearest(x: jax.Array, centers: jax.Array) -> KMeans:
     return KMeans(centers, assignments, jnp.sum(distances2))
 
 
-def sample_of(key: jax.Array, x: jax.Array, num_clusters: int) -> jax.Array:
+def sample_of(key: PRNGKeyArray, x: Num[Array, "n d"], num_clusters: int) -> Num[Array, "m d"]:
     """Random rows of ``x`` on which to start ``num_clusters`` centres; ``x`` itself if short."""
     rows = sample_rows(key, x.shape[0], num_clusters)
     return x if rows is None else x[rows]
 
 
-def sample_rows(key: jax.Array, num_points: int, num_clusters: int) -> jax.Array | None:
+def sample_rows(key: PRNGKeyArray, num_points: int, num_clusters: int) -> Int[Array, "m"] | None:
     """Which points to start ``num_clusters`` centres on, int ``[m]``; None for all if few."""
     size = _sample_size(num_clusters)
     return None if num_points < 2 * size else jax.random.randint(key, (size,), 0, num_points)
@@ -153,14 +154,14 @@ def _sample_size(num_clusters: int) -> int:
 
 
 def plus_plus(
-    key: jax.Array,
-    x: jax.Array,
+    key: PRNGKeyArray,
+    x: Num[Array, "n d"],
     num_clusters: int,
     *,
-    centers: jax.Array | None = None,
-    given: jax.Array | None = None,
+    centers: Num[Array, "c d"] | None = None,
+    given: Bool[Array, "c"] | None = None,
     used: jax.Array | int | None = None,
-) -> jax.Array:
+) -> Num[Array, "c d"]:
     """Starting centres ``[c, d]`` by D² sampling, each the best of ``2 + ⌊log c⌋`` draws.
 
     Args:
@@ -208,11 +209,11 @@ def _sample_far(key: jax.Array, nearest2: jax.Array, num_draws: int) -> jax.Arra
 
 
 def lloyd(
-    x: jax.Array,
-    centers: jax.Array,
+    x: Num[Array, "n d"],
+    centers: Num[Array, "c d"],
     max_iterations: int,
     tolerance: float,
-    fixed: jax.Array | None = None,
+    fixed: Int[Array, "n"] | None = None,
 ) -> KMeans:
     """Lloyd steps from ``centers`` ``[c, d]`` until they rest.
 
@@ -242,8 +243,8 @@ def lloyd(
 
 
 def assign(
-    x: jax.Array, centers: jax.Array, fixed: jax.Array | None = None
-) -> tuple[jax.Array, jax.Array]:
+    x: Num[Array, "n d"], centers: Num[Array, "c d"], fixed: Int[Array, "n"] | None = None
+) -> tuple[Int[Array, "n"], Float[Array, "n"]]:
     """Nearest centre int32 ``[n]`` of each point and the squared distance ``[n]`` to it.
 
     A point with ``fixed >= 0`` belongs to that cluster wherever it lies.
@@ -273,8 +274,8 @@ def _update(x: jax.Array, centers: jax.Array, fixed: jax.Array | None) -> jax.Ar
 
 
 def cluster_sums(
-    x: jax.Array, assignments: jax.Array, num_clusters: int
-) -> tuple[jax.Array, jax.Array]:
+    x: Num[Array, "n d"], assignments: Int[Array, "n"], num_clusters: int
+) -> tuple[Float[Array, "c d"], Float[Array, "c"]]:
     """Sums ``[c, d]`` and counts ``[c]`` of the points of each cluster."""
     zeros = jnp.zeros((num_clusters, x.shape[1]), x.dtype)
     counts = jnp.zeros((num_clusters,), x.dtype).at[assignments].add(1.0)
@@ -292,8 +293,12 @@ def cluster_sums(
 
 
 def minibatch(
-    key: jax.Array, x: jax.Array, centers: jax.Array, num_steps: int, batch_size: int
-) -> jax.Array:
+    key: PRNGKeyArray,
+    x: Num[Array, "n d"],
+    centers: Num[Array, "c d"],
+    num_steps: int,
+    batch_size: int,
+) -> Num[Array, "c d"]:
     """Centres ``[c, d]`` after mini-batch steps, each centre at the mean of all it was given."""
     num_clusters = centers.shape[0]
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, floats, ints, key, takes
 from idc_jax.ops.kmeans import KMeans, check_num_clusters, lloyd, plus_plus
+from idc_jax.ops.shapes import Array, Int, Num, PRNGKeyArray
 from idc_jax.ops.sums import sums_by
 
 
@@ -23,10 +24,10 @@ from idc_jax.ops.sums import sums_by
     used=count(1),
 )
 def semi_supervised_kmeans(
-    key: jax.Array,
-    x: jax.Array,
+    key: PRNGKeyArray,
+    x: Num[Array, "n d"],
     num_clusters: int,
-    labels: jax.Array,
+    labels: Int[Array, "n"],
     *,
     restarts: int = 10,
     max_iterations: int = 100,

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, floats, key, takes
 from idc_jax.ops.kmeans import KMeans, assign, check_num_clusters, plus_plus
+from idc_jax.ops.shapes import Array, Num, PRNGKeyArray
 from idc_jax.ops.sums import sums_by
 
 # The centres, how far they moved, and the steps so far.
@@ -18,8 +19,8 @@ _Moving = tuple[jax.Array, jax.Array, jax.Array]
 
 @takes(key=key, x=floats("n d"), num_clusters=count(1), restarts=count(1), max_iterations=count(1))
 def spherical_kmeans(
-    key: jax.Array,
-    x: jax.Array,
+    key: PRNGKeyArray,
+    x: Num[Array, "n d"],
     num_clusters: int,
     *,
     restarts: int = 10,

@@ -9,8 +9,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from idc_jax.ops.shapes import Array, Int, Num
 
-def sums_by(groups: jax.Array, values: jax.Array, num_groups: int) -> jax.Array:
+
+def sums_by(
+    groups: Int[Array, "n"], values: Num[Array, "n *d"], num_groups: int
+) -> Num[Array, "g *d"]:
     """The sum of the ``values`` of each group; 0 for a group without any.
 
     Args:

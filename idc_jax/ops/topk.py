@@ -10,8 +10,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from idc_jax.ops.shapes import Array, Int, Num
 
-def top_k(scores: jax.Array, k: int, chunk: int = 64) -> tuple[jax.Array, jax.Array]:
+
+def top_k(
+    scores: Num[Array, "b m"], k: int, chunk: int = 64
+) -> tuple[Num[Array, "b {k}"], Int[Array, "b {k}"]]:
     """The ``k`` largest entries of each row of ``scores`` ``[b, m]``, largest first.
 
     Args:
@@ -25,7 +29,8 @@ def top_k(scores: jax.Array, k: int, chunk: int = 64) -> tuple[jax.Array, jax.Ar
     """
     rows, width = scores.shape
     if k == 0 or width % chunk or width < 4 * k * chunk:
-        return jax.lax.top_k(scores, k)
+        values, positions = jax.lax.top_k(scores, k)
+        return values, positions
     chunked = scores.reshape(rows, width // chunk, chunk)
     chunks = jax.lax.top_k(jnp.max(chunked, axis=2), k)[1]
     # In ascending order of position, so that the lower position wins among equals.
@@ -37,8 +42,11 @@ def top_k(scores: jax.Array, k: int, chunk: int = 64) -> tuple[jax.Array, jax.Ar
 
 
 def merge(
-    values: jax.Array, positions: jax.Array, more: jax.Array, more_positions: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+    values: Num[Array, "b k"],
+    positions: Int[Array, "b k"],
+    more: Num[Array, "b e"],
+    more_positions: Int[Array, "b e"],
+) -> tuple[Num[Array, "b k"], Int[Array, "b k"]]:
     """The ``k`` largest of ``values`` ``[b, k]`` and ``more`` ``[b, e]``; the former win ties."""
     k = values.shape[1]
     kept, found = jax.lax.top_k(jnp.concatenate([values, more], axis=1), k)

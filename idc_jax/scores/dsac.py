@@ -11,14 +11,15 @@ import jax.numpy as jnp
 from idc_jax.errors import UserError
 from idc_jax.ops.inputs import count, floats, ints, takes
 from idc_jax.ops.neighbors import Neighbors, knn
+from idc_jax.ops.shapes import Array, Float, Int, Num
 
 _SUM_FLOOR = 1e-12
 
 
 @takes(distances2=floats("n"))
 def self_paced_weights(
-    distances2: jax.Array, percentile: float = 95.0
-) -> tuple[jax.Array, jax.Array]:
+    distances2: Num[Array, "n"], percentile: float = 95.0
+) -> tuple[Float[Array, "n"], Float[Array, ""]]:
     """Weights that fall linearly with the distance to the centre: ``w = max(1 − d/λ, 0)``.
 
     λ is a percentile of ``d`` over all samples. Where λ = 0, samples at distance zero weigh one
@@ -39,13 +40,13 @@ def self_paced_weights(
 
 @takes(x=floats("n d"), k=count(0), rows=ints("m"))
 def compactness(
-    x: jax.Array,
+    x: Num[Array, "n d"],
     k: int = 6,
     *,
     normalized: bool = False,
     neighbors: Neighbors | None = None,
-    rows: jax.Array | None = None,
-) -> jax.Array:
+    rows: Int[Array, "m"] | None = None,
+) -> Float[Array, "m"]:
     """How close a sample's neighbours are: ``C = 1 / Σⱼ |x − x₍ⱼ₎|²`` over ``k`` of them.
 
     Args:

@@ -12,6 +12,7 @@ from idc_jax.errors import UserError
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, floats, ints, takes
 from idc_jax.ops.neighbors import Neighbors, knn
+from idc_jax.ops.shapes import Array, Float, Int, Num
 
 # Where the formulas meet log 0: duplicates, antipodes, rounding.
 _FLOOR = 1e-6
@@ -20,7 +21,7 @@ _SUM_FLOOR = 1e-12
 
 @takes(z=floats("n d"), centers=floats("c d"))
 @jax.jit
-def hardness(z: jax.Array, centers: jax.Array) -> jax.Array:
+def hardness(z: Num[Array, "n d"], centers: Num[Array, "c d"]) -> Float[Array, "n"]:
     """How close a sample is to a second cluster: ``h = log(1 − s₁ + s₂)``.
 
     ``s₁ ≥ s₂`` are the two highest cosines to the cluster centres. A centre of length zero (an
@@ -44,12 +45,12 @@ def hardness(z: jax.Array, centers: jax.Array) -> jax.Array:
 
 @takes(z=floats("n d"), k=count(0))
 def representativeness(
-    z: jax.Array,
+    z: Num[Array, "n d"],
     k: int = 20,
     *,
     reference: bool = False,
     neighbors: Neighbors | None = None,
-) -> jax.Array:
+) -> Float[Array, "n"]:
     """How densely a sample is surrounded: ``r = −log Σⱼ |z − z₍ⱼ₎|²`` over ``k`` neighbours.
 
     Args:
@@ -83,13 +84,13 @@ def _negative_log_sum(distances2: jax.Array, scale: float) -> jax.Array:
 
 
 @takes(cosines=floats("..."))
-def log_dissimilarity(cosines: jax.Array) -> jax.Array:
+def log_dissimilarity(cosines: Num[Array, "..."]) -> Float[Array, "..."]:
     """``log(1 − cosine)``, with its argument kept within ``[1e-6, 2]``."""
     return jnp.log(jnp.clip(1.0 - cosines, _FLOOR, 2.0))
 
 
 @takes(z=floats("n d"), selected=ints("m"))
-def diversity(z: jax.Array, selected: jax.Array) -> jax.Array:
+def diversity(z: Num[Array, "n d"], selected: Int[Array, "m"]) -> Float[Array, "n"]:
     """How unlike the selected samples a sample is: ``d = min_{j ∈ S} log(1 − z·zⱼ)``.
 
     Args:

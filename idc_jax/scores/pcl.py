@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import flags, floats, takes
+from idc_jax.ops.shapes import Array, Bool, Float, Num
 
 # The similarity at which a pair is taken to be least certain.
 UNCERTAIN = 0.2
@@ -17,14 +18,14 @@ _CLAMP = 1e-3
 
 @takes(z=floats("n d"), known=floats("n n"), other=floats("n d"), valid=flags("n"))
 def pair_scores(
-    z: jax.Array,
-    known: jax.Array,
+    z: Num[Array, "n d"],
+    known: Num[Array, "n n"],
     remaining_fraction: jax.Array | float,
     *,
-    other: jax.Array | None = None,
-    valid: jax.Array | None = None,
+    other: Num[Array, "n d"] | None = None,
+    valid: Bool[Array, "n"] | None = None,
     uncertain_at: jax.Array | float = UNCERTAIN,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[Float[Array, "s s"], Float[Array, "s s"]]:
     """The two terms of PCL's score of every pair in a block.
 
     With ``A`` the mean similarity within the two views, ``B`` that within the first and ``X``

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, key, takes
+from idc_jax.ops.shapes import Array, Bool, Num, PRNGKeyArray
 from idc_jax.selectors import greedy, masks
 from idc_jax.selectors.base import Selection
 
@@ -23,13 +24,13 @@ from idc_jax.selectors.base import Selection
     allowed=flags("n"),
 )
 def badge(
-    key: jax.Array,
-    embeddings: jax.Array,
-    probabilities: jax.Array,
+    key: PRNGKeyArray,
+    embeddings: Num[Array, "n d"],
+    probabilities: Num[Array, "n c"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
 ) -> Selection:
     """k-means++ seeding on gradient embeddings ``g = (p − e_ŷ) ⊗ x`` (Ash, Zhang, Krishnamurthy,
     Langford and Agarwal, "Deep batch active learning by diverse, uncertain gradient lower

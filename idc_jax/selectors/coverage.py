@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.ops import arrays, blocks
+from idc_jax.ops.shapes import Array, Bool, Float
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
@@ -63,7 +64,7 @@ class Targets(NamedTuple):
     same: bool
 
 
-def targets_of(x: jax.Array, weights: jax.Array, limit: int | None) -> Targets:
+def targets_of(x: Float[Array, "n d"], weights: Float[Array, "n"], limit: int | None) -> Targets:
     """All rows of ``x`` ``[n, d]`` as targets, or ``limit`` evenly spaced ones of them."""
     n = x.shape[0]
     if limit is None or n <= limit:
@@ -73,11 +74,11 @@ def targets_of(x: jax.Array, weights: jax.Array, limit: int | None) -> Targets:
 
 
 def greedy(
-    x: jax.Array,
+    x: Float[Array, "n d"],
     targets: Targets,
     budget: int,
-    labelled: jax.Array,
-    candidates: jax.Array,
+    labelled: Bool[Array, "n"],
+    candidates: Bool[Array, "n"],
     kernel: Kernel,
 ) -> Selection:
     """Greedy maximum of F; each pick's value is its gain, the lowest index first among equals.
@@ -123,7 +124,9 @@ def _pool_size(n: int, num_targets: int) -> int:
     return min(n, _POOL, max(_BATCH, _POOL_ENTRIES // num_targets))
 
 
-def cover_of(x: jax.Array, points: jax.Array, members: jax.Array, kernel: Kernel) -> jax.Array:
+def cover_of(
+    x: Float[Array, "n d"], points: Float[Array, "t d"], members: Bool[Array, "n"], kernel: Kernel
+) -> Float[Array, "t"]:
     """``max_{s ∈ S} k(s, point)`` ``[t]``, S being ``members`` (bool ``[n]``), 0 if none."""
     n = x.shape[0]
     order = jnp.argsort(~members, stable=True)
@@ -141,7 +144,9 @@ def cover_of(x: jax.Array, points: jax.Array, members: jax.Array, kernel: Kernel
     return jax.lax.while_loop(lambda s: s[1] < jnp.sum(members), step, state)[0]
 
 
-def all_gains(x: jax.Array, targets: Targets, cover: jax.Array, kernel: Kernel) -> jax.Array:
+def all_gains(
+    x: Float[Array, "n d"], targets: Targets, cover: Float[Array, "t"], kernel: Kernel
+) -> Float[Array, "n"]:
     """``Σⱼ wⱼ max(k(x, xⱼ) − coverⱼ, 0)`` ``[n]``, the gain of every sample."""
     if targets.same:
         return _gains_symmetric(x, targets.weights, cover, kernel)

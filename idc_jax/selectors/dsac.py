@@ -16,6 +16,7 @@ from idc_jax.errors import check_at_least, check_one_of
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, ints, takes
 from idc_jax.ops.neighbors import Neighbors
+from idc_jax.ops.shapes import Array, Bool, Float, Int, Num
 from idc_jax.ops.sums import sums_by
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
@@ -34,13 +35,13 @@ Kinds = Literal["both", "representative", "difficult"]
     num_neighbors=count(0),
 )
 def dsac(
-    embeddings: jax.Array,
-    centers: jax.Array,
-    assignments: jax.Array,
+    embeddings: Num[Array, "n d"],
+    centers: Num[Array, "c d"],
+    assignments: Int[Array, "n"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
     shortlist: int = 6,
     num_neighbors: int = 6,
     neighbors: Neighbors | None = None,
@@ -170,7 +171,9 @@ def _ordered(
     return masks.blank(Selection(order, compact[order]), picked), representative[order]
 
 
-def rank_within(groups: jax.Array, keys: jax.Array, counted: jax.Array) -> jax.Array:
+def rank_within(
+    groups: Int[Array, "n"], keys: Num[Array, "n"], counted: Bool[Array, "n"]
+) -> Int[Array, "n"]:
     """Rank from 0 of each counted sample in its group by ascending key; ``n`` for the others.
 
     Args:
@@ -188,12 +191,12 @@ def rank_within(groups: jax.Array, keys: jax.Array, counted: jax.Array) -> jax.A
 
 
 def quotas(
-    distances2: jax.Array,
-    assignments: jax.Array,
-    candidates: jax.Array,
+    distances2: Float[Array, "n"],
+    assignments: Int[Array, "n"],
+    candidates: Bool[Array, "n"],
     num_clusters: int,
     budget: int,
-) -> jax.Array:
+) -> Int[Array, "c"]:
     """How many picks each cluster gets, int32 ``[c]``; see :func:`dsac`."""
     zeros = jnp.zeros((num_clusters,), jnp.int32)
     sizes = zeros.at[assignments].add(1)

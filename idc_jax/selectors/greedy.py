@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops import blocks
+from idc_jax.ops.shapes import Array, Bool, Float
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
@@ -52,11 +53,11 @@ class _State(NamedTuple):
 
 
 def farthest(
-    x: jax.Array,
-    base: jax.Array,
+    x: Float[Array, "n d"],
+    base: Float[Array, "n"],
     budget: int,
-    labelled: jax.Array,
-    candidates: jax.Array,
+    labelled: Bool[Array, "n"],
+    candidates: Bool[Array, "n"],
     dissimilarity: Dissimilarity,
     first: jax.Array | float = 0.0,
 ) -> Selection:
@@ -210,7 +211,9 @@ def _to_picks(
     return jax.lax.while_loop(lambda s: s[1] < stop, step, (distance, start))[0]
 
 
-def to_labelled(x: jax.Array, labelled: jax.Array, dissimilarity: Dissimilarity) -> jax.Array:
+def to_labelled(
+    x: Float[Array, "n d"], labelled: Bool[Array, "n"], dissimilarity: Dissimilarity
+) -> Float[Array, "n"]:
     """Smallest dissimilarity ``[n]`` to a labelled sample; infinite where there is none."""
     n = x.shape[0]
     # Labelled rows first, so that only the blocks that hold any are visited.

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from idc_jax.errors import UserError, check_above
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, ints, takes
+from idc_jax.ops.shapes import Array, Bool, Float, Int, Num
 from idc_jax.selectors import coverage, kernels, masks
 from idc_jax.selectors.base import Selection
 from idc_jax.selectors.uncertainty import margin_values
@@ -28,11 +29,11 @@ _ANY_ID = 2**31 - 1
     num_targets=count(1),
 )
 def facility_location(
-    embeddings: jax.Array,
+    embeddings: Num[Array, "n d"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
     num_targets: int | None = TARGETS,
 ) -> Selection:
     """Pick greedily for ``Σⱼ max_{s ∈ S} (1 + cos(xⱼ, s)) / 2`` (Nemhauser, Wolsey and Fisher, "An
@@ -66,11 +67,11 @@ def facility_location(
     num_targets=count(1),
 )
 def max_herding(
-    embeddings: jax.Array,
+    embeddings: Num[Array, "n d"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
     bandwidth: float = 1.0,
     num_targets: int | None = TARGETS,
 ) -> Selection:
@@ -107,12 +108,12 @@ def max_herding(
     num_targets=count(1),
 )
 def u_herding(
-    embeddings: jax.Array,
-    probabilities: jax.Array,
+    embeddings: Num[Array, "n d"],
+    probabilities: Num[Array, "n c"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
     bandwidth: float = 1.0,
     adaptive: bool = True,
     num_targets: int | None = TARGETS,
@@ -158,13 +159,13 @@ def u_herding(
     num_targets=count(1),
 )
 def probcover(
-    embeddings: jax.Array,
+    embeddings: Num[Array, "n d"],
     budget: int,
     *,
     radius: jax.Array | float | None = None,
-    assignments: jax.Array | None = None,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    assignments: Int[Array, "n"] | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
     purity: float = 0.95,
     num_targets: int | None = None,
 ) -> Selection:
@@ -199,8 +200,11 @@ def probcover(
 
 @functools.partial(jax.jit, static_argnames=("num_queries",))
 def pure_radius(
-    z: jax.Array, assignments: jax.Array, purity: float = 0.95, num_queries: int = 1024
-) -> jax.Array:
+    z: Float[Array, "n d"],
+    assignments: Int[Array, "n"],
+    purity: float = 0.95,
+    num_queries: int = 1024,
+) -> Float[Array, ""]:
     """The largest radius at which a share ``purity`` of balls holds one cluster only.
 
     Measured on up to ``num_queries`` evenly spaced samples of ``z`` ``[n, d]``.
@@ -216,7 +220,7 @@ def pure_radius(
 
 
 @jax.jit
-def least_distance(z: jax.Array, members: jax.Array) -> jax.Array:
+def least_distance(z: Float[Array, "n d"], members: Bool[Array, "n"]) -> Float[Array, ""]:
     """Least distance between two ``members`` of ``z`` ``[n, d]``; infinite for fewer than two.
 
     Duplicates are passed over: a bandwidth of zero would make every kernel vanish.
@@ -235,7 +239,7 @@ def least_distance(z: jax.Array, members: jax.Array) -> jax.Array:
 
 
 def _check_positive(name: str, value: float) -> None:
-    if arrays.is_concrete(value):  # type: ignore[arg-type]
+    if arrays.is_concrete(value):
         check_above(name, value, 0)
 
 

@@ -14,6 +14,7 @@ from idc_jax import scores
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.ops.neighbors import Neighbors
+from idc_jax.ops.shapes import Array, Bool, Float, Num
 from idc_jax.selectors import greedy, masks
 from idc_jax.selectors.base import Selection
 
@@ -27,12 +28,12 @@ from idc_jax.selectors.base import Selection
     num_neighbors=count(0),
 )
 def idc(
-    embeddings: jax.Array,
-    centers: jax.Array,
+    embeddings: Num[Array, "n d"],
+    centers: Num[Array, "c d"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
     num_neighbors: int = 20,
     use_hardness: bool = True,
     use_representativeness: bool = True,
@@ -83,12 +84,12 @@ def idc(
 )
 @functools.partial(jax.jit, static_argnames=("budget", "use_diversity"))
 def idc_from_scores(
-    z: jax.Array,
-    base: jax.Array,
+    z: Float[Array, "n d"],
+    base: Float[Array, "n"],
     budget: int,
     *,
-    labelled: jax.Array,
-    candidates: jax.Array,
+    labelled: Bool[Array, "n"],
+    candidates: Bool[Array, "n"],
     use_diversity: bool = True,
 ) -> Selection:
     """Algorithm 1 on unit-length ``z`` ``[n, d]`` with ``h + r`` given as ``base`` ``[n]``."""

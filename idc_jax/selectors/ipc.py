@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax import scores
-from idc_jax.errors import check_at_least
 from idc_jax.ops import arrays
 from idc_jax.ops.cosines import cosine_exceeded_by
+from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.ops.neighbors import Neighbors
+from idc_jax.ops.shapes import Array, Bool, Num
 from idc_jax.selectors import greedy, masks
 from idc_jax.selectors.base import Selection
 
@@ -36,13 +37,22 @@ class Known(NamedTuple):
     asked: jax.Array
 
 
+@takes(
+    embeddings=floats("n d"),
+    centers=floats("c d"),
+    budget=count(0),
+    labelled=flags("n"),
+    allowed=flags("n"),
+    per_anchor=count(1),
+    num_neighbors=count(0),
+)
 def ipc(
-    embeddings: jax.Array,
-    centers: jax.Array,
+    embeddings: Num[Array, "n d"],
+    centers: Num[Array, "c d"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
     known: Known | None = None,
     per_anchor: int = 5,
     hardness: float = 0.0,
@@ -80,8 +90,6 @@ def ipc(
     """
     z = arrays.normalize(arrays.check_matrix(embeddings, "embeddings"))
     centers = arrays.check_matrix(centers, "centers")
-    check_at_least("budget", budget, 0)
-    check_at_least("per_anchor", per_anchor, 1)
     if budget == 0:
         return _blank(0)
     n = z.shape[0]

@@ -9,17 +9,18 @@ import jax.numpy as jnp
 
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, takes
+from idc_jax.ops.shapes import Array, Bool, Num
 from idc_jax.selectors import greedy, masks
 from idc_jax.selectors.base import Selection
 
 
 @takes(embeddings=floats("n d"), budget=count(0), labelled=flags("n"), allowed=flags("n"))
 def k_center(
-    embeddings: jax.Array,
+    embeddings: Num[Array, "n d"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
 ) -> Selection:
     """Farthest-first traversal, the greedy of the core-set approach (Sener and Savarese, "Active
     learning for convolutional neural networks: a core-set approach"; Gonzalez, "Clustering to

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
+from idc_jax.ops.shapes import Array, Bool, Int, Num
 from idc_jax.selectors.base import Selection
 
 
@@ -20,7 +21,7 @@ def check_budget(budget: int, num_points: int) -> int:
 
 def masks(
     num_points: int, labelled: jax.Array | None, allowed: jax.Array | None
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[Bool[Array, "n"], Bool[Array, "n"]]:
     """``(labelled, candidates)``, bool ``[n]`` each; candidates are allowed and not labelled.
 
     Raises:
@@ -37,7 +38,7 @@ def masks(
     return labelled, allowed & ~labelled
 
 
-def top(values: jax.Array, candidates: jax.Array, budget: int) -> Selection:
+def top(values: Num[Array, "n"], candidates: Bool[Array, "n"], budget: int) -> Selection:
     """The ``budget`` candidates of highest value ``[n]``; lowest index first among equals."""
     values = jnp.where(candidates, values.astype(jnp.float32), -jnp.inf)
     best, indices = jax.lax.top_k(values, budget)
@@ -46,7 +47,7 @@ def top(values: jax.Array, candidates: jax.Array, budget: int) -> Selection:
     return blank(Selection(indices[ordered], best[ordered]), candidates[indices[ordered]])
 
 
-def blank(selection: Selection, picked: jax.Array) -> Selection:
+def blank(selection: Selection, picked: Bool[Array, "m"]) -> Selection:
     """Put index -1 and value -inf wherever ``picked`` ``[m]`` is false."""
     return Selection(
         jnp.where(picked, selection.indices, -1).astype(jnp.int32),
@@ -60,7 +61,11 @@ def nothing(budget: int) -> Selection:
 
 
 def record(
-    selection: Selection, i: jax.Array, chosen: jax.Array, value: jax.Array, found: jax.Array
+    selection: Selection,
+    i: Int[Array, ""],
+    chosen: Int[Array, ""],
+    value: Num[Array, ""],
+    found: Bool[Array, ""],
 ) -> Selection:
     """Write pick ``chosen`` with its ``value`` at place ``i``, if ``found``."""
     if selection.indices.shape[0] == 0:

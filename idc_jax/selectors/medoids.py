@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from idc_jax import ops
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, key, takes
+from idc_jax.ops.shapes import Array, Bool, Float, Int, Num, PRNGKeyArray
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
@@ -22,12 +23,12 @@ from idc_jax.selectors.base import Selection
     max_iterations=count(1),
 )
 def medoids(
-    key: jax.Array,
-    embeddings: jax.Array,
+    key: PRNGKeyArray,
+    embeddings: Num[Array, "n d"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
     restarts: int = 1,
     max_iterations: int = 50,
 ) -> Selection:
@@ -64,7 +65,10 @@ def medoids(
 
 @jax.jit
 def nearest_members(
-    x: jax.Array, centers: jax.Array, assignments: jax.Array, candidates: jax.Array
+    x: Float[Array, "n d"],
+    centers: Float[Array, "c d"],
+    assignments: Int[Array, "n"],
+    candidates: Bool[Array, "n"],
 ) -> Selection:
     """The candidate nearest each of ``c`` centres, no candidate twice: ``c`` picks."""
     num_clusters = centers.shape[0]

@@ -9,18 +9,19 @@ import jax.numpy as jnp
 
 from idc_jax.errors import UserError
 from idc_jax.ops.inputs import count, flags, floats, takes
+from idc_jax.ops.shapes import Array, Bool, Num
 from idc_jax.selectors.base import Selection
 from idc_jax.selectors.idc import idc_from_scores
 
 
 @takes(z=floats("n d"), base=floats("n"), budget=count(0), num_parts=count(1), allowed=flags("n"))
 def idc_partitioned(
-    z: jax.Array,
-    base: jax.Array,
+    z: Num[Array, "n d"],
+    base: Num[Array, "n"],
     budget: int,
     num_parts: int,
     *,
-    allowed: jax.Array | None = None,
+    allowed: Bool[Array, "n"] | None = None,
 ) -> Selection:
     """Each part picks ``budget`` samples; of all these, ``budget`` are picked again (GreeDi:
     Mirzasoleiman, Karbasi, Sarkar and Krause, "Distributed submodular maximization").

@@ -14,6 +14,7 @@ from idc_jax import scores
 from idc_jax.errors import UserError, check_at_least
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, takes
+from idc_jax.ops.shapes import Array, Bool, Num
 from idc_jax.scores.pcl import UNCERTAIN
 from idc_jax.selectors.base import Selection
 
@@ -31,14 +32,14 @@ _BLOCKS = 64
     per_block=count(0),
 )
 def pcl(
-    embeddings: jax.Array,
-    known: jax.Array,
+    embeddings: Num[Array, "b s d"],
+    known: Num[Array, "b s s"],
     budget: int,
     *,
     remaining_fraction: jax.Array | float = 1.0,
-    other: jax.Array | None = None,
-    valid: jax.Array | None = None,
-    asked: jax.Array | None = None,
+    other: Num[Array, "b s d"] | None = None,
+    valid: Bool[Array, "b s"] | None = None,
+    asked: Bool[Array, "b s s"] | None = None,
     per_block: int | None = None,
     use_uncertain: bool = True,
     use_hard: bool = True,
@@ -113,7 +114,8 @@ def _pcl(
         )
         open_ = jnp.triu((known == 0) & ~asked, 1) & valid[:, None] & valid[None]
         score = jnp.where(open_, weights[0] * up + weights[1] * hp, -jnp.inf)
-        return jax.lax.top_k(score.reshape(-1), each)
+        values, flat = jax.lax.top_k(score.reshape(-1), each)
+        return values, flat
 
     values, flat = jax.lax.map(best, blocks, batch_size=min(_BLOCKS, num_blocks))
     pairs = jnp.stack([flat // size, flat % size], axis=-1)

@@ -8,18 +8,19 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.ops.inputs import count, flags, key, takes
+from idc_jax.ops.shapes import Array, Bool, PRNGKeyArray
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
 
 @takes(key=key, num_points=count(1), budget=count(0), labelled=flags("n"), allowed=flags("n"))
 def random(
-    key: jax.Array,
+    key: PRNGKeyArray,
     num_points: int,
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
 ) -> Selection:
     """Pick candidates uniformly without replacement.
 

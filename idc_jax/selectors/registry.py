@@ -70,7 +70,8 @@ def _pcl(key: jax.Array, inputs: SelectorInputs, budget: int, **options: Any) ->
 
 
 def _of_probabilities(function: Callable[..., Selection]) -> Callable[..., Selection]:
-    def select(key: jax.Array, inputs: SelectorInputs, budget: int) -> Selection:
+    # Any: what comes is checked here.
+    def select(key: Any, inputs: SelectorInputs, budget: Any) -> Selection:
         del key
         return function(inputs.probabilities, budget, **_masks(inputs))
 
@@ -175,7 +176,8 @@ def get(name: str, **options: Any) -> Selector:
     check_one_of("selector", name, _SELECTORS)
     selector = _SELECTORS[name]
 
-    def select(key: jax.Array, inputs: SelectorInputs, budget: int) -> Selection:
+    # Any: what comes is checked here.
+    def select(key: Any, inputs: SelectorInputs, budget: Any) -> Selection:
         given = wants.check(_WANTED, {**inputs._asdict(), "key": key, "budget": budget})
         key, budget = given.pop("key"), given.pop("budget")
         inputs = inputs._replace(**given)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from idc_jax import ops
 from idc_jax.ops import arrays, grouped
 from idc_jax.ops.inputs import count, flags, floats, key, takes
+from idc_jax.ops.shapes import Array, Bool, Float, Int, Num, PRNGKeyArray
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
@@ -31,12 +32,12 @@ _Turns = tuple[jax.Array, jax.Array, jax.Array, Selection]
     max_iterations=count(1),
 )
 def typiclust(
-    key: jax.Array,
-    embeddings: jax.Array,
+    key: PRNGKeyArray,
+    embeddings: Num[Array, "n d"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
     num_neighbors: int = 20,
     num_clusters: int | None = None,
     max_clusters: int = 500,
@@ -80,7 +81,7 @@ def typiclust(
 
 
 @functools.partial(jax.jit, static_argnames=("k",))
-def typicality(z: jax.Array, assignments: jax.Array, k: int) -> jax.Array:
+def typicality(z: Float[Array, "n d"], assignments: Int[Array, "n"], k: int) -> Float[Array, "n"]:
     """``1 / mean distance`` ``[n]`` to the ``k`` nearest of the own cluster; 0 if alone in it."""
     distances = jnp.sqrt(grouped.nearest_in_group(z, assignments, min(k, z.shape[0])))
     present = jnp.isfinite(distances)

@@ -10,17 +10,18 @@ import jax.numpy as jnp
 
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, takes
+from idc_jax.ops.shapes import Array, Bool, Float, Num
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
 
 
 @takes(probabilities=floats("n c"), budget=count(0), labelled=flags("n"), allowed=flags("n"))
 def margin(
-    probabilities: jax.Array,
+    probabilities: Num[Array, "n c"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
 ) -> Selection:
     """Pick the smallest gaps between the two likeliest classes (Scheffer, Decomain and Wrobel,
     "Active hidden Markov models for information extraction").
@@ -42,11 +43,11 @@ def margin(
 
 @takes(probabilities=floats("n c"), budget=count(0), labelled=flags("n"), allowed=flags("n"))
 def entropy(
-    probabilities: jax.Array,
+    probabilities: Num[Array, "n c"],
     budget: int,
     *,
-    labelled: jax.Array | None = None,
-    allowed: jax.Array | None = None,
+    labelled: Bool[Array, "n"] | None = None,
+    allowed: Bool[Array, "n"] | None = None,
 ) -> Selection:
     """Pick the highest predictive entropies (Shannon; Settles, "Active learning literature
     survey"), ``−Σ p log p`` in nats.
@@ -66,7 +67,7 @@ def entropy(
     return _ranked(entropy_values, probabilities, budget, labelled, allowed)
 
 
-def margin_values(probabilities: jax.Array) -> jax.Array:
+def margin_values(probabilities: Num[Array, "n c"]) -> Float[Array, "n"]:
     """``p₍₂₎ − p₍₁₎`` ``[n]``, 0 where two classes tie; zeros with a single class."""
     if probabilities.shape[1] < 2:
         return jnp.zeros((probabilities.shape[0],), jnp.float32)
@@ -74,7 +75,7 @@ def margin_values(probabilities: jax.Array) -> jax.Array:
     return two[:, 1] - two[:, 0]
 
 
-def entropy_values(probabilities: jax.Array) -> jax.Array:
+def entropy_values(probabilities: Num[Array, "n c"]) -> Float[Array, "n"]:
     """``−Σ p log p`` ``[n]``, in nats."""
     return jnp.sum(jax.scipy.special.entr(jnp.maximum(probabilities, 0.0)), axis=1)
 

@@ -126,8 +126,11 @@ def test_one_cluster_and_one_sample_are_no_failure():
     [
         ({"budget": -1}, "budget is -1"),
         ({"per_anchor": 0}, "per_anchor is 0"),
-        ({"labelled": jnp.zeros(N + 1, bool)}, r"labelled is bool \[49\]"),
-        ({"allowed": jnp.zeros(3, bool)}, r"allowed is bool \[3\]"),
+        (
+            {"labelled": jnp.zeros(N + 1, bool)},
+            r"labelled has shape \[49\]; it must be bool \[48\]",
+        ),
+        ({"allowed": jnp.zeros(3, bool)}, r"allowed has shape \[3\]; it must be bool \[48\]"),
     ],
 )
 def test_what_means_nothing_is_refused(changes, message):
