@@ -150,7 +150,8 @@ def read_samples(path: Path) -> Samples:
     if not path.exists():
         return Samples((), np.zeros(0, np.uint64))
     try:
-        with np.load(path) as saved:
+        # Opened here: NumPy leaves the file of a damaged archive open.
+        with path.open("rb") as file, np.load(file) as saved:
             names, digests = tuple(saved["names"].tolist()), saved["digests"]
     except Exception as error:  # Whatever a damaged file can lead to.
         # It may quote all of the file.

@@ -94,10 +94,11 @@ def read_criterion(path: str) -> Criterion:
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """The file's vectors, and its words if it has any."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None
-        with loaded:
+        # NumPy leaves the file of a damaged archive open.
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded, None
             held = {name: loaded[name] for name in loaded.files if name in ("embeddings", "words")}
             names = ", ".join(loaded.files) or "nothing"
     except Exception as error:  # Whatever a damaged file can lead to.

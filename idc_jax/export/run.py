@@ -108,7 +108,7 @@ def _read_assignments(path: Path, size: int | None) -> list[dict[str, str]]:
 def _names(path: Path, size: int) -> list[str]:
     """What the samples are called, also where UTF-8, and so a table, cannot hold it; or nothing."""
     try:
-        with np.load(path) as saved:
+        with path.open("rb") as file, np.load(file) as saved:
             names = saved["names"].tolist()
     except (OSError, ValueError, KeyError, BadZipFile):
         return []

@@ -182,7 +182,7 @@ def _class_id(written: object, path: Path) -> int | None:
 
 def _read_arrays(path: Path) -> Labels:
     try:
-        with np.load(path) as saved:
+        with path.open("rb") as file, np.load(file) as saved:
             arrays = {name: saved[name] for name in ("labels", "ids") if name in saved}
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error

@@ -63,6 +63,7 @@ def test_a_post_that_comes_too_early_is_to_be_sent_again(lodging, tmp_path):
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(early)
+    refused.value.close()
     assert refused.value.code == 503
     with (
         Store(tmp_path / "answers.db") as store,
@@ -70,10 +71,12 @@ def test_a_post_that_comes_too_early_is_to_be_sent_again(lodging, tmp_path):
         pytest.raises(urllib.error.HTTPError) as closed,
     ):
         urllib.request.urlopen(early)
+    closed.value.close()
     assert closed.value.code == 503
     # Nor is anything taken once the page is over, while its store is closed.
     with pytest.raises(urllib.error.HTTPError) as over:
         state(lodging)
+    over.value.close()
     assert over.value.code == 503
 
 

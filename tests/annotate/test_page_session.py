@@ -94,8 +94,10 @@ def posted(request):
     """The status, once the questions are open: until then the page asks for patience."""
     for _ in range(100):
         try:
-            return urllib.request.urlopen(request).status
+            with urllib.request.urlopen(request) as reply:
+                return reply.status
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code != 503:
                 raise
             time.sleep(0.1)

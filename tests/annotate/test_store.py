@@ -241,14 +241,13 @@ def test_every_acknowledged_answer_survives_kill_9(tmp_path, cluster_questions):
         "for i in range(5000):\n"
         "    store.add([Row(f'k{i}', 1, i, 'ann', 0)]); print(i, flush=True)\n"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", writer, str(tmp_path / "answers.db")], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    acknowledged = [process.stdout.readline() for _ in range(40)]
-    process.kill()
-    acknowledged += process.stdout.read().splitlines(keepends=True)
-    process.wait()
+    ) as process:
+        assert process.stdout is not None
+        acknowledged = [process.stdout.readline() for _ in range(40)]
+        process.kill()
+        acknowledged += process.stdout.read().splitlines(keepends=True)
     said = [int(line) for line in acknowledged if line.endswith(b"\n")]
     with Store(tmp_path / "answers.db") as store:
         kept = [row.position for row in store.rows()]

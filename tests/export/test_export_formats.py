@@ -88,7 +88,7 @@ def test_hard_links_that_are_impossible(run, tmp_path, monkeypatch):
 
 def test_csv(run, tmp_path):
     write(run, "csv", tmp_path / "out.csv")
-    rows = list(csv.reader((tmp_path / "out.csv").open(encoding="utf-8", newline="")))
+    rows = list(csv.reader((tmp_path / "out.csv").read_text("utf-8").splitlines()))
     assert tuple(rows[0]) == COLUMNS
     assert rows[1][1:] == ["0", NAMES[0], "1.0", "ann; bob", NAMES[0]]
     assert rows[6] == [run.table.paths[5], "1", NAMES[1], "0.4", "", ""]
@@ -110,7 +110,7 @@ def test_parquet_without_pyarrow(run, tmp_path, monkeypatch):
 def test_hugging_face(run, tmp_path):
     write(run, "huggingface", tmp_path / "out")
     folder = tmp_path / "out" / "train"
-    rows = list(csv.DictReader((folder / "metadata.csv").open(encoding="utf-8", newline="")))
+    rows = list(csv.DictReader((folder / "metadata.csv").read_text("utf-8").splitlines()))
     assert [row["label"] for row in rows] == [run.table.names[g] for g in run.table.group]
     for row in rows:
         assert (folder / row["file_name"]).read_bytes() == Path(row["path"]).read_bytes()

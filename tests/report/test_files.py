@@ -69,7 +69,7 @@ def test_assignments(tmp_path):
         rounds=rounds,
         class_names=("cat",),
     )
-    assert list(csv.reader(path.open())) == [
+    assert list(csv.reader(path.read_text().splitlines())) == [
         ["sample", "group", "name", "confidence", "answer"],
         ["a,1.png", "1", "cat", "1.000000", "same as b.png"],
         ["b.png", "1", "cat", "1.000000", "cat; same as a,1.png; different from c.png"],
@@ -89,7 +89,7 @@ def test_a_sample_stands_where_people_said(tmp_path):
         ],
         class_names=("cat", "dog", "owl"),
     )
-    rows = csv.DictReader(path.open())
+    rows = csv.DictReader(path.read_text().splitlines())
     assert [(row["group"], row["name"], row["confidence"]) for row in rows] == [
         ("0", "cat", "1.000000"),
         ("1", "dog", "1.000000"),
@@ -109,7 +109,7 @@ def test_assignments_by_index_with_every_kind_of_cluster_answer(tmp_path):
         probabilities=np.full((8, 3), 1 / 3),
         rounds=[runs.mixed_round()],
     )
-    rows = list(csv.DictReader(path.open()))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [row["sample"] for row in rows] == [str(i) for i in range(8)]
     assert [row["answer"] for row in rows] == ["", "", "", "", "cluster 1", "none", "skip", ""]
 

@@ -12,7 +12,7 @@ from idc_jax.command import main
 def test_a_real_run_is_exported(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "table.csv"
     assert main(["export", str(whole), "--to=csv", f"--out={out}"]) == 0
-    rows = list(csv.DictReader(out.open()))
+    rows = list(csv.DictReader(out.read_text().splitlines()))
     assert len(rows) == 160
     asked = [row for row in rows if row["answer"]]
     assert len(asked) == 12

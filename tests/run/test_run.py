@@ -48,7 +48,9 @@ def test_a_run_leaves_what_it_promises(whole: Path) -> None:
     assert len(rows) == 160
     assert sum(bool(row["answer"]) for row in rows) == 12
     assert len((whole / "answers.jsonl").read_text().splitlines()) == 12
-    phases = {json.loads(line)["phase"] for line in (whole / "metrics.jsonl").open()}
+    phases = {
+        json.loads(line)["phase"] for line in (whole / "metrics.jsonl").read_text().splitlines()
+    }
     assert phases == {"evaluate", "finetune", "learn"}
 
 
@@ -77,7 +79,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_end(
     assert again["final"] == at_once["final"]
     assert again["rounds"] == at_once["rounds"]
     lines = [
-        [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         for folder in (whole, broken)
     ]
     assert lines[0] == lines[1]
@@ -184,7 +186,10 @@ def test_without_labels_everything_but_the_metrics_is_there(
     for round_ in (1, 2):
         with pytest.raises(UserError):
             experiment.run_experiment(tiny, workdir)
-        asked = [json.loads(line) for line in (workdir / f"questions_round_{round_}.jsonl").open()]
+        asked = [
+            json.loads(line)
+            for line in (workdir / f"questions_round_{round_}.jsonl").read_text().splitlines()
+        ]
         answers = [
             {
                 "round": q["round"],
@@ -258,7 +263,7 @@ def test_epochs_trained_again_after_a_kill_are_logged_once(tmp_path: Path) -> No
     again = MetricsLog(tmp_path / "metrics.jsonl")
     for line in epochs(8)[5:]:
         again(line)
-    written = [json.loads(line) for line in (tmp_path / "metrics.jsonl").open()]
+    written = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert written == again.lines == [{"phase": "evaluate"}, *epochs(8)]
 
 

@@ -101,7 +101,7 @@ def _read(path: Path, name: str, described: np.ndarray) -> np.ndarray:
     if described.strides != (0,) * described.ndim:
         return described  # It was read before.
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return archive[name]
     except Exception as error:  # As above.
         raise _damaged(path, error) from error
