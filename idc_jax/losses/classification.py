@@ -13,7 +13,7 @@ from idc_jax.ops.shapes import Array, Bool, Float, Int, Num
 def masked_mean(values: Num[Array, "b"], mask: Bool[Array, "b"]) -> Float[Array, ""]:
     """The mean of ``values`` ``[b]`` over the rows in ``mask`` ``[b]``; 0 where there is none."""
     kept = jnp.where(mask, values, 0.0)
-    return jnp.sum(kept) / jnp.maximum(jnp.sum(mask), 1)
+    return jnp.sum(kept) / jnp.maximum(jnp.sum(mask), 1).astype(kept.dtype)
 
 
 @takes_as_is(values=floats("b"), targets=ints("b"), mask=flags("b"), num_classes=count(1))
@@ -31,10 +31,12 @@ def class_balanced_mean(
     Returns:
       A scalar, 0 where no row counts.
     """
-    members = jax.nn.one_hot(targets, num_classes, dtype=values.dtype) * mask[:, None]
+    members = jnp.where(
+        mask[:, None], jax.nn.one_hot(targets, num_classes, dtype=values.dtype), 0.0
+    )
     counts = jnp.sum(members, axis=0)
     means = jnp.where(mask, values, 0.0) @ members / jnp.maximum(counts, 1)
-    return jnp.sum(means) / jnp.maximum(jnp.sum(counts > 0), 1)
+    return jnp.sum(means) / jnp.maximum(jnp.sum(counts > 0), 1).astype(means.dtype)
 
 
 @takes_as_is(logits=floats("b c"), targets=ints("b"), mask=flags("b"))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from idc_jax.losses.classification import masked_mean
 from idc_jax.losses.pcl import cluster_contrast, cluster_entropy
 from idc_jax.ops.shapes import Array, Bool, Float, Int
 
@@ -59,13 +60,13 @@ def instance_contrast(
     similarity = jnp.matmul(items, items.T, precision=jax.lax.Precision.HIGHEST) / temperature
     partner = jnp.roll(jnp.arange(2 * count), count)
     positive = jnp.take_along_axis(similarity, partner[:, None], axis=1)[:, 0]
-    is_partner = jnp.arange(2 * count) == partner[:, None]
+    is_partner = jnp.arange(2 * count)[None, :] == partner[:, None]
     same = jnp.eye(2 * count, dtype=bool) if ids is None else ids[:, None] == ids[None, :]
     counted = valid[None, :] & (~same | is_partner) & ~jnp.eye(2 * count, dtype=bool)
     # A padded row may have nothing to compare with: its partner keeps the logarithm finite.
     counted = counted | (is_partner & ~valid[:, None])
     log_total = jax.nn.logsumexp(similarity, axis=1, where=counted)
-    return _masked_mean(log_total - positive, valid)
+    return masked_mean(log_total - positive, valid)
 
 
 def assignment_agreement(
@@ -84,7 +85,7 @@ def assignment_agreement(
       A scalar, 0 for an empty batch.
     """
     together = jnp.sum(first * second, axis=1)
-    return _masked_mean(-jnp.log(together + _LOG_FLOOR), mask)
+    return masked_mean(-jnp.log(together + _LOG_FLOOR), mask)
 
 
 def contrastive_terms(
@@ -113,7 +114,3 @@ def contrastive_terms(
         entropy=cluster_entropy(first, second, mask),
         agreement=assignment_agreement(first, second, mask),
     )
-
-
-def _masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
-    return jnp.sum(jnp.where(mask, values, 0.0)) / jnp.maximum(jnp.sum(mask), 1)

@@ -103,7 +103,9 @@ def class_means(
     Returns:
       Means ``[c, d]``, 0 for a class without rows, and how many rows each has, ``[c]``.
     """
-    members = jax.nn.one_hot(targets, num_classes, dtype=embeddings.dtype) * mask[:, None]
+    members = jnp.where(
+        mask[:, None], jax.nn.one_hot(targets, num_classes, dtype=embeddings.dtype), 0.0
+    )
     counts = jnp.sum(members, axis=0)
     totals = jnp.matmul(
         members.T, jnp.where(mask[:, None], embeddings, 0.0), precision=jax.lax.Precision.HIGHEST

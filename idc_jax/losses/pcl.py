@@ -33,7 +33,7 @@ def must_link_weight(
     Returns:
       A scalar.
     """
-    count = jnp.sum((links == 1) & _distinct(mask))
+    count = jnp.sum((links == 1) & _distinct(mask)).astype(jnp.float32)
     return jnp.maximum(4.0 * block / (count + 1.0), _MIN_MUST_WEIGHT)
 
 
@@ -80,7 +80,7 @@ def constrained_contrast(
     # A padded row has nothing to repel: one stand-in entry keeps its logarithm finite.
     repel = jnp.where(jnp.sum(repel, axis=1, keepdims=True) > 0, repel, jnp.eye(repel.shape[0]))
     log_mean = jax.nn.logsumexp(similarity, axis=1, b=repel) - jnp.log(jnp.sum(repel, axis=1))
-    log_denominator = jnp.log(jnp.maximum(2.0 * jnp.sum(mask), 1.0)) + log_mean
+    log_denominator = jnp.log(jnp.maximum(2.0 * jnp.sum(mask).astype(jnp.float32), 1.0)) + log_mean
     total = jnp.sum(attract * (log_denominator[:, None] - similarity))
     return total / jnp.maximum(jnp.sum(attract), 1.0)
 
@@ -182,7 +182,7 @@ def _repelling(links: jax.Array, mask: jax.Array) -> jax.Array:
     count = mask.shape[0]
     valid = jnp.tile(mask[:, None] & mask[None, :], (2, 2)) & ~jnp.eye(2 * count, dtype=bool)
     cannot = jnp.tile((links == -1) & _distinct(mask), (2, 2))
-    return valid * (1.0 + cannot)
+    return jnp.where(valid, jnp.where(cannot, 2.0, 1.0), 0.0)
 
 
 def _attracting(
@@ -190,8 +190,8 @@ def _attracting(
 ) -> jax.Array:
     """w⁺ ``[2n, 2n]``."""
     must = (links == 1) & _distinct(mask)
-    weight = must * (1.0 + must_weight)
+    weight = jnp.where(must, 1.0 + must_weight, 0.0)
     if pseudo_links is not None:
-        weight = jnp.where(must, weight, pseudo_links & _distinct(mask))
+        weight = jnp.where(~must & pseudo_links & _distinct(mask), 1.0, weight)
     own = jnp.kron(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.diag(mask.astype(weight.dtype)))
     return jnp.tile(weight, (2, 2)) + own

@@ -53,7 +53,8 @@ def update_pseudo_labels(
       The new store, ``[n]``.
     """
     # A hair less, lest rounding lift a whole number to the next.
-    quota = jnp.ceil(fraction * jnp.sum(mask) / probs.shape[1] - 1e-4)
+    size = jnp.sum(mask).astype(jnp.float32)
+    quota = jnp.ceil(fraction * size / probs.shape[1] - 1e-4).astype(jnp.int32)
     labels = jnp.argmax(probs, axis=-1).astype(store.dtype)
     confidence = jnp.where(mask, jnp.max(probs, axis=-1), -1.0)
     proposed = (_rank_in_class(labels, confidence) < quota) & (confidence > threshold)

@@ -56,7 +56,7 @@ def pair_scores(
     mean = 0.5 * (first + arrays.inner(other, other))
     up = jnp.tanh(_min_max(-jnp.abs(mean - uncertain_at), pairs))
     known = known.astype(jnp.float32)
-    seen = 1.0 + (known != 0)
+    seen = jnp.where(known != 0, 2.0, 1.0)
     disagreement = _coin_kl(first, (cross + known * first) / seen)
     disagreement += _coin_kl(first, (cross.T + known * first) / seen)
     hp = (1.0 - remaining_fraction) * _min_max(-disagreement, pairs)
