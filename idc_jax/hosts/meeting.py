@@ -224,11 +224,13 @@ def _join(meeting: Meeting, about: Mapping[str, Any]) -> tuple[dict[int, Line], 
         line.send("hello", hello)
         kind, value = line.receive()
     except (EOFError, OSError) as error:
+        line.close()
         raise UserError(
             f"--coordinator={meeting.coordinator} hung up: process 0 was stopped, or something "
             "else answers there"
         ) from error
     if kind == FAIL:
+        line.close()
         raise UserError(value[0])
     line.name = f"process 0 on {printable(str(value['host']))}"
     return {0: line}, value

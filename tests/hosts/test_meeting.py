@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 
@@ -46,6 +47,11 @@ def come_together(*abouts, processes=None, numbers=None, seconds=5.0):
     return found
 
 
+def hang_up(*lines):
+    for line in itertools.chain.from_iterable(one.values() for one in lines):
+        line.close()
+
+
 def test_all_come_together_and_hear_where_the_sums_are_made():
     found = come_together(ABOUT, ABOUT, ABOUT)
     assert sorted(found[0][0]) == [1, 2]
@@ -59,6 +65,7 @@ def test_all_come_together_and_hear_where_the_sums_are_made():
     assert kind == "value"
     assert value["y"] == said["y"]
     np.testing.assert_array_equal(value["x"], said["x"])
+    hang_up(*(lines for lines, _ in found.values()))
 
 
 def test_other_options_are_named_in_every_process():
@@ -111,9 +118,11 @@ def test_strangers_are_not_waited_for():
             stranger.sendall(rubbish)
     with socket.create_connection((host, int(port))) as stranger:
         Line(stranger, "").send("hello", {"process": "x", "host": 1})
-    meeting._join(wanted._replace(process=1), ABOUT)
+    joined, _ = meeting._join(wanted._replace(process=1), ABOUT)
     thread.join(30)
-    assert list(found["x"][0]) == [1]
+    gathered, _ = found["x"]
+    assert list(gathered) == [1]
+    hang_up(joined, gathered)
 
 
 @pytest.mark.parametrize(
