@@ -25,8 +25,8 @@ def is_concrete(*arrays: jax.Array | float | None) -> bool:
 
 
 @jax.jit
-def normalize(x: Num[Array, "n d"], eps: float = 1e-12) -> Float[Array, "n d"]:
-    """Scale each row of ``x`` ``[n, d]`` to unit length: ``x / max(|x|, eps)``, in float32."""
+def normalize(x: Num[Array, "*n d"], eps: float = 1e-12) -> Float[Array, "*n d"]:
+    """Scale each row of ``x`` ``[..., d]`` to unit length: ``x / max(|x|, eps)``, in float32."""
     x = jnp.asarray(x).astype(jnp.float32)
     # The root of a maximum, not the maximum of a root: the gradient at a zero row stays finite.
     return x / jnp.sqrt(jnp.maximum(squared_norms(x)[..., None], eps**2))
