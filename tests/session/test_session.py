@@ -200,8 +200,8 @@ def test_images_are_clustered_as_they_are_where_no_network_sees_them() -> None:
         (lambda x: Session(x, 2, method="none"), "none"),
         (lambda x: Session(x, 2, ids=["a"]), f"there are 1 ids for {N} samples"),
         (lambda x: Session(x, 2, ids=["a"] * N), "ids must differ, but 'a' stands for two"),
-        (lambda x: Session(x, 2, options={"committee.hop": 1}), "'committee.hop'; one of"),
-        (lambda x: Session(np.zeros((9, 4, 4)), 2), "images are float64; uint8"),
+        (lambda x: Session(x, 2, options={"committee.hop": 1}), "'committee.hop'; choose one of"),
+        (lambda x: Session(np.zeros((9, 4, 4)), 2), "images are float64; they must be uint8"),
     ],
 )
 def test_what_cannot_be_clustered_is_told_in_a_line(blobs: np.ndarray, make, message) -> None:  # type: ignore[no-untyped-def]

@@ -275,7 +275,7 @@ def test_little_can_be_learned_from(x: np.ndarray, y: list[int]) -> None:
         ({"options": 5}, KNOWN, "options is 5; it must be a dict of values by name"),
         ({"n_neighbors": 0}, KNOWN, "n_neighbors is 0; it must be at least 1"),
         ({"method": "none"}, KNOWN, "method is 'none'; choose one of"),
-        ({"options": {"committee.hop": 1}}, KNOWN, "'committee.hop'; one of"),
+        ({"options": {"committee.hop": 1}}, KNOWN, "'committee.hop'; choose one of"),
         ({}, KNOWN[:5], f"y has 5 labels; it must have {N}, one for each sample"),
         ({}, ["cat"] * (N - 1) + ["-1"], "y holds the string '-1'; use names, and None"),
         ({}, ["cat"] * (N - 1) + [""], "y holds the string ''; use names, and None"),
