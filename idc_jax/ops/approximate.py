@@ -19,7 +19,7 @@ import numpy as np
 from idc_jax.errors import UserError
 from idc_jax.ops import arrays, blocks, topk
 from idc_jax.ops.binned import NOTHING, best_of_bins, column_of, is_there
-from idc_jax.ops.cells import Cells, cell_size, cut
+from idc_jax.ops.cells import Cells, cell_size, cut, nearest_centers
 from idc_jax.ops.inputs import count, floats, key, takes
 from idc_jax.ops.neighbors import SPARE, Neighbors, by_distance, exact_distances2, knn
 
@@ -29,8 +29,8 @@ _QUERIES = 1024
 _EXACT_FROM = 0.3
 # Points that look into one cell in one matrix product, between these.
 _FEWEST, _MOST = 64, 1024
-# Cells that count as near; bins of a near cell and of another; centres in a bin.
-_NEAR, _BINS, _PER_CENTER_BIN = 4, (128, 16), 4
+# Cells that count as near; bins of a near cell and of another.
+_NEAR, _BINS = 4, (128, 16)
 # What is kept of a batch of points: so many numbers, 256 MB.
 _KEPT = 2**26
 
@@ -155,7 +155,7 @@ def _look(cells: Cells, own: jax.Array, *, probes: int, wanted: int) -> jax.Arra
     A place is a position in the cells' order, ``c·s`` where nothing was found.
     """
     size = cells.points.shape[1]
-    near = jax.lax.map(functools.partial(_nearest_cells, cells, probes=probes), own)
+    near = jax.lax.map(lambda o: nearest_centers(cells.points[o], cells.centers, probes), own)
     near = near.reshape(-1, probes)
     # Most of the nearest are in the first few cells, where fewer may hide each other.
     parts = [(near[:, :_NEAR], _BINS[0])]
@@ -213,19 +213,6 @@ def _visit(
     values, found = jax.lax.top_k(best, min(wanted, probes * num_bins))
     cell = jnp.take_along_axis(near, found // num_bins, axis=1)
     return values, cell * size + column_of(values, found % num_bins, num_bins, width)
-
-
-def _nearest_cells(cells: Cells, own: jax.Array, *, probes: int) -> jax.Array:
-    """The cells int32 ``[s, p]`` whose centres are nearest to each point of the cell ``own``."""
-    num_cells = len(cells.centers)
-    # Of centres in one bin all but the nearest are passed over: of many cells that is no loss.
-    width = _PER_CENTER_BIN if num_cells >= 8 * _PER_CENTER_BIN * probes else 1
-    centers = jnp.pad(cells.centers, ((0, -num_cells % width), (0, 0)))
-    there = jnp.arange(len(centers)) < num_cells
-    bias = jnp.where(there, -0.5 * arrays.squared_norms(centers), NOTHING)
-    scores = arrays.inner(cells.points[own], centers) + bias[None]
-    values, found = jax.lax.top_k(best_of_bins(scores, width), probes)
-    return column_of(values, found, len(centers) // width, width)
 
 
 def _width(size: int, bins: int) -> int:

@@ -9,11 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax.ops import arrays
-from idc_jax.ops.kmeans import assign, lloyd
+from idc_jax.ops import arrays, blocks
+from idc_jax.ops.binned import NOTHING, best_of_bins, column_of
+from idc_jax.ops.kmeans import lloyd
 
 # Points for each centre, and Lloyd steps, of the k-means.
 _SAMPLE_PER_CELL, _STEPS = 32, 8
+# Rows whose nearest centre is sought at a time.
+_BLOCK = 4096
+# Bins for each centre that is wanted, and centres of a bin, at most.
+_ROOM, _CENTERS_OF_A_BIN = 8, 32
 # Half the root of the number of points, between these.
 _SMALLEST, _LARGEST = 128, 1024
 
@@ -57,7 +62,7 @@ def cut(x: jax.Array, size: int) -> Cells:
     walk = _walk(centers)
     place = jnp.zeros_like(walk).at[walk].set(jnp.arange(len(walk), dtype=jnp.int32))
     ahead = (jnp.roll(centers[walk], -1, 0) - jnp.roll(centers[walk], 1, 0))[place]
-    own = assign(x, centers)[0]
+    own = blocks.map_rows(lambda rows: nearest_centers(rows, centers, 1)[:, 0], (x,), _BLOCK)
     along = jnp.sum(x * ahead[own], axis=1)
     rows = jnp.arange(n, dtype=jnp.int32)
     order = jax.lax.sort((place[own], along, rows), num_keys=2)[2]
@@ -65,6 +70,23 @@ def cut(x: jax.Array, size: int) -> Cells:
     points = jnp.pad(x[order], ((0, -n % size), (0, 0))).reshape(-1, size, d)
     sizes = jnp.sum((filled < n).reshape(-1, size), axis=1)
     return Cells(points, jnp.sum(points, axis=1) / sizes[:, None], filled, jnp.int32(n))
+
+
+def nearest_centers(points: jax.Array, centers: jax.Array, count: int) -> jax.Array:
+    """Which of ``centers`` ``[c, d]`` are nearest to each of ``points``: int32 ``[m, count]``.
+
+    Of many centres, a few that share a bin with a nearer one are passed over: all the more, the
+    more are wanted.
+    """
+    num_centers = len(centers)
+    room = max(1, num_centers // (_ROOM * count))
+    width = min(_CENTERS_OF_A_BIN, 1 << (room.bit_length() - 1))
+    padded = jnp.pad(centers, ((0, -num_centers % width), (0, 0)))
+    there = jnp.arange(len(padded)) < num_centers
+    bias = jnp.where(there, -0.5 * arrays.squared_norms(padded), NOTHING)
+    best = best_of_bins(arrays.inner(points, padded) + bias[None], width)
+    values, found = jax.lax.top_k(best, count)
+    return column_of(values, found, len(padded) // width, width)
 
 
 def _centers(x: jax.Array, num_cells: int) -> jax.Array:
