@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax.errors import UserError
+from idc_jax.errors import UserError, check_at_least
 from idc_jax.ops import arrays, blocks, topk
 from idc_jax.ops.binned import NOTHING, best_of_bins, column_of, is_there
 from idc_jax.ops.cells import Cells, cell_size, cut, nearest_centers
@@ -65,10 +65,10 @@ def approximate_knn(
     x = arrays.check_matrix(x)
     n = x.shape[0]
     if not 0.0 < recall <= 1.0:
-        raise UserError(f"recall is {recall}; above 0 and at most 1 would do")
-    if probes is not None and probes < 1:
-        raise UserError(f"probes is {probes}; 1 or more would do")
-    if probes is None and not arrays.is_concrete(x):
+        raise UserError(f"recall is {recall}; it must be above 0 and at most 1")
+    if probes is not None:
+        check_at_least("probes", probes, 1)
+    elif not arrays.is_concrete(x):
         raise UserError("the number of probes cannot be chosen under jit; give probes")
     k = min(k, n - 1)
     size = 1 << (cell - 1).bit_length() if cell else cell_size(n)

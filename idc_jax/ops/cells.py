@@ -14,7 +14,7 @@ from idc_jax.ops.binned import NOTHING, best_of_bins, column_of
 from idc_jax.ops.kmeans import lloyd
 
 # Points for each centre, and Lloyd steps, of the k-means.
-_SAMPLE_PER_CELL, _STEPS = 32, 8
+_SAMPLE_PER_CELL, _STEPS = 32, 4
 # Rows whose nearest centre is sought at a time.
 _BLOCK = 4096
 # Bins for each centre that is wanted, and centres of a bin, at most.

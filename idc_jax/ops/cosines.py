@@ -37,7 +37,7 @@ def cosine_exceeded_by(z: jax.Array, share: float) -> jax.Array:
     if z.shape[0] < 2:
         raise UserError(f"z has {z.shape[0]} rows; a pair needs 2 or more")
     if not 0 < share < 1:
-        raise UserError(f"share is {share}; between 0 and 1 would do")
+        raise UserError(f"share is {share}; it must be from 0 to 1")
     return _exceeded_by(z, share)
 
 

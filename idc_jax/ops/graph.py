@@ -159,7 +159,7 @@ def gathered(rows: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Arr
     if indices.size * rows.shape[1] <= _GATHERED_WHOLE:
         return (weights[:, :, None] * rows[indices]).sum(1)
     total = jnp.zeros_like(rows)
-    # One neighbour of everybody after the other: a fused pass, where a product would first gather.
+    # One neighbour of every sample at a time: a fused pass, where a product would first gather.
     for near, weight in zip(indices.T, weights.T, strict=True):
         total += weight[:, None] * rows[near]
     return total

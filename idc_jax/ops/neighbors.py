@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from idc_jax.errors import UserError
+from idc_jax.errors import check_at_least, check_one_of
 from idc_jax.ops import arrays, blocks, ring, symmetric, topk
 from idc_jax.ops.inputs import count, floats, takes
 
@@ -22,6 +22,8 @@ _STRIPE_ENTRIES = 2**26
 _MIN_STRIPE, _MAX_STRIPE = 16, 1024
 _CHUNK = 64
 
+# Distances and indices, as of Neighbors.
+Pair = tuple[jax.Array, jax.Array]
 Metric = Literal["sqeuclidean", "cosine"]
 
 
@@ -69,10 +71,8 @@ def knn(
     Raises:
       UserError: an unknown metric, ``k < 0``, or rows that are not finite.
     """
-    if metric not in ("sqeuclidean", "cosine"):
-        raise UserError(f"metric is {metric!r}; 'sqeuclidean' or 'cosine' would do")
-    if k < 0:
-        raise UserError(f"k is {k}; 0 or more would do")
+    check_one_of("metric", metric, get_args(Metric))
+    check_at_least("k", k, 0)
     x = arrays.check_matrix(x)
     exclude_self = queries is None
     queries = x if queries is None else arrays.check_matrix(queries, "queries")
@@ -116,7 +116,7 @@ def _knn_spread(x: jax.Array, k: int, mesh: Mesh, axis: str) -> Neighbors:
     """The same for rows spread over the devices of a mesh."""
     wanted = min(k + SPARE, x.shape[0] - 1)
 
-    def nearest(queries: jax.Array, points: jax.Array, same: jax.Array, k: int) -> tuple:
+    def nearest(queries: jax.Array, points: jax.Array, same: jax.Array, k: int) -> Pair:
         mean = jnp.mean(points, axis=0)
         found = refine(points, queries, _by_stripes(points - mean, queries - mean, k, same))
         own = same & (found.indices == jnp.arange(queries.shape[0])[:, None])

@@ -54,7 +54,7 @@ class Session:
     """
 
     # Lets go of the folder that the session was saved in.
-    _leave: weakref.finalize | None = None
+    _leave: weakref.finalize[..., Any] | None = None
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Session:
           progress: show bars.
 
         Raises:
-          UserError: what cannot be clustered, and what would do.
+          UserError: what cannot be clustered, and what to do.
         """
         all_devices()
         dataset, names, features, labels = as_samples(data, ids, label_column)

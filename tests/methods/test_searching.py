@@ -44,5 +44,5 @@ def test_what_an_approximate_search_reached_is_told(monkeypatch: pytest.MonkeyPa
 
 
 def test_another_word_is_refused() -> None:
-    with pytest.raises(UserError, match="'faiss'; use one of auto, exact, approximate"):
+    with pytest.raises(UserError, match="'faiss'; choose one of auto, exact, approximate"):
         searcher("faiss", print)  # type: ignore[arg-type]

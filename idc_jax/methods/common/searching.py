@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import jax
 
 from idc_jax import ops
-from idc_jax.errors import UserError
+from idc_jax.errors import check_one_of
 from idc_jax.train.log import Log
 
 # (x [n, d], k) -> the k nearest other rows of each.
@@ -37,8 +37,7 @@ def searcher(how: How, log: Log) -> Search:
     Raises:
       UserError: ``how`` is none of the three.
     """
-    if how not in get_args(How):
-        raise UserError(f"neighbors is {how!r}; use one of {', '.join(get_args(How))}")
+    check_one_of("neighbors", how, get_args(How))
     return ops.knn if how == "exact" else partial(_search, how, log)
 
 
