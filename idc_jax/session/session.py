@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 import weakref
 from collections.abc import Hashable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from idc_jax.annotate.questions import Questions
 from idc_jax.annotate.store import Store
 from idc_jax.data.base import Dataset
-from idc_jax.data.identity import digests
 from idc_jax.errors import UserError, check_at_least
 from idc_jax.export import FinishedRun, Options, Table, make_table
 from idc_jax.export import export as export_run
@@ -24,7 +20,6 @@ from idc_jax.methods import registry
 from idc_jax.methods.contract import OWN
 from idc_jax.ops.inputs import in_32_bits
 from idc_jax.outlook import FOUND, WANTED, Estimate, number_of_groups
-from idc_jax.report import write_atomically
 from idc_jax.runs.groups import find_candidates, first_number, most_groups
 from idc_jax.runs.interaction import Interaction
 from idc_jax.runs.lock import share
@@ -32,15 +27,20 @@ from idc_jax.runs.settings import kinds_of
 from idc_jax.session.book import Book
 from idc_jax.session.composing import compose
 from idc_jax.session.course import Course
+from idc_jax.session.keeping import (
+    Samples,
+    check_free,
+    own_folder,
+    read_begun,
+    read_learned,
+    write_learned,
+    write_samples,
+)
 from idc_jax.session.parts import Batch, Group, Settings
 from idc_jax.session.samples import as_features, as_samples
 from idc_jax.session.serving import ask_on
-from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 from idc_jax.train.log import Log
 from idc_jax.train.parallel import all_devices
-
-if TYPE_CHECKING:  # a web server is loaded only where one is wanted
-    pass
 
 # Whoever answers, unless a name is given.
 _ME = "me"
@@ -110,7 +110,7 @@ class Session:
             questions,
         )
         self._open(dataset, names, features, progress)
-        store = Store(Path(self._temporary.name) / "answers.db")
+        store = Store(self._temporary / "answers.db")
         self._go(Book(store, dataset.size, names))
         self._interaction.begin()
         called = range(dataset.size) if names is None else names
@@ -129,14 +129,14 @@ class Session:
         kinds = kinds_of(settings.questions, spec)
         self._dataset, self._ids, self._features = dataset, ids, features
         # Gone with the session, and with it what a pre-training keeps there.
-        self._temporary = tempfile.TemporaryDirectory(prefix="idc_jax-")
+        self._temporary = own_folder(self)
         with in_32_bits():
             method = compose(
                 spec,
                 features,
                 settings.num_clusters,
                 settings.options,
-                Path(self._temporary.name) / "pretrain",
+                self._temporary / "pretrain",
                 wanted=settings.candidates is None,
                 log=lambda values: self._course.hear(values),
                 progress=progress,
@@ -316,34 +316,17 @@ class Session:
         """
         folder = Path(folder).expanduser()
         own = self._book.store.path.parent.resolve() == folder.resolve()
-        if not own and folder.exists() and any(path.name != "lock" for path in folder.iterdir()):
-            raise UserError(f"{folder} holds something already; save under another name")
+        if not own:
+            check_free(folder)
         self._course.catch_up()
         if not own:
             self._keep_to(folder)
-        try:
-            if not own:
-                ids = json.dumps(self._ids) if self._ids else ""
-                files = np.asarray(self._dataset.names, str)
-                np.savez(
-                    folder / "samples.npz",
-                    inputs=self._dataset.inputs,
-                    features=self._features,
-                    ids=np.asarray(ids),
-                    files=files,
-                    # By which a run that takes these answers finds the samples.
-                    names=np.asarray([str(one) for one in self._ids or ()], str),
-                    digests=digests(self._dataset.inputs),
-                )
+            try:
+                write_samples(folder, Samples(self._dataset, self._ids, self._features))
                 self._book.store.move(folder / "answers.db")
-        except (OSError, TypeError) as error:
-            raise UserError(f"cannot save to {folder}: {error}") from error
-        with closing(Checkpoints(folder / "checkpoints")) as kept:
-            state = {"context": self._interaction.context, "state": self._interaction.state}
-            kept.save(self._course.learned, state, {"expected": self._course.expected})
-        write_atomically(
-            folder / "session.json", json.dumps(self._settings._asdict(), indent=2) + "\n"
-        )
+            except (OSError, TypeError) as error:
+                raise UserError(f"cannot save to {folder}: {error}") from error
+        write_learned(folder, self._settings, self._interaction, self._course)
         return folder
 
     @classmethod
@@ -355,32 +338,13 @@ class Session:
         """
         folder = Path(folder).expanduser()
         all_devices()
-        try:
-            settings = Settings(**json.loads((folder / "session.json").read_text()))
-            with np.load(folder / "samples.npz") as saved:
-                inputs, features, ids = saved["inputs"], saved["features"], str(saved["ids"])
-                files = tuple(saved["files"].tolist())
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{folder} holds no session that can be read ({error})") from error
+        settings, (dataset, ids, features) = read_begun(folder)
         session = cls.__new__(cls)
         session._keep_to(folder)
         session._settings = settings
-        called = (
-            tuple(tuple(i) if isinstance(i, list) else i for i in json.loads(ids)) if ids else None
-        )
-        dataset = as_samples(inputs).dataset._replace(names=files, notes=())
-        session._open(dataset, called, features, progress)
-        session._go(Book(Store(folder / "answers.db"), dataset.size, called))
-        saved_state = read_latest(folder / "checkpoints")
-        assert saved_state is not None
-        spec, tree = session._interaction.spec, saved_state.tree
-        session._interaction.go_on(
-            rebuild(spec.context, tree["context"]), rebuild(spec.state, tree["state"])
-        )
-        session._course.learned = saved_state.step
-        expected = saved_state.meta["expected"]
-        # What was expected before ranges were told is told again after the next answers.
-        session._course.expected = expected if expected and "told" in expected else None
+        session._open(dataset, ids, features, progress)
+        session._go(Book(Store(folder / "answers.db"), dataset.size, ids))
+        read_learned(folder, session._interaction, session._course)
         session._interaction.hear_again(session._book.rounds())
         return session
 
