@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -75,6 +76,13 @@ SELECTORS = (*IN_ROUNDS, *GREEDY, "medoids", "typiclust", "dsac")
 Row = dict[str, Any]
 
 
+def agreement(probabilities: jax.typing.ArrayLike, labels: np.ndarray) -> dict[str, float]:
+    """ACC, NMI and ARI of the likeliest groups ``[n]`` of ``[n, k]``."""
+    probs = np.asarray(probabilities)
+    found = clustering_metrics(probs.argmax(1), labels, probs.shape[1])
+    return {name: found[name] for name in ("acc", "nmi", "ari")}
+
+
 class Stage:
     """What all courses on one data set share: spaces, graphs, starts and picks.
 
@@ -135,10 +143,7 @@ class Stage:
 
     def accuracy(self, state: GraphCommitteeState) -> dict[str, float]:
         """How well the prediction agrees with the labels."""
-        probs = state.probabilities
-        predicted = np.asarray(probs).argmax(1)
-        found = clustering_metrics(predicted, self.task.labels, probs.shape[1])
-        return {name: found[name] for name in ("acc", "nmi", "ari")}
+        return agreement(state.probabilities, self.task.labels)
 
     def course(self, learner: str, selector: str) -> Iterator[tuple[int, Row]]:
         """Play; yields each budget, in answers per class, with what was reached."""
@@ -146,37 +151,24 @@ class Stage:
         spaces = {name: options[name] for name in SPACES if name in options}
         method, (context, state) = self.method(options, selector), self.start(**spaces)
         if selector in IN_ROUNDS:
-            # Expectations are scored for the method as it is, so only its rounds are kept.
-            whole = (learner, selector) == ("graph_committee", "value")
-            yield from self._in_rounds(method, context, state, whole)
+            yield from self._in_rounds(method, context, state)
         else:
             yield from self._at_once(method, context, state, selector, spaces)
 
     def _in_rounds(
-        self,
-        method: Method,
-        context: GraphCommitteeContext,
-        state: GraphCommitteeState,
-        keep_rounds: bool,
+        self, method: Method, context: GraphCommitteeContext, state: GraphCommitteeState
     ) -> Iterator[tuple[int, Row]]:
-        rounds: list[Row] = []
         ledger = Ledger(len(self.task.labels))
         begun = time.perf_counter()
-        for number, (before, after) in enumerate(zip((0, *ROUNDS), ROUNDS, strict=False), start=1):
+        for number, (before, after) in enumerate(itertools.pairwise((0, *ROUNDS)), start=1):
             budget = (after - before) * self.task.classes
             round_ = self._round(number, budget, before * self.task.classes)
             ask, learn = jax.random.split(jax.random.fold_in(self._ask, number))
             questions = method.ask(ask, context, state, ledger.evidence(), round_)
             ledger.add(questions, self.answer(questions))
-            state, info = method.learn(learn, context, state, ledger.evidence(), round_)
-            reached = self.accuracy(state)
-            rounds.append({**info, **reached})
+            state, _ = method.learn(learn, context, state, ledger.evidence(), round_)
             if after in BUDGETS:
-                row = {**reached, "seconds": time.perf_counter() - begun}
-                yield (
-                    after,
-                    row | ({"rounds": rounds} if keep_rounds and after == ROUNDS[-1] else {}),
-                )
+                yield after, {**self.accuracy(state), "seconds": time.perf_counter() - begun}
 
     def _at_once(
         self,

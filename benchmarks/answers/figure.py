@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.answers.course import BUDGETS
-from benchmarks.answers.tasks import ROOT
+from benchmarks.harness.tables import DOCS
 
 # (learner, selector) -> name, colour, style; what a user would try, and the methods whole.
 DRAWN = {
@@ -58,7 +58,7 @@ def draw(scores: dict[str, Any], classes: dict[str, int]) -> None:
         frameon=False,
         fontsize=9,
     )
-    figure.savefig(ROOT / "docs" / "images" / "answers.png", dpi=110)
+    figure.savefig(DOCS / "images" / "answers.png", dpi=110)
     plt.close(figure)
 
 

@@ -1,41 +1,35 @@
 """What 500 pairs teach: IPC beside PCL, the graph committee and labels of as much time.
 
-    python -m benchmarks.answers.pairs                     # what is missing
-    python -m benchmarks.answers.pairs --tasks digits --seeds 0 --variants ipc
-    python -m benchmarks.answers.pairs --write             # the tables of docs/ipc.md
+    python -m benchmarks pairs --task digits_2_shape --variant IPC --seeds 0
+    python -m benchmarks pairs --report                     # the tables of docs/ipc.md
 
-Every finished point is a line of ``results/pairs.jsonl``. A method asks its own pairs, learns from
-those that IPC asked on the same seed ("the same pairs"), or from pairs drawn at random. A label
-takes a person 2.2 times as long as "same or different?", so 227 of them stand beside 500 pairs.
+A method asks its own pairs, learns from those that IPC asked on the same seed ("the same pairs"),
+or from pairs drawn at random. A label takes a person 2.2 times as long as "same or different?", so
+227 of them stand beside 500 pairs.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from benchmarks.answers.report import filled
-from benchmarks.answers.tasks import ROOT, TASKS, Task
+from benchmarks.answers.course import agreement
+from benchmarks.answers.tasks import TASKS, Task
+from benchmarks.harness.points import Family, Point, Row, Tables
+from benchmarks.harness.tables import DOCS, spread, table
 from idc_jax import Session
 from idc_jax.data.target_maps import TARGET_MAPS
 from idc_jax.methods import registry
-from idc_jax.metrics import clustering_metrics
 
-POINTS = Path(__file__).resolve().parent / "results" / "pairs.jsonl"
-DOCUMENT = ROOT / "docs" / "ipc.md"
 PAIRS, LABEL_TAKES = 500, 2.2
 ROUNDS = 5
 SEEDS = tuple(range(5))
-# As of Session.answer.
-Said = dict[Any, Any]
 
 
 def _digits(target: str) -> Callable[[int], Task]:
@@ -103,20 +97,28 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-def measure(name: str, seed: int, variant: Variant) -> dict[str, Any]:
-    """Play a variant; the metrics before any answer and at the end, and what was asked."""
-    task = DATA[name](seed)
-    begun = time.perf_counter()
-    session = Session(
+@lru_cache(maxsize=1)
+def task_of(name: str, seed: int) -> Task:
+    """A data set; programs of the one before are given back."""
+    jax.clear_caches()  # sizes differ between data sets; a process has only so many maps
+    return DATA[name](seed)
+
+
+def begin(task: Task, variant: Variant, seed: int) -> Session:
+    """A session of the variant that has asked nothing."""
+    return Session(
         task.inputs, task.clusters, method=variant.method, seed=seed, options=variant.options
     )
-    before = reached(session, task)
-    asked: list[list[int]] = []
+
+
+def measure(point: Point) -> Row:
+    """Play a variant; the metrics before any answer and at the end."""
+    name, seed, variant = point["task"], point["seed"], VARIANTS[point["variant"]]
+    task, begun = task_of(name, seed), time.perf_counter()
+    session = begin(task, variant, seed)
+    before = agreement(session.probabilities_, task.labels)
     if variant.asks == "own":
-        for count in shares(PAIRS, variant.rounds):
-            pairs = session.ask(count).indices
-            asked += pairs.tolist()
-            session.answer(compared(task, pairs))
+        asked_pairs(session, task, variant.rounds)
     elif variant.asks == "labels":
         for count in shares(round(PAIRS / LABEL_TAKES), variant.rounds):
             session.answer({int(i): int(task.labels[i]) for i in session.ask(count).indices})
@@ -124,13 +126,25 @@ def measure(name: str, seed: int, variant: Variant) -> dict[str, Any]:
         pairs = random_pairs(task, seed) if variant.asks == "random" else our_pairs(name, seed)
         for part in np.array_split(pairs, variant.rounds):
             session.answer(compared(task, part))
-            reached(session, task)  # It learns, as it would before it asks again.
-    return {
-        "before": before,
-        "after": reached(session, task),
-        "seconds": round(time.perf_counter() - begun, 1),
-        "pairs": asked,
-    }
+            session.probabilities_  # noqa: B018  It learns, as it would before it asks again.
+    after = agreement(session.probabilities_, task.labels)
+    return {"before": before, "after": after, "seconds": time.perf_counter() - begun}
+
+
+def asked_pairs(session: Session, task: Task, rounds: int) -> np.ndarray:
+    """Let it ask all pairs and answer them; returns them, ``[PAIRS, 2]``."""
+    asked = []
+    for count in shares(PAIRS, rounds):
+        asked.append(session.ask(count).indices)
+        session.answer(compared(task, asked[-1]))
+    return np.concatenate(asked)
+
+
+@lru_cache(maxsize=1)
+def our_pairs(name: str, seed: int) -> np.ndarray:
+    """The pairs that IPC asks about on the same data."""
+    task = task_of(name, seed)
+    return asked_pairs(begin(task, VARIANTS[OURS], seed), task, ROUNDS)
 
 
 def shares(total: int, rounds: int) -> Iterator[int]:
@@ -139,8 +153,8 @@ def shares(total: int, rounds: int) -> Iterator[int]:
         yield total * (number + 1) // rounds - total * number // rounds
 
 
-def compared(task: Task, pairs: np.ndarray) -> Said:
-    """What somebody says of ``pairs`` ``[m, 2]`` who knows the labels."""
+def compared(task: Task, pairs: np.ndarray) -> dict[Any, Any]:
+    """What somebody says of ``pairs`` ``[m, 2]`` who knows the labels, as of Session.answer."""
     return {(int(i), int(j)): bool(task.labels[i] == task.labels[j]) for i, j in pairs}
 
 
@@ -152,48 +166,22 @@ def random_pairs(task: Task, seed: int) -> np.ndarray:
     return rng.permutation(drawn)[:PAIRS]
 
 
-def our_pairs(name: str, seed: int) -> np.ndarray:
-    """The pairs that IPC asked about on the same data."""
-    (found,) = (row["pairs"] for key, row in finished().items() if key == (name, OURS, seed))
-    return np.asarray(found)
-
-
-def reached(session: Session, task: Task) -> dict[str, float]:
-    """ACC, NMI and ARI."""
-    probs = session.probabilities_
-    found = clustering_metrics(probs.argmax(1), task.labels, probs.shape[1])
-    return {name: round(found[name], 5) for name in ("acc", "nmi", "ari")}
-
-
-def finished() -> dict[tuple[str, str, int], dict[str, Any]]:
-    """The points that are there already, by data set, variant and seed."""
-    if not POINTS.exists():
-        return {}
-    rows = [json.loads(line) for line in POINTS.read_text().splitlines()]
-    return {(row["task"], row["variant"], row["seed"]): row for row in rows}
-
-
-def table(metric: str, names: tuple[str, ...]) -> str:
+def beside(rows: list[Row], metric: str, names: Sequence[str]) -> str:
     """The variants ``names`` by data set, mean ± standard deviation over the seeds."""
-    lines = ["| " + " | ".join([metric.upper(), *DATA]) + " |", "|---" * (len(DATA) + 1) + "|"]
-    lines += [_line(f"**{n}**" if n == OURS else n, n, "after", metric) for n in names]
+    lines = [(f"**{name}**" if name == OURS else name, name, "after") for name in names]
     begun = (name for name in (OURS, "IPC, paper", "PCL") if name in names)
-    lines += [_line(f"*before any answer: {name}*", name, "before", metric) for name in begun]
-    return "\n".join(line for line in lines if line)
-
-
-def _line(title: str, name: str, when: str, metric: str) -> str:
-    """One variant's row, or nothing where it was not measured."""
-    rows = [row for row in finished().values() if row["variant"] == name]
-    found = [[row[when][metric] for row in rows if row["task"] == task] for task in DATA]
-    return "| " + " | ".join([title, *map(_cell, found)]) + " |" if rows else ""
+    lines += [(f"*before any answer: {name}*", name, "before") for name in begun]
+    found = []
+    for title, name, when in lines:
+        here = [row for row in rows if row["variant"] == name]
+        cells = [[row[when][metric] for row in here if row["task"] == task] for task in DATA]
+        found += [[title, *map(_cell, cells)]] if here else []
+    return table([metric.upper(), *DATA], found)
 
 
 def _cell(values: list[float]) -> str:
-    if not values:
-        return "–"
-    few = f" ({len(values)})" if len(values) < len(SEEDS) else ""
-    return f"{np.mean(values):.3f} ± {np.std(values):.3f}{few}"
+    few = f" ({len(values)})" if 0 < len(values) < len(SEEDS) else ""
+    return spread(values, ddof=0) + few
 
 
 _BESIDE = (
@@ -205,43 +193,29 @@ _BESIDE = (
     "graph committee, as much time for labels",
 )
 _PARTS = tuple(name for name, variant in VARIANTS.items() if variant.method == "ipc")
-TABLES = {
-    "pairs_acc": ("acc", _BESIDE),
-    "pairs_nmi": ("nmi", _BESIDE),
-    "pairs_parts": ("acc", _PARTS),
-}
 
 
-def main() -> None:
-    """Measure what is missing, or write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="*", default=list(DATA), choices=DATA)
-    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
-    parser.add_argument("--write", action="store_true", help="only write the tables")
-    given = parser.parse_args()
-    if given.write:
-        tables = {name: table(*wanted) for name, wanted in TABLES.items()}
-        DOCUMENT.write_text(filled(DOCUMENT.read_text(), tables))
-        return
-    for task in given.tasks:
-        for seed, name in itertools.product(given.seeds, given.variants):
-            if (task, name, seed) not in finished():
-                _keep(task, name, seed)
-        jax.clear_caches()  # sizes differ between data sets; a process has only so many maps
+def tables(rows: list[Row]) -> Tables:
+    """Those of docs/ipc.md."""
+    found = {
+        "pairs_acc": beside(rows, "acc", _BESIDE),
+        "pairs_nmi": beside(rows, "nmi", _BESIDE),
+        "pairs_parts": beside(rows, "acc", _PARTS),
+    }
+    return {DOCS / "ipc.md": found}
 
 
-def _keep(task: str, name: str, seed: int) -> None:
-    """Measure one point, write it down and tell it."""
-    row = measure(task, seed, VARIANTS[name])
-    if name != OURS:
-        del row["pairs"]  # Nobody learns from these.
-    # One write a line, as others may be writing.
-    with POINTS.open("a", buffering=1 << 20) as file:
-        file.write(json.dumps({"task": task, "variant": name, "seed": seed, **row}) + "\n")
-    told = f"{row['before']['acc']:.3f} -> {row['after']['acc']:.3f}"
-    print(task, name, seed, told, f"{row['seconds']} s", flush=True)
+def points(seeds: Sequence[int]) -> Iterator[Point]:
+    """Every variant on every data set."""
+    for task, seed, variant in itertools.product(DATA, seeds, VARIANTS):
+        yield {"task": task, "variant": variant, "seed": seed}
 
 
-if __name__ == "__main__":
-    main()
+FAMILY = Family(
+    fields=("task", "variant", "seed"),
+    points=points,
+    measure=measure,
+    tables=tables,
+    shares=("task", "seed"),
+    seeds=SEEDS,
+)

@@ -1,29 +1,21 @@
 """The three published methods whole, at the grid's budgets, as a user would run them.
 
-    python -m benchmarks.answers.published                     # what is missing
-    python -m benchmarks.answers.published --tasks digits --seeds 0
-    python -m benchmarks.answers.published --parts             # what each change is worth
-
 Every method, in this project's settings and in its paper's, is swept over the budgets by
-``launch.py``; its points stand in ``results/points.jsonl`` beside the grid's. One answer is one
-answer, whatever was asked: which cluster, same or different, what is it.
+``launch.py``. One answer is one answer, whatever was asked: which cluster, same or different, what
+is it.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
-import itertools
-import subprocess
-import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.answers.course import BUDGETS
-from benchmarks.answers.run import Point, finished, keep
-from benchmarks.answers.tasks import ROOT, TASKS, Task
+from benchmarks.answers.course import BUDGETS, Row
+from benchmarks.answers.tasks import Task
+from benchmarks.harness.launching import sweep
 
 WHOLE = "whole"
 # Name -> the method as configs/features.py knows it.
@@ -74,70 +66,31 @@ PARTS |= {
     for name in ("IDC", "DSAC")
     for picks in ("random", "typiclust", "medoids", "max_herding")
 }
+# On which data the methods are measured, and the single changes.
+TASKS_OF_METHODS = ("digits", "cifar20_part")
 PARTS_TASK, PARTS_BUDGETS = "cifar20_part", (5, 25)
 
 
-def main() -> None:
-    """Sweep what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="*", default=["digits", "cifar20_part"], choices=TASKS)
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1])
-    parser.add_argument("--parts", action="store_true", help="single changes, on one data set")
-    given = parser.parse_args()
-    budgets = PARTS_BUDGETS if given.parts else BUDGETS
-    tasks = [PARTS_TASK] if given.parts else given.tasks
-    names = PARTS if given.parts else given.methods
-    for seed, task, name in itertools.product(given.seeds, tasks, names):
-        there = finished()
-        missing = [b for b in budgets if Point(task, name, WHOLE, b, seed) not in there]
-        if missing:
-            sweep(task, name, missing, seed)
-
-
-def sweep(task_name: str, name: str, budgets: list[int], seed: int) -> None:
-    """Run one method on one data set, and keep what it reached."""
-    task = TASKS[task_name](seed)
+def play(task: Task, name: str, seed: int) -> Iterator[tuple[int, Row]]:
+    """Sweep one method over the budgets; yields each, per class, with what it reached."""
+    method, changed = PARTS.get(name) or (METHODS[name], {})
+    budgets = PARTS_BUDGETS if name in PARTS else BUDGETS
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npz"
         np.savez(path, features=task.inputs, labels=task.labels)
-        run(task, name, budgets, seed, path)
-        with (Path(folder) / "sweep" / "sweep.csv").open() as file:
-            rows = list(csv.DictReader(file))
+        options = {
+            "data.path": path,
+            "num_clusters": task.clusters,
+            "seed": seed,
+            "annotator.error_rate": task.error_rate,
+            **changed,
+        }
+        if method == "pcl_paper":
+            # It asks in 26 rounds; in no more than there are answers.
+            options["rounds"] = min(26, budgets[0] * task.classes)
+        asked = ",".join(str(budget * task.classes) for budget in budgets)
+        config = f"configs/features.py:{method}"
+        rows = sweep(config, options, [f"budget={asked}"], Path(folder) / "sweep")
     for budget, row in zip(budgets, rows, strict=True):
-        if row["status"] != "done":
-            print(f"{name} on {task_name}, {budget} per class: {row['reason']}", file=sys.stderr)
-            continue
         reached = {metric: float(row[f"final_{metric}"]) for metric in ("acc", "nmi", "ari")}
-        seconds = float(row["seconds"])
-        asked = int(row["asked"])
-        point = Point(task_name, name, WHOLE, budget, seed)
-        keep(point, {**reached, "asked": asked, "seconds": seconds})
-
-
-def run(task: Task, name: str, budgets: list[int], seed: int, path: Path) -> None:
-    """Let ``launch.py`` sweep the budgets; a point that fails is in its table."""
-    method, changed = PARTS.get(name) or (METHODS[name], {})
-    options = {
-        "data.path": path,
-        "num_clusters": task.clusters,
-        "seed": seed,
-        "annotator.error_rate": task.error_rate,
-        "report.map": False,
-        "progress": False,
-        **changed,
-    }
-    if method == "pcl_paper":
-        # It asks in 26 rounds; in no more than there are answers.
-        options["rounds"] = min(26, budgets[0] * task.classes)
-    command = [sys.executable, str(ROOT / "launch.py"), f"--config=configs/features.py:{method}"]
-    command += [f"--config.{option}={value}" for option, value in options.items()]
-    command += [f"--workdir={path.parent / 'sweep'}"]
-    command += ["--sweep=budget=" + ",".join(str(budget * task.classes) for budget in budgets)]
-    done = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"stopped: {' '.join(command)}")
-
-
-if __name__ == "__main__":
-    main()
+        yield budget, {**reached, "seconds": float(row["seconds"])}

@@ -1,11 +1,11 @@
-"""The tables of accuracy against answers, put into the documents."""
+"""The tables of accuracy against answers."""
 
 from __future__ import annotations
 
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +14,14 @@ from benchmarks.answers.course import ABLATIONS, BUDGETS, SELECTORS
 from benchmarks.answers.published import METHODS, PARTS, PARTS_BUDGETS, PARTS_TASK, WHOLE
 from benchmarks.answers.reporting import REPORTING
 from benchmarks.answers.rivals import RIVALS
-from benchmarks.answers.tasks import ROOT, TASKS
+from benchmarks.answers.tasks import TASKS
+from benchmarks.harness.points import Tables
+from benchmarks.harness.tables import ASIDE, DOCS, gap, spread, table
 
 OURS = ("graph_committee", "value")
 # Settings were chosen on seeds from here on.
 DEVELOPMENT = 100
 BASELINES = ("regression", "spreading")
-DOCUMENT, GRID = ROOT / "docs" / "answers.md", ROOT / "docs" / "answers_grid.md"
 MEAN_OVER = ("digits", "fashion", "cifar20_part", "cifar100_4_default", "cifar100_4_personal")
 OVERVIEW = "cifar20_part"
 # A clean data set, and the one that differs from it in one thing.
@@ -32,18 +33,17 @@ HARDER = {
 }
 
 Row = dict[str, Any]
-# What two results are paired by: a seed, or a data set and a seed.
-Run = TypeVar("Run", int, tuple[str, int])
 Setting = tuple[str, str]
 # (learner, selector) -> answers per class -> seed -> accuracy.
 Scores = dict[Setting, dict[int, dict[int, float]]]
 
 
-def write(rows: list[Row]) -> None:
-    """Fill the documents' tables, and draw the figure; development seeds stay out."""
+def tables(rows: list[Row]) -> Tables:
+    """The documents' tables; draws the figure, too. Development seeds stay out."""
     rows = [row for row in rows if row["seed"] < DEVELOPMENT]
     scores, reported = by_task(rows, TASKS), by_task(rows, REPORTING)
-    tables = {
+    figure.draw(scores, {task: TASKS[task](0).classes for task in scores})
+    filled = {
         "answers": overview(scores[OVERVIEW]),
         "against": against(scores),
         "reported": against(reported) if reported else "Nothing yet.",
@@ -54,28 +54,12 @@ def write(rows: list[Row]) -> None:
         "whole": whole_methods(scores),
         "recipes": recipes(scores[PARTS_TASK]),
     }
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(), tables))
-    whole = "\n\n".join(
-        [
-            *(section(task, found) for task, found in scores.items()),
-            *(section(f"{task} (reports)", found) for task, found in reported.items()),
-        ]
-    )
-    GRID.write_text(filled(GRID.read_text(), {"grid": whole}))
-    figure.draw(scores, {task: TASKS[task](0).classes for task in scores})
-
-
-def filled(text: str, tables: dict[str, str]) -> str:
-    """``text`` with each table between its marks.
-
-    Raises:
-      ValueError: a table without marks.
-    """
-    for name, table in tables.items():
-        before, after = text.split(f"<!-- {name} -->\n", 1)
-        _, rest = after.split("<!-- end -->", 1)
-        text = f"{before}<!-- {name} -->\n{table}\n<!-- end -->{rest}"
-    return text
+    grid = [section(task, found) for task, found in scores.items()]
+    grid += [section(f"{task} (reports)", found) for task, found in reported.items()]
+    return {
+        DOCS / "answers.md": filled,
+        ASIDE / "answers_grid.md": "\n\n".join(grid) + "\n",
+    }
 
 
 def by_task(rows: list[Row], tasks: Iterable[str]) -> dict[str, Scores]:
@@ -88,14 +72,15 @@ def by_setting(rows: Iterable[Row]) -> Scores:
     """Accuracy by seed of every setting."""
     scores: Scores = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        scores[row["learner"], row["selector"]][row["per_class"]][row["seed"]] = row["acc"]
+        for budget, acc in zip(row["at"], row["acc"], strict=True):
+            scores[row["learner"], row["selector"]][budget][row["seed"]] = acc
     return scores
 
 
 def settings(scores: Scores) -> Iterator[Setting]:
     """What was run: ours first, then other picks, baselines, published methods, ablations."""
     wanted = [
-        *itertools.product(("graph_committee", *BASELINES), SELECTORS),
+        *itertools.product((OURS[0], *BASELINES), SELECTORS),
         *RIVALS,
         *((name, WHOLE) for name in METHODS),
         *((name, "value") for name in ABLATIONS),
@@ -114,34 +99,9 @@ def title(setting: Setting) -> str:
     return learner if selector == WHOLE else f"{learner}, {selector}"
 
 
-def table(heads: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
-    """Markdown."""
-    heads = list(heads)
-    rows = [heads, ["---"] * len(heads), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
 def per_class(name: str) -> list[str]:
     """The heads of a table by budget."""
     return [name, *(f"{budget} per class" for budget in BUDGETS)]
-
-
-def spread(found: dict[int, float]) -> str:
-    """Mean ± standard deviation over seeds."""
-    values = list(found.values())
-    if not values:
-        return "–"
-    more = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{more}"
-
-
-def gap(ours: dict[Run, float], other: dict[Run, float]) -> str:
-    """``ours − other`` over the runs (seeds) of both: mean ± standard error."""
-    gaps = np.array([ours[run] - other[run] for run in sorted(ours.keys() & other.keys())])
-    if not gaps.size:
-        return "–"
-    error = f" ± {np.std(gaps, ddof=1) / np.sqrt(gaps.size):.3f}" if gaps.size > 1 else ""
-    return f"{gaps.mean():+.3f}{error}"
 
 
 def strongest(scores: Scores, budget: int) -> Setting | None:
@@ -157,7 +117,7 @@ def against(scores: dict[str, Scores]) -> str:
     lines = []
     for task, found in scores.items():
         seeds = max((len(by_seed) for by_seed in found[OURS].values()), default=0)
-        lines.append([f"{task} ({seeds})", *(spread(found[OURS][budget]) for budget in BUDGETS)])
+        lines.append([f"{task} ({seeds})", *(spread(list(found[OURS][budget].values())) for budget in BUDGETS)])
         cells = []
         for budget in BUDGETS:
             best = strongest(found, budget)
@@ -250,7 +210,7 @@ def whole_methods(scores: dict[str, Scores]) -> str:
         ran = [(name, WHOLE) for name in METHODS if any(found[name, WHOLE].values())]
         for setting in [*ran, OURS] if ran else []:
             seeds = max(len(by_seed) for by_seed in found[setting].values())
-            cells = (spread(found[setting][budget]) for budget in BUDGETS)
+            cells = (spread(list(found[setting][budget].values())) for budget in BUDGETS)
             lines.append([task, f"{title(setting)} ({seeds})", *cells])
     return table(["data", *per_class("method (seeds)")], lines)
 
@@ -261,7 +221,7 @@ def recipes(scores: Scores) -> str:
     for name in PARTS:
         whole = next(method for method in sorted(METHODS, key=len)[::-1] if name.startswith(method))
         found, rest = scores[name, WHOLE], scores[whole, WHOLE]
-        cells = [f"{gap(found[b], rest[b])} ({spread(found[b])})" for b in PARTS_BUDGETS]
+        cells = [f"{gap(found[b], rest[b])} ({spread(list(found[b].values()))})" for b in PARTS_BUDGETS]
         lines.append([name, *cells])
     return table(["change", *(f"{budget} per class" for budget in PARTS_BUDGETS)], lines)
 
@@ -272,7 +232,7 @@ def overview(scores: Scores) -> str:
     lines = []
     for setting in dict.fromkeys(shown):
         seeds = max((len(by_seed) for by_seed in scores[setting].values()), default=0)
-        cells = (spread(scores[setting][budget]) for budget in BUDGETS)
+        cells = (spread(list(scores[setting][budget].values())) for budget in BUDGETS)
         lines.append([f"{title(setting)} ({seeds})", *cells])
     classes = TASKS[OVERVIEW](0).classes
     return table(["method (seeds)", *(f"{budget * classes} answers" for budget in BUDGETS)], lines)
@@ -281,7 +241,7 @@ def overview(scores: Scores) -> str:
 def section(task: str, scores: Scores) -> str:
     """All that was measured on one data set."""
     lines = (
-        [title(setting), *(spread(scores[setting][budget]) for budget in BUDGETS)]
+        [title(setting), *(spread(list(scores[setting][budget].values())) for budget in BUDGETS)]
         for setting in settings(scores)
     )
     return f"## {task}\n\n" + table(per_class("learner, selector"), lines)

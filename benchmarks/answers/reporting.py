@@ -1,6 +1,6 @@
 """The data that report: no setting was ever chosen on them, and none must be.
 
-    python -m benchmarks.answers.reporting          # size, classes, and what k-means makes of each
+    python -m benchmarks sets          # size, classes, and what k-means makes of each
 
 Each is real and comes from a package; what is missing is said in one line, with the command that
 brings it. Each seed draws nine tenths of a set, but 10,000 samples at most. Tables are
@@ -9,7 +9,6 @@ standardised, column by column.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import functools
 import io
@@ -18,7 +17,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from benchmarks.answers.sources import (
     as_task,
@@ -32,8 +34,12 @@ from benchmarks.answers.sources import (
     standard,
 )
 from benchmarks.answers.tasks import FASHION, FEATURES, Task
+from benchmarks.harness.points import Family, Point, Row
+from benchmarks.harness.tables import ASIDE, table
+from idc_jax import data, ops
 from idc_jax.data.registry import default_cache_dir
 from idc_jax.errors import UserError
+from idc_jax.metrics import clustering_metrics
 
 NOUNS = Path("/usr/share/wordnet/data.noun")
 # CIFAR-100's classes, in the order of their numbers.
@@ -111,8 +117,6 @@ def fashion_net() -> Task:
     frozen features at 128 px, kept in the cache. The set ``fashion``, which chooses, has these
     images by their pixels.
     """
-    from idc_jax import data
-
     need(FASHION / "t10k-images-idx3-ubyte.gz", "apt-get install dataset-fashion-mnist")
     grey = data.load("idx", path=FASHION, splits=("test",))
     images = grey._replace(inputs=np.repeat(grey.inputs, 3, axis=3))
@@ -232,31 +236,24 @@ REPORTING: dict[str, Callable[[int], Task]] = {
 }
 
 
-def line(name: str, seed: int, per_class: int = 10) -> list[str]:
-    """What shows that a set makes sense, of one draw.
+HEADS = ["name", "samples", "columns", "classes", "largest, smallest", "k-means", "regression"]
 
-    Returns:
-      Its name, samples, columns, classes, share of the largest and of the smallest class, ACC of
-      k-means with as many clusters as classes, and of regression on a few random labels.
+
+def measure(point: Point) -> Row:
+    """What shows that a set makes sense, of one draw, in the order of ``HEADS``.
+
+    k-means has as many clusters as there are classes, regression ten random labels of each.
     """
-    import jax
-    import jax.numpy as jnp
-    from sklearn.linear_model import LogisticRegression
-
-    from idc_jax import ops
-    from idc_jax.metrics import clustering_metrics
-
-    task = REPORTING[name](seed)
+    task, seed = REPORTING[point["name"]](point["seed"]), point["seed"]
     unit = np.asarray(ops.normalize(jnp.asarray(task.inputs)))
-    start = jax.random.key(seed)
-    groups = np.asarray(ops.kmeans(start, unit, task.classes, restarts=3).assignments)
+    groups = np.asarray(ops.kmeans(jax.random.key(seed), unit, task.classes, restarts=3).assignments)
     rng, labels = np.random.default_rng(seed), task.labels
-    known = [rng.choice(np.flatnonzero(labels == c), per_class, False) for c in np.unique(labels)]
-    shown = np.concatenate(known)
-    regression = LogisticRegression(C=10, max_iter=1000).fit(unit[shown], labels[shown])
+    shown = [rng.choice(np.flatnonzero(labels == c), 10, replace=False) for c in np.unique(labels)]
+    known = np.concatenate(shown)
+    regression = LogisticRegression(C=10, max_iter=1000).fit(unit[known], labels[known])
     shares = np.bincount(labels) / len(labels)
-    return [
-        f"`{name}`",
+    cells = [
+        f"`{point['name']}`",
         f"{len(labels):,}",
         str(task.inputs.shape[1]),
         str(task.classes),
@@ -264,21 +261,12 @@ def line(name: str, seed: int, per_class: int = 10) -> list[str]:
         f"{clustering_metrics(groups, labels, task.classes)['acc']:.3f}",
         f"{np.mean(regression.predict(unit) == labels):.3f}",
     ]
+    return {"cells": cells}
 
 
-def main() -> None:
-    """Print the table of the sets."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="*", default=list(REPORTING), choices=REPORTING)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    heads = ["name", "samples", "columns", "classes", "largest, smallest", "k-means", "regression"]
-    try:
-        rows = [heads, ["---"] * len(heads), *(line(name, given.seed) for name in given.tasks)]
-    except UserError as error:
-        raise SystemExit(str(error)) from None
-    print("\n".join("| " + " | ".join(row) + " |" for row in rows))
-
-
-if __name__ == "__main__":
-    main()
+FAMILY = Family(
+    fields=("name", "seed"),
+    points=lambda seeds: ({"name": name, "seed": seed} for seed in seeds for name in REPORTING),
+    measure=measure,
+    tables=lambda rows: {ASIDE / "sets.md": table(HEADS, [row["cells"] for row in rows]) + "\n"},
+)

@@ -1,20 +1,18 @@
 """Other people's packages on the same data, with questions of their own.
 
     pip install '.[benchmarks]'
-    python -m benchmarks.answers.rivals --tasks digits --seeds 0 1
+    python -m benchmarks answers --learner "graphlearning: laplace" --task digits
 
 ``graphlearning`` learns along the graph (Laplace and Poisson learning) and asks by its own
 acquisition functions, first about TypiClust's picks, one for each class, since it cannot begin
 with nothing; its graph is of the plain features, since one of averaged features falls apart and
 its solvers fail. ``scikit-activeml`` picks for a logistic regression on what the scripted baselines
-get, plain features averaged over ten neighbours three times. Both ask in the committee's rounds.
-Points go where ``benchmarks.answers.run`` keeps its own, and its report counts them among the
-baselines.
+get, plain features averaged over ten neighbours three times. Both ask in the committee's rounds, and
+the report counts them among the baselines.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +22,6 @@ import jax
 import numpy as np
 
 from benchmarks.answers.course import BUDGETS, PLAIN, ROUNDS, Row, Stage
-from benchmarks.answers.run import SEEDS, SETS, Point, finished, keep
 from idc_jax import ops, selectors
 from idc_jax.annotate.questions import label_questions
 from idc_jax.metrics import clustering_metrics
@@ -181,14 +178,14 @@ def _numbered(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.unique(labels, return_inverse=True)
 
 
-def course(stage: Stage, rival: Rival) -> Iterator[tuple[int, Row]]:
+def play(stage: Stage, rival: Rival) -> Iterator[tuple[int, Row]]:
     """Play; yields each budget, in answers per class, with what was reached."""
     context, _ = stage.start(**PLAIN, hops=rival.hops)
     task, x = stage.task, np.asarray(context.embeddings)
     none = np.zeros(0, np.int64)
     known = Known(x, task.classes, none, none, stage.seed)
     begun = time.perf_counter()
-    for number, (before, after) in enumerate(zip((0, *ROUNDS), ROUNDS, strict=False), start=1):
+    for number, (before, after) in enumerate(itertools.pairwise((0, *ROUNDS)), start=1):
         picks = rival.ask(known, (after - before) * task.classes)
         said = stage.answer(label_questions(number, picks, np.zeros(len(picks)))).choice
         known = known._replace(
@@ -201,25 +198,3 @@ def course(stage: Stage, rival: Rival) -> Iterator[tuple[int, Row]]:
             found = clustering_metrics(predicted, task.labels, task.classes)
             reached = {name: found[name] for name in ("acc", "nmi", "ari")}
             yield after, {**reached, "seconds": time.perf_counter() - begun}
-
-
-def main() -> None:
-    """Run what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="*", default=list(SETS), choices=SETS)
-    parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
-    given = parser.parse_args()
-    for seed, task in itertools.product(given.seeds, given.tasks):
-        there, stage = finished(), None
-        for (learner, selector), make in RIVALS.items():
-            if all(Point(task, learner, selector, b, seed) in there for b in BUDGETS):
-                continue
-            stage = stage or Stage(SETS[task](seed), seed)
-            for budget, row in course(stage, make()):
-                point = Point(task, learner, selector, budget, seed)
-                if point not in there:
-                    keep(point, row)
-
-
-if __name__ == "__main__":
-    main()
