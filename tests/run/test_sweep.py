@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import itertools
 import json
 from pathlib import Path
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 from PIL import Image
 
-from benchmarks import sweep_tables
+from benchmarks import recipes
 from configs import features
 from idc_jax.errors import UserError
 from idc_jax.runs.compose import run_experiment
@@ -312,17 +311,10 @@ def test_an_option_that_the_method_does_not_read_is_refused() -> None:
     assert parse_axes(["selector=idc,random"], committee)
 
 
-@pytest.mark.parametrize("name", sweep_tables.TABLES)
+@pytest.mark.parametrize("name", recipes.TABLES)
 def test_the_tables_of_the_readme_are_sweeps_that_can_be_run(name: str, tmp_path: Path) -> None:
-    arguments = sweep_tables.command(name, str(tmp_path / "x.npz"), tmp_path)
-    given = [argument.partition("=")[::2] for argument in arguments[1:]]
-    file, _, method = dict(given)["--config"].partition(":")
-    module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
-    config = module.get_config(method) if method else module.get_config()
-    for key, value in given:
-        if key.startswith("--config."):
-            option = key.removeprefix("--config.")
-            (axis,) = [*parse_axes([f"{option}={value}"], config)]
-            config.update_from_flattened_dict({option: axis.values[0]})
-    axes = parse_axes([value for key, value in given if key == "--sweep"], config)
+    config = recipes.config_of(name)
+    if config.data.source in ("auto", "features"):
+        config.data.path = str(tmp_path / "x.npz")
+    axes = parse_axes(recipes.TABLES[name].axes, config)
     sweep.check_points(sweep.make_points(config, axes, tmp_path), tmp_path)
