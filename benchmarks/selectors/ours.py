@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.selectors import data, plain
-from benchmarks.selectors.timing import measured, once
+from benchmarks.selectors.figures import measured, once
 from idc_jax import ops, selectors
 
 Figures = dict[str, Any]
@@ -123,14 +123,28 @@ def targets(name: str, x: np.ndarray, budget: int) -> Figures:
     return figures | values | {"shared": len(set(sampled) & set(exact))}
 
 
+def _inputs(x: np.ndarray) -> selectors.SelectorInputs:
+    """What selectors need besides embeddings, from the first rows as centres."""
+    z, chances = jnp.asarray(x), data.probabilities(x, x[: data.CLASSES])
+    return selectors.SelectorInputs(
+        z, jnp.asarray(chances), z[: data.CLASSES], jnp.asarray(chances.argmax(1))
+    )
+
+
 def baseline(name: str, x: np.ndarray, budget: int, **options: Any) -> Figures:
     """One selector, its second call; what it needs besides embeddings is made before."""
-    z = jnp.asarray(x)
-    centers = z[: data.CLASSES]
-    chances = data.probabilities(x, x[: data.CLASSES])
-    inputs = selectors.SelectorInputs(
-        z, jnp.asarray(chances), centers, jnp.asarray(chances.argmax(1))
-    )
-    select = selectors.get(name, **options).select
-    figures, found = measured(lambda: select(jax.random.key(0), inputs, budget), 1)
-    return figures | {"picks": found.indices.tolist()}
+    inputs, select = _inputs(x), selectors.get(name, **options).select
+    return measured(lambda: select(jax.random.key(0), inputs, budget), 1)[0]
+
+
+def agreement(name: str, x: np.ndarray, budget: int) -> Figures:
+    """Whether a selector repeats itself, and how many of its picks a CPU makes, too."""
+
+    def picked(device: jax.Device) -> list[int]:
+        with jax.default_device(device):
+            found = selectors.get(name).select(jax.random.key(0), _inputs(x), budget)
+            return found.indices.tolist()
+
+    figures, first = once(lambda: picked(jax.devices()[0]))
+    second, cpu = picked(jax.devices()[0]), picked(jax.devices("cpu")[0])
+    return figures | {"repeats": first == second, "as_cpu": len(set(first) & set(cpu))}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
+
+from benchmarks.harness.points import RESULTS, Tables
+from benchmarks.harness.tables import DOCS, table
 
 Record = dict[str, Any]
 
@@ -23,26 +24,10 @@ _TITLES = {
 }
 
 
-def read(file: Path) -> list[Record]:
-    """All records; of one measured again, the last."""
-    if not file.exists():
-        return []
-    records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    fields = ("case", "n", "d", "budget", "data")
-    return list({tuple(r[f] for f in fields): r for r in records}.values())
-
-
-def write(file: Path, folder: Path, picture: Path) -> None:
-    """``table.md`` and ``table.json`` in ``folder``, and the plot of growth."""
-    records = read(file)
-    if not records:
-        return
-    tables_of_their_own = ("partitioned/", "targets/")
-    rows = [
-        _row(record, records)
-        for record in records
-        if not record["case"].startswith(tables_of_their_own)
-    ]
+def tables(records: list[Record]) -> Tables:
+    """``results/selectors.md``; draws the plot of growth, too."""
+    own = ("partitioned/", "targets/", "agreement/")
+    rows = [_row(one, records) for one in records if not one["case"].startswith(own)]
     text = [f"Measured on {records[-1]['machine']}.\n"]
     groups: dict[tuple, list[Record]] = {}
     for row in rows:
@@ -52,12 +37,9 @@ def write(file: Path, folder: Path, picture: Path) -> None:
         groups.setdefault((part, *size), []).append(row)
     for key, group in groups.items():
         text += _table(key, group)
-    text += _two_rounds(records) + _targets(records)
-    (folder / "table.md").write_text("\n".join(text), encoding="utf-8")
-    slim = [{k: v for k, v in row.items() if k != "picks"} for row in rows]
-    (folder / "table.json").write_text(json.dumps(slim, indent=1) + "\n", encoding="utf-8")
-    plot([record for record in records if record["case"] == "scale/idc_jax"], picture)
-    print("\n".join(text))
+    text += _two_rounds(records) + _targets(records) + _agreement(records)
+    _plot([record for record in records if record["case"] == "scale/idc_jax"])
+    return {RESULTS / "selectors.md": "\n".join(text)}
 
 
 def _row(record: Record, records: list[Record]) -> Record:
@@ -85,24 +67,22 @@ def _table(key: tuple, group: list[Record]) -> list[str]:
     part = key[0]
     size = f", {key[1]:,} × {key[2]} ({key[4]})" if len(key) > 1 else ""
     picks = f", {key[3]} picks" if len(key) > 1 and part not in ("knn", "kmeans") else ""
-    lines = [
-        f"### {_TITLES[part]}{size}{picks}\n",
-        "| | wall s | CPU s | over floor | first call s | peak GiB | |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     for row in sorted(group, key=lambda row: (row["name"] != "floor", row["n"])):
         name = row["name"]
         if name == "floor":
             name = f"floor: {_FLOORS[part]}"
         name = f"{row['n']:,} × {row['d']}" if part == "scale" else name
+        peak = f"{row['peak_gib']:.1f}"
         if "over" in row:
-            lines.append(f"| {name} | over {row['over']:.0f} | | | | {row['peak_gib']:.1f} | |")
+            lines.append([name, f"over {row['over']:.0f}", "", "", "", peak, ""])
             continue
         ratio = f"{row['over_floor']:.2f}" if "over_floor" in row else ""
         first = f"{row['first']:.1f}" if "first" in row else ""
-        figures = f"{row['wall']:.2f} | {row['cpu']:.2f} | {ratio} | {first}"
-        lines.append(f"| {name} | {figures} | {row['peak_gib']:.1f} | {_note(row)} |")
-    return [*lines, ""]
+        seconds = [f"{row['wall']:.2f}", f"{row['cpu']:.2f}"]
+        lines.append([name, *seconds, ratio, first, peak, _note(row)])
+    heads = ["", "wall s", "CPU s", "over floor", "first call s", "peak GiB", ""]
+    return [f"### {_TITLES[part]}{size}{picks}\n", table(heads, lines), ""]
 
 
 def _note(row: Record) -> str:
@@ -123,43 +103,49 @@ def _note(row: Record) -> str:
 
 
 def _two_rounds(records: list[Record]) -> list[str]:
-    lines = [
-        "### Two rounds against exact picks\n",
-        "Mean value of a pick; the loss as a share of what exact picks gain over random ones.\n",
-        "| samples | parts | exact | random | two rounds | loss | same picks |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     found = [record for record in records if record["case"] == "partitioned/idc_jax"]
     for record in sorted(found, key=lambda record: record["n"]):
         exact, random = record["value"], record["random"]
         for row in record["rounds"]:
             loss = (exact - row["value"]) / (exact - random)
-            lines.append(
-                f"| {record['n']:,} | {row['parts']} | {exact:.4f} | {random:.4f} | "
-                f"{row['value']:.4f} | {100 * loss:.2f} % | {row['shared']} |"
-            )
-    return [*lines, ""] if found else []
+            values = [f"{value:.4f}" for value in (exact, random, row["value"])]
+            shown = [f"{100 * loss:.2f} %", str(row["shared"])]
+            lines.append([f"{record['n']:,}", str(row["parts"]), *values, *shown])
+    heads = ["samples", "parts", "exact", "random", "two rounds", "loss", "same picks"]
+    about = "Mean value of a pick; the loss as a share of what exact picks gain over random ones."
+    return _section("Two rounds against exact picks", about, heads, lines)
 
 
 def _targets(records: list[Record]) -> list[str]:
-    lines = [
-        "### Coverage measured on 8,192 samples against all of them\n",
-        "What the picks cover of all samples, on average.\n",
-        "| | samples | picks | random | 8,192 | all | same picks |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    found = [record for record in records if record["case"].startswith("targets/")]
-    for record in found:
-        name, n = record["case"].split("/")[1], record["n"]
-        random, sampled, exact = (record[key] / n for key in ("random", "sampled", "exact"))
-        lines.append(
-            f"| {name} | {n:,} | {record['budget']} | {random:.5f} | {sampled:.5f} | "
-            f"{exact:.5f} | {record['shared']} |"
-        )
-    return [*lines, ""] if found else []
+    lines = []
+    for record in records:
+        part, name = record["case"].split("/")
+        if part == "targets":
+            values = [f"{record[k] / record['n']:.5f}" for k in ("random", "sampled", "exact")]
+            counts = [f"{record['n']:,}", str(record["budget"])]
+            lines.append([name, *counts, *values, str(record["shared"])])
+    heads = ["", "samples", "picks", "random", "8,192", "all", "same picks"]
+    title = "Coverage measured on 8,192 samples against all of them"
+    return _section(title, "What the picks cover of all samples, on average.", heads, lines)
 
 
-def plot(records: list[Record], picture: Path) -> None:
+def _agreement(records: list[Record]) -> list[str]:
+    lines = []
+    for record in records:
+        part, name = record["case"].split("/")
+        if part == "agreement":
+            again = "yes" if record["repeats"] else "no"
+            lines.append([name, again, f"{record['as_cpu']} of {record['budget']}"])
+    heads = ["", "the same twice", "as on the CPU"]
+    return _section("The same picks again", "Called twice, and on a CPU.", heads, lines)
+
+
+def _section(title: str, about: str, heads: list[str], lines: list[list[str]]) -> list[str]:
+    return [f"### {title}\n", f"{about}\n", table(heads, lines), ""] if lines else []
+
+
+def _plot(records: list[Record]) -> None:
     """Seconds and memory by number of samples, beside straight growth."""
     if len(records) < 2:
         return
@@ -186,6 +172,5 @@ def plot(records: list[Record], picture: Path) -> None:
         axis.set(xscale="log", yscale="log", xlabel="samples (128 numbers each)", ylabel=label)
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize=8)
-    picture.parent.mkdir(exist_ok=True)
-    figure.savefig(picture, dpi=130)
+    figure.savefig(DOCS / "images" / "selectors_growth.png", dpi=130)
     plt.close(figure)

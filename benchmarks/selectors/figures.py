@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import resource
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -84,17 +86,16 @@ def resident_gib() -> float:
     return int(line.split()[1]) / 2**20
 
 
-def give_up_after(
-    seconds: float, message: dict[str, Any], say: Callable[[dict[str, Any]], None]
-) -> None:
-    """Say ``message`` and end the process, should it still run after so long."""
+def device_gib() -> float | None:
+    """The most memory that the device has held so far; None where it does not tell."""
+    stats = jax.devices()[0].memory_stats()
+    return stats["peak_bytes_in_use"] / 2**30 if stats else None
 
-    def end() -> None:
-        import os
 
-        say(message | {"over": seconds, "peak_gib": peak_gib()})
-        os._exit(0)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
+def machine() -> str:
+    """What measures: the accelerator, or the processor and how many cores of it there are."""
+    if jax.default_backend() != "cpu":
+        return jax.devices()[0].device_kind
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {len(os.sched_getaffinity(0))} cores"
