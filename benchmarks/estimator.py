@@ -1,4 +1,4 @@
-"""The scikit-learn estimator beside scikit-learn's own: ``python -m benchmarks.estimator``.
+"""The scikit-learn estimator beside scikit-learn's own: ``python -m benchmarks estimator``.
 
 Each row is a data set with a few labels per class, the mean over seeds. Four fifths of the samples
 are fitted; the others are predicted (``held out``) and, fitted as well, found (``transductive``).
@@ -7,8 +7,8 @@ Features are standardised for the tables of measurements, and for the others as 
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
-from benchmarks.answers import tasks
+from benchmarks.answers import tasks as data
+from benchmarks.harness.points import Family, Point, Row, Tables
+from benchmarks.harness.tables import ASIDE, spread, table
 from idc_jax import InteractiveClusterer
 
 COLUMNS = (
@@ -44,16 +46,17 @@ def cases() -> Iterator[Case]:
         found = getattr(datasets, f"load_{name}")()
         yield Case(name, StandardScaler().fit_transform(found.data), found.target, 5)
     yield Case("digits", *datasets.load_digits(return_X_y=True), 5)
-    if tasks.FASHION.exists():
-        part = tasks.fashion().part(0)
+    if data.FASHION.exists():
+        part = data.fashion().part(0)
         yield Case("fashion-mnist, 10,000", part.inputs, part.labels, 5)
-    if tasks.FEATURES.exists():
-        part = tasks.cifar20().part(0)
+    if data.FEATURES.exists():
+        part = data.cifar20().part(0)
         yield Case("cifar20 features, 10,000", part.inputs, part.labels, 5)
 
 
-def measure(case: Case, seed: int) -> tuple[float, ...]:
+def measure(point: Point) -> Row:
     """Accuracies, in the order of ``COLUMNS``."""
+    seed, case = point["seed"], next(case for case in cases() if case.name == point["data"])
     order = np.random.default_rng(seed).permutation(len(case.labels))
     x, truth = case.inputs[order].astype(np.float32), case.labels[order]
     fitted, classes = int(0.8 * len(x)), int(truth.max()) + 1
@@ -69,7 +72,7 @@ def measure(case: Case, seed: int) -> tuple[float, ...]:
     some = np.where(np.arange(fitted) < budget, truth[near], -1)
     spread = LabelSpreading(kernel="knn", max_iter=100).fit(x[near], some)
     planes = LogisticRegression(max_iter=1000).fit(x[:budget], truth[:budget])
-    return (
+    found = (
         np.mean(model.labels_ == truth[near]),
         model.score(x[far], truth[far]),
         np.mean(whole.labels_[far] == truth[far]),
@@ -77,21 +80,24 @@ def measure(case: Case, seed: int) -> tuple[float, ...]:
         np.mean(spread.transduction_ == truth[near]),
         planes.score(x[near], truth[near]),
     )
+    return {"found": [float(accuracy) for accuracy in found]}
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=5)
-    seeds = parser.parse_args().seeds
-    print(f"| {seeds} seeds | labels | " + " | ".join(COLUMNS) + " |")
-    print("|---" * (2 + len(COLUMNS)) + "|")
+def points(seeds: Sequence[int]) -> Iterator[Point]:
+    """Every data set that is there."""
+    for case, seed in itertools.product(cases(), seeds):
+        yield {"data": case.name, "seed": seed}
+
+
+def tables(rows: list[Row]) -> Tables:
+    """A line a data set, the mean over the seeds."""
+    lines = []
     for case in cases():
-        found = np.array([measure(case, seed) for seed in range(seeds)])
-        cells = [f"{a:.3f} ± {b:.3f}" for a, b in zip(found.mean(0), found.std(0), strict=True)]
+        found = [row["found"] for row in rows if row["data"] == case.name]
+        cells = [spread(values, ddof=0) for values in zip(*found, strict=True)]
         labels = (int(case.labels.max()) + 1) * case.per_class
-        print(f"| {case.name} | {labels} | " + " | ".join(cells) + " |", flush=True)
+        lines += [[case.name, str(labels), *cells]] if found else []
+    return {ASIDE / "estimator.md": table(["", "labels", *COLUMNS], lines) + "\n"}
 
 
-if __name__ == "__main__":
-    main()
+FAMILY = Family(("data", "seed"), points, measure, tables, ("data",), tuple(range(5)))

@@ -1,6 +1,6 @@
 """How far answers of each kind carry to samples that nobody was asked about.
 
-    python -m benchmarks.kinds.carry --seeds 0 1 2
+    python -m benchmarks carries --seeds 0 1
 
 After four and after ten minutes of names, five minutes more are spent on one kind of question: what
 accuracy that brings, over the errors that were expected to be mended among the samples asked about
@@ -9,7 +9,6 @@ accuracy that brings, over the errors that were expected to be mended among the 
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import tempfile
 from collections import defaultdict
@@ -17,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.kinds.course import ERRORS, ROOM, begin, scores
-from benchmarks.kinds.run import SAMPLES, task_of
+from benchmarks.harness.points import Family, Point, Row, Tables
+from benchmarks.harness.tables import ASIDE, table
+from benchmarks.kinds.course import ERRORS, ROOM, SETS, begin, scores, task_of
 from idc_jax.annotate import exemplar
 from idc_jax.annotate.annotator import all_said, collect
 from idc_jax.annotate.questions import QuestionKind
@@ -71,24 +71,29 @@ def branch(task: str, seed: int) -> list[tuple[QuestionKind, float, float]]:
                     mended = spend(twig, store, data.labels, SPENT, seed)
                 gained = (scores(twig, data)["acc"] - start) * len(data.labels)
                 found.append((kind, gained, mended))
-                print(task, seed, after, kind, f"{gained:.0f} of {mended:.0f}", flush=True)
     return found
 
 
-def main() -> None:
-    """Measure and print what each kind carries."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="*", default=list(SAMPLES), choices=SAMPLES)
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    given = parser.parse_args()
+def measure(point: Point) -> Row:
+    """For each kind its branches' accuracies and expectations, added up."""
     sums: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
-    for task, seed in itertools.product(given.tasks, given.seeds):
-        for kind, gained, mended in branch(task, seed):
-            sums[kind] += (gained, mended)
-    names = sums["label"][0] / sums["label"][1]
-    for kind, (gained, mended) in sums.items():
-        print(f"{kind}: {gained / mended:.2f} for each expected, {gained / mended / names:.2f}")
+    for kind, gained, mended in branch(point["task"], point["seed"]):
+        sums[kind] += (gained, mended)
+    return {kind: total.tolist() for kind, total in sums.items()}
 
 
-if __name__ == "__main__":
-    main()
+def tables(rows: list[Row]) -> Tables:
+    """What each kind carries, and beside names."""
+    each = {kind: np.divide(*np.sum([row[kind] for row in rows], axis=0)) for kind in KINDS}
+    lines = [[kind, f"{each[kind]:.2f}", f"{each[kind] / each['label']:.2f}"] for kind in KINDS]
+    heads = ["kind", "for each expected", "beside names"]
+    return {ASIDE / "carries.md": table(heads, lines) + "\n"}
+
+
+FAMILY = Family(
+    fields=("task", "seed"),
+    points=lambda seeds: ({"task": task, "seed": seed} for seed in seeds for task in SETS),
+    measure=measure,
+    tables=tables,
+    seeds=(0, 1),
+)

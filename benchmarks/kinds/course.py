@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.answers.tasks import Task
+from benchmarks.answers.course import agreement
+from benchmarks.answers.tasks import Task, cifar20, digits, fashion
 from idc_jax.annotate import exemplar
 from idc_jax.annotate.annotator import all_said, collect
 from idc_jax.annotate.questions import NONE_OF_THESE, QuestionKind, Questions
@@ -21,7 +22,6 @@ from idc_jax.asking import Budget
 from idc_jax.methods import registry
 from idc_jax.methods.committee.options import GraphCommitteeOptions
 from idc_jax.methods.contract import Parts, Round
-from idc_jax.metrics import clustering_metrics
 from idc_jax.outlook import SECONDS
 from idc_jax.runs.interaction import Interaction
 
@@ -63,6 +63,15 @@ ARMS = {
     "label,grid": Arm(("label", "grid")),
     "auto": Arm(()),
 }
+
+
+SAMPLES = 1500
+SETS = {"digits": digits, "fashion": fashion, "cifar20": cifar20}
+
+
+def task_of(name: str, seed: int) -> Task:
+    """The part of a data set that ``seed`` draws."""
+    return SETS[name]().part(seed, SAMPLES)
 
 
 def begin(
@@ -140,6 +149,4 @@ def _move_strangers(store: Store, questions: Questions, labels: np.ndarray) -> N
 
 def scores(interaction: Interaction, task: Task) -> dict[str, float]:
     """How well the prediction agrees with the labels."""
-    probs = interaction.probabilities
-    found = clustering_metrics(probs.argmax(1), task.labels, probs.shape[1])
-    return {name: found[name] for name in ("acc", "nmi", "ari")}
+    return agreement(interaction.probabilities, task.labels)

@@ -30,7 +30,7 @@ from idc_jax.outlook import WANTED, number_of_groups
 CARRIES: Mapping[QuestionKind, float] = {"label": 1.0, "cluster": 1.0, "pair": 0.75, "grid": 0.2}
 """What an error corrected by an answer of each kind is worth beside one that a name corrects.
 
-Measured by ``benchmarks/kinds/carry.py``: answers that name nothing say little of other samples,
+Measured by ``python -m benchmarks carries``: answers that name nothing say little of other samples,
 and those of a grid are about samples that are alike.
 """
 # Answers for each output from which a prediction tells what is worth asking.
