@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
@@ -11,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from benchmarks.harness.points import Family, Point, Row, Store
 
@@ -48,9 +48,9 @@ def run(name: str, family: Family, points: list[Point], store: Store, runner: Ru
 
 
 def _told(row: Row) -> str:
-    return ", ".join(
-        f"{name} {value:.4g}" for name, value in row.items() if isinstance(value, int | float)
-    )
+    """Its numbers, of a course the last."""
+    last = {k: v[-1] if isinstance(v, list) and v else v for k, v in row.items()}
+    return ", ".join(f"{k} {v:.4g}" for k, v in last.items() if isinstance(v, int | float))
 
 
 def here(name: str, family: Family, points: list[Point]) -> Iterator[Outcome]:
@@ -116,11 +116,12 @@ def _end(process: subprocess.Popen[str], peaks: list[float]) -> None:
     process.kill()
 
 
-def _ended(family: Family, peaks: list[float], code: int, said: tempfile._TemporaryFileWrapper) -> Outcome:
+def _ended(family: Family, peaks: list[float], code: int, said: IO[str]) -> Outcome:
+    """What a process that is no more says of the point that it was at."""
     if peaks and family.keeps_limit:
         return {"over": family.limit, "peak_gib": peaks[0]}
     if peaks:
         return f"over {family.limit:.0f} s"
     said.seek(0)
-    last = list(itertools.islice(reversed(said.read().strip().splitlines()), 1))
-    return f"exit code {code}" + (f": {last[0]}" if last else "")
+    lines = said.read().strip().splitlines()
+    return f"exit code {code}" + (f": {lines[-1]}" if lines else "")
