@@ -117,7 +117,12 @@ def against(scores: dict[str, Scores]) -> str:
     lines = []
     for task, found in scores.items():
         seeds = max((len(by_seed) for by_seed in found[OURS].values()), default=0)
-        lines.append([f"{task} ({seeds})", *(spread(list(found[OURS][budget].values())) for budget in BUDGETS)])
+        lines.append(
+            [
+                f"{task} ({seeds})",
+                *(spread(found[OURS][budget].values()) for budget in BUDGETS),
+            ]
+        )
         cells = []
         for budget in BUDGETS:
             best = strongest(found, budget)
@@ -210,7 +215,7 @@ def whole_methods(scores: dict[str, Scores]) -> str:
         ran = [(name, WHOLE) for name in METHODS if any(found[name, WHOLE].values())]
         for setting in [*ran, OURS] if ran else []:
             seeds = max(len(by_seed) for by_seed in found[setting].values())
-            cells = (spread(list(found[setting][budget].values())) for budget in BUDGETS)
+            cells = (spread(found[setting][budget].values()) for budget in BUDGETS)
             lines.append([task, f"{title(setting)} ({seeds})", *cells])
     return table(["data", *per_class("method (seeds)")], lines)
 
@@ -221,7 +226,7 @@ def recipes(scores: Scores) -> str:
     for name in PARTS:
         whole = next(method for method in sorted(METHODS, key=len)[::-1] if name.startswith(method))
         found, rest = scores[name, WHOLE], scores[whole, WHOLE]
-        cells = [f"{gap(found[b], rest[b])} ({spread(list(found[b].values()))})" for b in PARTS_BUDGETS]
+        cells = [f"{gap(found[b], rest[b])} ({spread(found[b].values())})" for b in PARTS_BUDGETS]
         lines.append([name, *cells])
     return table(["change", *(f"{budget} per class" for budget in PARTS_BUDGETS)], lines)
 
@@ -232,7 +237,7 @@ def overview(scores: Scores) -> str:
     lines = []
     for setting in dict.fromkeys(shown):
         seeds = max((len(by_seed) for by_seed in scores[setting].values()), default=0)
-        cells = (spread(list(scores[setting][budget].values())) for budget in BUDGETS)
+        cells = (spread(scores[setting][budget].values()) for budget in BUDGETS)
         lines.append([f"{title(setting)} ({seeds})", *cells])
     classes = TASKS[OVERVIEW](0).classes
     return table(["method (seeds)", *(f"{budget * classes} answers" for budget in BUDGETS)], lines)
@@ -241,7 +246,7 @@ def overview(scores: Scores) -> str:
 def section(task: str, scores: Scores) -> str:
     """All that was measured on one data set."""
     lines = (
-        [title(setting), *(spread(list(scores[setting][budget].values())) for budget in BUDGETS)]
+        [title(setting), *(spread(scores[setting][budget].values()) for budget in BUDGETS)]
         for setting in settings(scores)
     )
     return f"## {task}\n\n" + table(per_class("learner, selector"), lines)

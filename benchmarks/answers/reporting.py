@@ -246,7 +246,9 @@ def measure(point: Point) -> Row:
     """
     task, seed = REPORTING[point["name"]](point["seed"]), point["seed"]
     unit = np.asarray(ops.normalize(jnp.asarray(task.inputs)))
-    groups = np.asarray(ops.kmeans(jax.random.key(seed), unit, task.classes, restarts=3).assignments)
+    groups = np.asarray(
+        ops.kmeans(jax.random.key(seed), unit, task.classes, restarts=3).assignments
+    )
     rng, labels = np.random.default_rng(seed), task.labels
     shown = [rng.choice(np.flatnonzero(labels == c), 10, replace=False) for c in np.unique(labels)]
     known = np.concatenate(shown)
@@ -258,7 +260,7 @@ def measure(point: Point) -> Row:
         str(task.inputs.shape[1]),
         str(task.classes),
         f"{shares.max():.0%}, {shares.min():.0%}",
-        f"{clustering_metrics(groups, labels, task.classes)['acc']:.3f}",
+        f"{clustering_metrics(np.asarray(clusters.assignments), labels, task.classes)['acc']:.3f}",
         f"{np.mean(regression.predict(unit) == labels):.3f}",
     ]
     return {"cells": cells}

@@ -7,8 +7,8 @@
 acquisition functions, first about TypiClust's picks, one for each class, since it cannot begin
 with nothing; its graph is of the plain features, since one of averaged features falls apart and
 its solvers fail. ``scikit-activeml`` picks for a logistic regression on what the scripted baselines
-get, plain features averaged over ten neighbours three times. Both ask in the committee's rounds, and
-the report counts them among the baselines.
+get, plain features averaged over ten neighbours three times. Both ask in the committee's rounds.
+The report counts them among the baselines.
 """
 
 from __future__ import annotations

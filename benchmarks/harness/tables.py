@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,12 +47,13 @@ def write(tables: Tables) -> None:
         print(f"written: {document}")
 
 
-def spread(values: Sequence[float], *, ddof: int = 1, digits: int = 3) -> str:
-    """Mean ± standard deviation, of several values."""
-    if not len(values):
+def spread(values: Iterable[float], *, ddof: int = 1) -> str:
+    """Mean ± standard deviation, the mean of one, a dash for none."""
+    found = list(values)
+    if not found:
         return "–"
-    more = f" ± {np.std(values, ddof=ddof):.{digits}f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}f}{more}"
+    more = f" ± {np.std(found, ddof=ddof):.3f}" if len(found) > 1 else ""
+    return f"{np.mean(found):.3f}{more}"
 
 
 def gap(ours: Mapping[Run, float], other: Mapping[Run, float]) -> str:

@@ -1,7 +1,7 @@
 """Accuracy against a person's minutes: each kind of question alone, mixtures, and the board.
 
-    python -m benchmarks kinds --task digits --arm label pair --seeds 0
-    python -m benchmarks kinds --report                 # the tables of docs/annotate.md
+python -m benchmarks kinds --task digits --arm label pair --seeds 0
+python -m benchmarks kinds --report                 # the tables of docs/annotate.md
 """
 
 from __future__ import annotations

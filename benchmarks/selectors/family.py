@@ -5,8 +5,8 @@
     python -m benchmarks selectors --case agreement/idc --here --out=runs/gpu   # on a GPU
     python -m benchmarks selectors --report       # results/selectors.md, and the plot of growth
 
-Each measurement has a process of its own, so that its peak memory is its own, too; a peer that isn't
-installed is told in one line.
+Each has a process of its own, so that its peak memory is its own, too; a peer that isn't installed
+is told in one line.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from published_networks import layouts
 
-from benchmarks.networks import layouts
+from benchmarks.harness import tables
 from idc_jax.errors import UserError
 from idc_jax.models.importing import (
     export_safetensors,
@@ -372,4 +373,4 @@ def test_the_width_is_the_checkpoint_s(tmp_path):
 
 def test_the_document_has_the_table_of_layouts():
     text = layouts.DOCUMENT.read_text()
-    assert layouts.filled(text, "layouts", layouts.table()) == text
+    assert tables.filled(text, {"layouts": layouts.layouts()}) == text

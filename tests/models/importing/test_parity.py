@@ -8,8 +8,8 @@ pytest.importorskip("transformers", reason="holds the reference networks (pip in
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
+from published_networks import cases, parity, rebuilt  # noqa: E402
 
-from benchmarks.networks import cases, parity, rebuilt  # noqa: E402
 from idc_jax.models.importing import (  # noqa: E402
     export_safetensors,
     open_network,

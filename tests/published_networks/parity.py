@@ -1,7 +1,7 @@
 """Imported networks beside the published ones, from the bytes of PNG files to the outputs.
 
-    python -m benchmarks.networks.parity                # about ten minutes on two cores
-    python -m benchmarks.networks.parity --only=DINOv3  # titles that hold a word
+    PYTHONPATH=tests python -m published_networks.parity                # ten minutes on two cores
+    PYTHONPATH=tests python -m published_networks.parity --only=DINOv3  # titles with a word
 
 Each published network is built in PyTorch with random weights and saved as its authors save it.
 Then the files are read here as a run reads them, with ``init`` naming the checkpoint and nothing
@@ -23,9 +23,10 @@ import jax
 import numpy as np
 import torch
 from PIL import Image
+from published_networks.cases import CASES, CLUSTERS, Case, Outputs
+from published_networks.layouts import DOCUMENT
 
-from benchmarks.networks.cases import CASES, CLUSTERS, Case, Outputs
-from benchmarks.networks.layouts import DOCUMENT, filled
+from benchmarks.harness.tables import table, write
 from idc_jax.models.importing import Imported
 from idc_jax.runs import configuration
 from idc_jax.runs.auto import resolve
@@ -66,10 +67,10 @@ def main() -> int:
         rows.append((case, found))
         print(f"{case.title}: {found.difference:.1e} (otherwise {found.otherwise:.2f})", flush=True)
         jax.clear_caches()
-    table = written(rows)
-    print(table)
+    told = written(rows)
+    print(told)
     if not options.only and not options.small:
-        DOCUMENT.write_text(filled(DOCUMENT.read_text(), "parity", table))
+        write({DOCUMENT: {"parity": told}})
     return int(any(found.difference > ALLOWED for _, found in rows))
 
 
@@ -156,17 +157,13 @@ def draw(folder: Path, sizes: tuple[tuple[int, int], ...]) -> None:
 
 def written(rows: list[tuple[Case, Compared]]) -> str:
     """The table in Markdown."""
-    lines = [
-        "| network | rebuilt with | shown | compared | largest difference | shown otherwise |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    lines = []
     for case, found in rows:
         shown = re.sub(r": mean [^)]*", "", found.shown)
-        lines.append(
-            f"| {case.title} | {case.reference} | {shown} | {case.compared} "
-            f"| {found.difference:.1e} | {found.otherwise:.2f} |"
-        )
-    return "\n".join(lines) + "\n"
+        figures = [f"{found.difference:.1e}", f"{found.otherwise:.2f}"]
+        lines.append([case.title, case.reference, shown, case.compared, *figures])
+    heads = ["network", "rebuilt with", "shown", "compared", "largest difference"]
+    return table([*heads, "shown otherwise"], lines)
 
 
 if __name__ == "__main__":

@@ -1,38 +1,27 @@
 """The table of layouts for docs/networks.md, from the tables that recognise them.
 
-python -m benchmarks.networks.layouts
+PYTHONPATH=tests python -m published_networks.layouts
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from benchmarks.harness.tables import DOCS, table, write
 from idc_jax.models.importing.shown import BY_DATA_SET, Shown
 from idc_jax.models.importing.sources import FAMILIES, SMALL_SIDE, SOURCES, Source
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "networks.md"
+DOCUMENT = DOCS / "networks.md"
 
 
-def table() -> str:
+def layouts() -> str:
     """Whose network it is, how that is told, what it is shown and what it gives."""
-    lines = [
-        "| whose | recognised by | shown | normalised | embedding |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    lines = []
     for source in SOURCES:
         said = source.shown.normalisation
         name = "by the data set" if said == BY_DATA_SET else said
-        lines.append(
-            f"| {source.name} | {_told_by(source)} | {_shown(source)} | {name} "
-            f"| {source.embedding} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def filled(text: str, name: str, inside: str) -> str:
-    """``text`` with ``inside`` between its marks of that name."""
-    return re.sub(rf"(?s)(<!-- {name} -->\n).*?(<!-- end -->)", rf"\g<1>{inside}\g<2>", text)
+        lines.append([source.name, _told_by(source), _shown(source), name, source.embedding])
+    return table(["whose", "recognised by", "shown", "normalised", "embedding"], lines)
 
 
 def _told_by(source: Source) -> str:
@@ -57,7 +46,7 @@ def _shown(source: Source) -> str:
 
 def main() -> None:
     """Put the table into the document."""
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(), "layouts", table()))
+    write({DOCUMENT: {"layouts": layouts()}})
 
 
 if __name__ == "__main__":
