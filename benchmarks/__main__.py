@@ -2,7 +2,7 @@
 
     python -m benchmarks answers --task=digits --seeds=0,1   # some of a family's points
     python -m benchmarks answers --list                      # what is missing, not measured
-    python -m benchmarks answers --report                    # tables and figures, into docs/
+    python -m benchmarks answers --report    # tables into docs/; of no document: beside the points
     python -m benchmarks selectors --here --out=runs/gpu     # in this process, in another folder
 
 Each finished point is a line of ``benchmarks/results/FAMILY.jsonl`` and is not measured again. A
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     store = Store(given.out / f"{name}.jsonl", family.fields)
     if given.report:
-        tables.write(family.tables(store.rows()))
+        tables.write(family.tables(store.rows()), given.out)
         return 0
     points = wanted(family, given)
     if given.list:

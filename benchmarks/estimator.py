@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn.semi_supervised import LabelSpreading
 
 from benchmarks.answers import tasks as data
 from benchmarks.harness.points import Family, Point, Row, Tables
-from benchmarks.harness.tables import ASIDE, spread, table
+from benchmarks.harness.tables import spread, table
 from idc_jax import InteractiveClusterer
 
 COLUMNS = (
@@ -97,7 +98,7 @@ def tables(rows: list[Row]) -> Tables:
         cells = [spread(values, ddof=0) for values in zip(*found, strict=True)]
         labels = (int(case.labels.max()) + 1) * case.per_class
         lines += [[case.name, str(labels), *cells]] if found else []
-    return {ASIDE / "estimator.md": table(["", "labels", *COLUMNS], lines) + "\n"}
+    return {Path("estimator.md"): table(["", "labels", *COLUMNS], lines) + "\n"}
 
 
 FAMILY = Family(("data", "seed"), points, measure, tables, ("data",), tuple(range(5)))

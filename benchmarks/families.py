@@ -15,6 +15,8 @@ FAMILIES = {
     "carries": "benchmarks.kinds.carry",
     "recipes": "benchmarks.recipes",
     "selectors": "benchmarks.selectors.family",
+    "training": "benchmarks.training.step",
+    "gpu": "benchmarks.gpu",
     "estimator": "benchmarks.estimator",
 }
 

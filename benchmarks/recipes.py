@@ -1,7 +1,7 @@
 """Shipped configs as their users run them: every row of a table is a combination of options.
 
     python -m benchmarks recipes --table digits --seeds 0 1 2 3 4
-    python -m benchmarks recipes --report             # runs/benchmarks/recipes.md
+    python -m benchmarks recipes --report             # results/recipes.md
 
 A point is a sweep of ``launch.py`` with one seed, whose runs share their pre-training, and
 beside it logistic regression on as many random labels of the inputs (of unit length).
@@ -22,8 +22,8 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.answers.tasks import FEATURES
 from benchmarks.harness import launching
-from benchmarks.harness.points import Family, Point, Row, Tables
-from benchmarks.harness.tables import ASIDE, spread, table
+from benchmarks.harness.points import Family, Point, Row
+from benchmarks.harness.tables import spread, table
 from idc_jax.runs.parts import load_dataset
 
 METRICS = ("acc", "nmi", "ari")
@@ -69,17 +69,14 @@ TABLES = {
 }
 
 
-def config_of(name: str) -> ConfigDict:
+def config_of(wanted: Table) -> ConfigDict:
     """A table's config with the options that its runs share."""
-    file, _, method = TABLES[name].config.partition(":")
+    file, _, method = wanted.config.partition(":")
     module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
     config = module.get_config(method) if method else module.get_config()
-    config.update_from_flattened_dict({k: _plain(v) for k, v in TABLES[name].options.items()})
+    plain = {k: str(v) if isinstance(v, Path) else v for k, v in wanted.options.items()}
+    config.update_from_flattened_dict(plain)
     return config
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
 
 
 def points(seeds: Sequence[int]) -> Iterator[Point]:
@@ -89,12 +86,15 @@ def points(seeds: Sequence[int]) -> Iterator[Point]:
 
 
 def measure(point: Point) -> Row:
-    """Run a sweep; a dictionary for each run, with the values of the axes in ``"of"``."""
-    name, seed = point["table"], point["seed"]
-    wanted = TABLES[name]
-    options = {**wanted.options, "seed": seed}
+    """Run the sweep of a table."""
+    return played(TABLES[point["table"]], point["seed"])
+
+
+def played(wanted: Table, seed: int) -> Row:
+    """Run a sweep; of each run the values of the axes (``"of"``) and what was reached."""
     with tempfile.TemporaryDirectory() as folder:
-        found = launching.sweep(wanted.config, options, wanted.axes, Path(folder) / name)
+        options = {**wanted.options, "seed": seed}
+        found = launching.sweep(wanted.config, options, wanted.axes, Path(folder) / "sweep")
     names = [axis.partition("=")[0] for axis in wanted.axes]
     runs = [
         {
@@ -105,8 +105,8 @@ def measure(point: Point) -> Row:
         for row in found
     ]
     budgets = sorted({int(run["asked"]) for run in runs})
-    regression = [[budget, regressed(config_of(name), budget, seed)] for budget in budgets]
-    return {"runs": runs, "regression": regression}
+    config = config_of(wanted)
+    return {"runs": runs, "regression": [[b, regressed(config, b, seed)] for b in budgets]}
 
 
 _WHEN = ("initial", "final")
@@ -123,13 +123,13 @@ def regressed(config: ConfigDict, budget: int, seed: int) -> float:
     return float(np.mean(model.predict(x) == dataset.labels))
 
 
-def tables(rows: list[Row]) -> Tables:
+def told(every: dict[str, Table], rows: list[Row]) -> str:
     """Mean ± standard deviation over the seeds, a section for each table."""
     parts = []
     for name in dict.fromkeys(row["table"] for row in rows):
         here = [row for row in rows if row["table"] == name]
-        parts.append(f"## {name} (`{TABLES[name].config}`)\n\n" + _section(here))
-    return {ASIDE / "recipes.md": "\n\n".join(parts) + "\n"}
+        parts.append(f"## {name} (`{every[name].config}`)\n\n{_section(here)}\n")
+    return "\n".join(parts)
 
 
 def _section(rows: list[Row]) -> str:
@@ -147,4 +147,10 @@ def _section(rows: list[Row]) -> str:
     return table([*heads, "seconds"], lines)
 
 
-FAMILY = Family(("table", "seed"), points, measure, tables, seeds=(0, 1, 2))
+FAMILY = Family(
+    fields=("table", "seed"),
+    points=points,
+    measure=measure,
+    tables=lambda rows: {Path("recipes.md"): told(TABLES, rows)},
+    seeds=(0, 1, 2),
+)

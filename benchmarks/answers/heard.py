@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from benchmarks.answers.course import agreement
 from benchmarks.answers.tasks import cifar20
 from benchmarks.harness.points import Family, Point, Row, Tables
-from benchmarks.harness.tables import ASIDE, spread, table
+from benchmarks.harness.tables import spread, table
 from idc_jax import Session
 from idc_jax.methods import registry
 
@@ -70,7 +71,7 @@ def tables(rows: list[Row]) -> Tables:
         here = [row for row in rows if row["method"] == method]
         cells = [[row["acc"] for row in here if row["kind"] == kind] for kind in KINDS]
         lines.append([method, *(spread(found, ddof=0) for found in cells)])
-    return {ASIDE / "heard.md": table([f"{ANSWERS} answers", *KINDS], lines) + "\n"}
+    return {Path("heard.md"): table([f"{ANSWERS} answers", *KINDS], lines) + "\n"}
 
 
 FAMILY = Family(("method", "kind", "seed"), points, measure, tables, seeds=(0, 1, 2))

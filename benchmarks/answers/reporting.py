@@ -35,7 +35,7 @@ from benchmarks.answers.sources import (
 )
 from benchmarks.answers.tasks import FASHION, FEATURES, Task
 from benchmarks.harness.points import Family, Point, Row
-from benchmarks.harness.tables import ASIDE, table
+from benchmarks.harness.tables import table
 from idc_jax import data, ops
 from idc_jax.data.registry import default_cache_dir
 from idc_jax.errors import UserError
@@ -246,9 +246,7 @@ def measure(point: Point) -> Row:
     """
     task, seed = REPORTING[point["name"]](point["seed"]), point["seed"]
     unit = np.asarray(ops.normalize(jnp.asarray(task.inputs)))
-    groups = np.asarray(
-        ops.kmeans(jax.random.key(seed), unit, task.classes, restarts=3).assignments
-    )
+    clusters = ops.kmeans(jax.random.key(seed), unit, task.classes, restarts=3)
     rng, labels = np.random.default_rng(seed), task.labels
     shown = [rng.choice(np.flatnonzero(labels == c), 10, replace=False) for c in np.unique(labels)]
     known = np.concatenate(shown)
@@ -270,5 +268,5 @@ FAMILY = Family(
     fields=("name", "seed"),
     points=lambda seeds: ({"name": name, "seed": seed} for seed in seeds for name in REPORTING),
     measure=measure,
-    tables=lambda rows: {ASIDE / "sets.md": table(HEADS, [row["cells"] for row in rows]) + "\n"},
+    tables=lambda rows: {Path("sets.md"): table(HEADS, [row["cells"] for row in rows]) + "\n"},
 )

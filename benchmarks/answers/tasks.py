@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import functools
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.harness.tables import ROOT
 from idc_jax.data.target_maps import TARGET_MAPS
 
-ROOT = Path(__file__).resolve().parents[2]
-FEATURES = ROOT.parent / "shared" / "data" / "cifar20_features.npz"
+SHARED = ROOT.parent / "shared" / "data"
+# Where the frozen features of CIFAR-20 are, unless they are elsewhere.
+FEATURES = Path(os.environ.get("IDC_FEATURES", SHARED / "cifar20_features.npz"))
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 PART = 10_000
 

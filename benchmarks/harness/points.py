@@ -13,7 +13,8 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 Point = dict[str, Any]
 # What a measurement gave, in JSON's types.
 Row = dict[str, Any]
-# Document -> mark -> the table that belongs between its marks; or all that a file is to hold.
+# Document -> mark -> the table that belongs between its marks; or all that a file beside the points
+# is to hold.
 Tables = dict[Path, dict[str, str] | str]
 
 

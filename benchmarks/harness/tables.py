@@ -12,8 +12,6 @@ from benchmarks.harness.points import Tables
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-# Tables that are no part of a document.
-ASIDE = ROOT / "runs" / "benchmarks"
 # What two results are paired by: a seed, or a data set and a seed.
 Run = TypeVar("Run", int, tuple[str, int])
 
@@ -38,9 +36,10 @@ def filled(text: str, tables: Mapping[str, str]) -> str:
     return text
 
 
-def write(tables: Tables) -> None:
-    """Put tables between their marks, or a whole text into a file of its own."""
-    for document, inside in tables.items():
+def write(tables: Tables, beside: Path) -> None:
+    """Put tables between their marks, and whole texts into files ``beside`` the points."""
+    for name, inside in tables.items():
+        document = beside / name
         document.parent.mkdir(parents=True, exist_ok=True)
         text = inside if isinstance(inside, str) else filled(document.read_text(), inside)
         document.write_text(text, encoding="utf-8")

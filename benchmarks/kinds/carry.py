@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness.points import Family, Point, Row, Tables
-from benchmarks.harness.tables import ASIDE, table
+from benchmarks.harness.tables import table
 from benchmarks.kinds.course import ERRORS, ROOM, SETS, begin, scores, task_of
 from idc_jax.annotate import exemplar
 from idc_jax.annotate.annotator import all_said, collect
@@ -87,7 +87,7 @@ def tables(rows: list[Row]) -> Tables:
     each = {kind: np.divide(*np.sum([row[kind] for row in rows], axis=0)) for kind in KINDS}
     lines = [[kind, f"{each[kind]:.2f}", f"{each[kind] / each['label']:.2f}"] for kind in KINDS]
     heads = ["kind", "for each expected", "beside names"]
-    return {ASIDE / "carries.md": table(heads, lines) + "\n"}
+    return {Path("carries.md"): table(heads, lines) + "\n"}
 
 
 FAMILY = Family(

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
+
+from benchmarks.answers.tasks import FEATURES
+from idc_jax.errors import UserError
 
 CLASSES, RANK = 20, 32
 # Rows made at a time, so that making the data needs no more memory than holding it.
 _BLOCK = 50_000
-_REAL = Path(
-    os.environ.get(
-        "IDC_FEATURES",
-        Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar20_features.npz",
-    )
-)
 
 
 def features(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -34,10 +28,10 @@ def features(n: int, d: int, seed: int = 0) -> np.ndarray:
 
 
 def real_features(n: int) -> np.ndarray:
-    """The first ``n`` features of the file that ``IDC_FEATURES`` names, unit length."""
-    if not _REAL.exists():
-        raise ModuleNotFoundError(f"no features at {_REAL}; IDC_FEATURES=FILE.npz would do")
-    x = np.load(_REAL)["features"][:n].astype(np.float32)
+    """The first ``n`` of the frozen features, unit length."""
+    if not FEATURES.exists():
+        raise UserError(f"no features at {FEATURES}; IDC_FEATURES=FILE.npz would do")
+    x = np.load(FEATURES)["features"][:n].astype(np.float32)
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 

@@ -19,9 +19,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks.harness.figures import device_gib, machine, peak_gib, resident_gib
 from benchmarks.harness.points import Family, Point, Row
 from benchmarks.selectors import data, ours, peers, report
-from benchmarks.selectors.figures import device_gib, machine, peak_gib, resident_gib
 from idc_jax import selectors
 
 _NAMES = tuple(name for name in selectors.names() if selectors.get(name).asks == "samples")

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.harness.figures import measured, once
 from benchmarks.selectors import data, plain
-from benchmarks.selectors.figures import measured, once
 from idc_jax import ops, selectors
 
 Figures = dict[str, Any]

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.harness.figures import once
 from benchmarks.selectors import data, plain
-from benchmarks.selectors.figures import once
 
 Figures = dict[str, Any]
 

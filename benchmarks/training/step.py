@@ -1,9 +1,7 @@
-r"""Training images per second, beside the same step in PyTorch, and the share of the peak.
+"""Training images per second, beside the same step in PyTorch, and the share of the peak.
 
-    taskset -c 1 python -m benchmarks.training.step     # one core, four minutes
-    python -m benchmarks.training.step                  # all cores that the process may use
-    python -m benchmarks.training.step --network=resnet18 --width=64 --batch=512 --steps=8 \
-        --jax-rows=0,1 --torch-rows=2,4                 # a GPU, where both libraries see one
+    taskset -c 1 python -m benchmarks training --setting cpu    # one core, four minutes
+    python -m benchmarks training --setting gpu                 # where both libraries see one
 
 One process, one table: the same ResNet, the same weights, 32-pixel images, contrastive loss
 on two views of each image, AdamW. Without views both are the image as it is; with views they are
@@ -15,19 +13,21 @@ are those of the first round: equal without views, of other random views with th
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
 
+from benchmarks.harness.figures import machine
+from benchmarks.harness.points import Family, Point, Row, Tables
+from benchmarks.harness.tables import table
 from benchmarks.training import torch_step
 from idc_jax import data, models
 from idc_jax.data import WeakOptions
@@ -56,6 +56,34 @@ TORCH_ROWS = (
     ("compiled, channels last, bfloat16", True, True, True),
 )
 
+
+class Setting(NamedTuple):
+    """What is trained, and which of ``JAX_ROWS`` and ``TORCH_ROWS`` do.
+
+    Attributes:
+      network: a name of ``BLOCKS``.
+      width: channels of the first stage.
+      batch: images of a step, each in two views.
+      steps: in a round.
+      ours, theirs: the rows.
+    """
+
+    network: str
+    width: int
+    batch: int
+    steps: int
+    ours: tuple[int, ...]
+    theirs: tuple[int, ...]
+
+
+SETTINGS = {
+    "cpu": Setting("resnet_small", 32, 64, 2, (0, 1, 2), (0, 1, 2, 3)),
+    # The network and the batch that CIFAR-20 is learned with from nothing.
+    "gpu": Setting("resnet18", 40, 1024, 8, (1,), (2, 4)),
+}
+ROUNDS = 4
+HEADS = ["", "views", "images/s", "of the fastest", "of the peak", "first round", "loss"]
+
 # Runs so many images and blocks until they are done; returns the steps' mean loss.
 Round = Callable[[], float]
 
@@ -72,15 +100,15 @@ def jax_views(with_views: bool) -> Views:
 
 
 def jax_round(
-    args: argparse.Namespace, images: np.ndarray, with_views: bool, row: tuple
+    setting: Setting, images: np.ndarray, with_views: bool, row: tuple
 ) -> tuple[Round, dict]:
     _, conv, dtype = row
-    batch = args.batch
+    batch = setting.batch
     model = models.build(
-        args.network,
+        setting.network,
         num_clusters=CLUSTERS,
         input_shape=(SIDE, SIDE, 3),
-        width=args.width,
+        width=setting.width,
         head="plain",
         conv=conv,
         dtype=dtype,
@@ -101,12 +129,12 @@ def jax_round(
 
 
 def torch_round(
-    args: argparse.Namespace, images: np.ndarray, with_views: bool, state: dict, row: tuple
+    setting: Setting, images: np.ndarray, with_views: bool, state: dict, row: tuple
 ) -> Round:
     _, last, half, compiled = row
     trainer = torch_step.Trainer(
-        args.network,
-        args.width,
+        setting.network,
+        setting.width,
         CLUSTERS,
         state,
         channels_last=last,
@@ -114,7 +142,7 @@ def torch_round(
         compiled=compiled,
     )
     held = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(torch_step.DEVICE)
-    rows = np.array(epoch_indices(jax.random.key(1), len(images), args.batch), np.int64)
+    rows = np.array(epoch_indices(jax.random.key(1), len(images), setting.batch), np.int64)
     order = torch.from_numpy(rows).to(torch_step.DEVICE)
 
     def shown(batch: torch.Tensor) -> torch.Tensor:
@@ -135,11 +163,11 @@ def torch_state(variables: dict) -> dict[str, torch.Tensor]:
         return {k: torch.from_numpy(v) for k, v in safetensors_file.read(path).items()}
 
 
-def flops_per_image(args: argparse.Namespace, batch: int = 8) -> float:
+def flops_per_image(setting: Setting, batch: int = 8) -> float:
     """Of products in forward and backward pass, for one image in its two views."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    network = torch_step.Network(args.network, args.width, CLUSTERS)
+    network = torch_step.Network(setting.network, setting.width, CLUSTERS)
     with FlopCounterMode(display=False) as counter:
         torch_step.contrastive_loss(*network(torch.rand(2 * batch, 3, SIDE, SIDE))).backward()
     return counter.get_total_flops() / batch
@@ -173,70 +201,62 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def make_rounds(args: argparse.Namespace, images: np.ndarray, with_views: bool) -> dict[str, Round]:
+def make_rounds(setting: Setting, images: np.ndarray, with_views: bool) -> dict[str, Round]:
     """The rows that were asked for; all start from the first one's weights."""
     rounds: dict[str, Round] = {}
     state: dict[str, torch.Tensor] = {}
-    for row in chosen(JAX_ROWS, args.jax_rows):
-        run, variables = jax_round(args, images, with_views, row)
+    for row in (JAX_ROWS[index] for index in setting.ours):
+        run, variables = jax_round(setting, images, with_views, row)
         state = state or torch_state(variables)
         rounds[f"JAX: {row[0]}"] = run
-    for row in chosen(TORCH_ROWS, args.torch_rows):
-        rounds[f"PyTorch: {row[0]}"] = torch_round(args, images, with_views, state, row)
+    for row in (TORCH_ROWS[index] for index in setting.theirs):
+        rounds[f"PyTorch: {row[0]}"] = torch_round(setting, images, with_views, state, row)
     return rounds
 
 
-def chosen(rows: tuple[tuple, ...], listed: str) -> list[tuple]:
-    return [rows[int(index)] for index in listed.split(",") if index]
-
-
-def compare(args: argparse.Namespace, with_views: bool, flops: float, top: float) -> None:
-    images = np.random.default_rng(0).integers(
-        0, 256, (args.batch * args.steps, SIDE, SIDE, 3), dtype=np.uint8
-    )
-    rounds = make_rounds(args, images, with_views)
+def measure(point: Point) -> Row:
+    """Time all rows of a setting, with views or without; see ``HEADS``."""
+    setting, with_views = SETTINGS[point["setting"]], point["views"] == "yes"
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    top, flops = max(peak().values()), flops_per_image(setting)
+    shape = (setting.batch * setting.steps, SIDE, SIDE, 3)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    rounds = make_rounds(setting, images, with_views)
     loss, first, best = {}, {}, dict.fromkeys(rounds, np.inf)
     for name, run in rounds.items():
         start = time.perf_counter()
         loss[name] = run()
         first[name] = time.perf_counter() - start
-        print(f"{name}: first round {first[name]:.1f} s", file=sys.stderr, flush=True)
-    for _ in range(args.rounds):
+    for _ in range(ROUNDS):
         for name, run in rounds.items():
             best[name] = min(best[name], _seconds(run))
     fastest = min(best.values())
+    rows = []
     for name, seconds in best.items():
         speed = len(images) / seconds
-        cells = [name, "yes" if with_views else "no", f"{speed:.0f}", f"{fastest / seconds:.2f}"]
-        cells += [f"{speed * flops / top:.2f}", f"{first[name]:.0f} s", f"{loss[name]:.4f}"]
-        print("| " + " | ".join(cells) + " |", flush=True)
+        row = [name, point["views"], f"{speed:.0f}", f"{fastest / seconds:.2f}"]
+        rows.append(
+            [*row, f"{speed * flops / top:.2f}", f"{first[name]:.0f} s", f"{loss[name]:.4f}"]
+        )
+    versions = f"jax {jax.__version__}, torch {torch.__version__}"
+    return {"machine": machine(), "versions": versions, "peak_gflops": top / 1e9, "rows": rows}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--network", choices=list(torch_step.BLOCKS), default="resnet_small")
-    parser.add_argument("--width", type=int, default=32, help="channels of the first stage")
-    parser.add_argument("--steps", type=int, default=2, help="in a round")
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--jax-rows", default="0,1,2", help="which of JAX_ROWS")
-    parser.add_argument("--torch-rows", default="0,1,2,3", help="which of TORCH_ROWS")
-    parser.add_argument("--views", default="no,yes")
-    args = parser.parse_args()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    tops = peak()
-    flops = flops_per_image(args)
-    device = jax.devices()[0].device_kind
-    cores = len(os.sched_getaffinity(0))
-    print(f"jax {jax.__version__}, torch {torch.__version__}, {cores} cores, {device}")
-    print(f"{args.network} of width {args.width}")
-    print(", ".join(f"{name} GEMM {top / 1e9:.0f} GFLOP/s" for name, top in tops.items()))
-    print(f"{flops / 1e9:.3f} GFLOP per image in two views, batch {args.batch}\n")
-    print("| | views | images/s | of the fastest | of the peak | first round | loss |")
-    print("|---|---|---|---|---|---|---|")
-    for with_views in args.views.split(","):
-        compare(args, with_views == "yes", flops, max(tops.values()))
+def tables(rows: list[Row]) -> Tables:
+    """A table for each setting."""
+    parts = []
+    for row in rows:
+        about = f"{row['machine']}, {row['versions']}, peak {row['peak_gflops']:.0f} GFLOP/s"
+        title = f"## {SETTINGS[row['setting']]}"
+        parts.append(f"{title}\n\n{about}\n\n{table(HEADS, row['rows'])}\n")
+    return {Path("training.md"): "\n".join(parts)}
 
 
-if __name__ == "__main__":
-    main()
+FAMILY = Family(
+    fields=("setting", "views"),
+    points=lambda seeds: (
+        {"setting": name, "views": views} for name in SETTINGS for views in ("no", "yes")
+    ),
+    measure=measure,
+    tables=tables,
+)

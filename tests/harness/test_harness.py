@@ -84,7 +84,7 @@ def test_tables_are_put_between_their_marks_or_into_a_file(tmp_path: Path) -> No
     document, whole = tmp_path / "a.md", tmp_path / "new" / "b.md"
     document.write_text("before\n<!-- one -->\nold\n<!-- end -->\nafter\n")
     inside = tables.table(["a", "b"], [["1", tables.spread([0.5, 0.7])]])
-    tables.write({document: {"one": inside}, whole: "all\n"})
+    tables.write({document: {"one": inside}, Path("b.md"): "all\n"}, whole.parent)
     lines = "| a | b |\n| --- | --- |\n| 1 | 0.600 ± 0.141 |"
     assert document.read_text() == f"before\n<!-- one -->\n{lines}\n<!-- end -->\nafter\n"
     assert whole.read_text() == "all\n"

@@ -46,7 +46,7 @@ def _shown(source: Source) -> str:
 
 def main() -> None:
     """Put the table into the document."""
-    write({DOCUMENT: {"layouts": layouts()}})
+    write({DOCUMENT: {"layouts": layouts()}}, DOCS)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 from PIL import Image
 
-from benchmarks import recipes
+from benchmarks import gpu, recipes
 from configs import features
 from idc_jax.errors import UserError
 from idc_jax.runs.compose import run_experiment
@@ -311,10 +311,13 @@ def test_an_option_that_the_method_does_not_read_is_refused() -> None:
     assert parse_axes(["selector=idc,random"], committee)
 
 
-@pytest.mark.parametrize("name", recipes.TABLES)
+SWEPT = recipes.TABLES | gpu.TABLES
+
+
+@pytest.mark.parametrize("name", SWEPT)
 def test_the_tables_of_the_readme_are_sweeps_that_can_be_run(name: str, tmp_path: Path) -> None:
-    config = recipes.config_of(name)
+    config = recipes.config_of(SWEPT[name])
     if config.data.source in ("auto", "features"):
         config.data.path = str(tmp_path / "x.npz")
-    axes = parse_axes(recipes.TABLES[name].axes, config)
+    axes = parse_axes(SWEPT[name].axes, config)
     sweep.check_points(sweep.make_points(config, axes, tmp_path), tmp_path)

@@ -1,22 +1,19 @@
-"""Checks against a real Label Studio what is exported to it and what is read back.
+"""Against a real Label Studio: what is exported to it, and what is read back.
+
+It is a program of its own with many dependencies, so it needs an environment of its own:
 
     python -m venv LS && LS/bin/pip install label-studio
-    python benchmarks/label_studio_round_trip.py --label-studio=LS/bin/label-studio
-
-Starts it on a free port with a folder of its own, imports tasks with predictions and has the images
-served; then asks the three kinds of questions, answers them through its API, and reads its export
-into a store. Prints a line for each check and exits with 1 at the first that fails.
+    LABEL_STUDIO=LS/bin/label-studio python -m pytest tests/annotate/test_label_studio_server.py
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from idc_jax.annotate import (
@@ -45,6 +43,11 @@ from idc_jax.export.label_studio import write_label_studio
 TOKEN = "b7a1f2c3d4e5f60718293a4b5c6d7e8f90a1b2c3"
 NAMES = ("red & round", 'the "green" ones', "blå")
 PATIENCE = 180
+PROGRAM = os.environ.get("LABEL_STUDIO") or shutil.which("label-studio")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not PROGRAM, reason="no label-studio here, nor does LABEL_STUDIO name one"),
+]
 
 
 class Server:
@@ -63,7 +66,7 @@ class Server:
             ) as response:
                 return response.read()
         except urllib.error.HTTPError as error:
-            raise SystemExit(f"{path}: {error.code} {error.read().decode()[:500]}") from error
+            raise AssertionError(f"{path}: {error.code} {error.read().decode()[:500]}") from error
 
     def json(self, path: str, body: Any = None) -> Any:
         return json.loads(self.ask(path, body))
@@ -72,17 +75,11 @@ class Server:
         """Make a project with ``tasks`` and give them as it has them now."""
         self.id = self.json("/api/projects/", {"title": title, "label_config": config})["id"]
         told = self.json(f"/api/projects/{self.id}/import?return_task_ids=true", tasks)
-        check(f"{title}: imported", told["task_count"], len(tasks))
+        assert told["task_count"] == len(tasks)
         return [self.json(f"/api/tasks/{task}/") for task in told["task_ids"]]
 
     def export(self) -> list[dict[str, Any]]:
         return self.json(f"/api/projects/{self.id}/export?exportType=JSON&download_all_tasks=true")
-
-
-def check(what: str, came: Any, wanted: Any) -> None:
-    if came != wanted:
-        raise SystemExit(f"{what}: {came!r} came, not {wanted!r}")
-    print(f"{what}: {came!r}")
 
 
 @contextlib.contextmanager
@@ -119,7 +116,7 @@ def wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> Server:
             urllib.request.urlopen(server.url + "/health", timeout=5).read()
             return server
         time.sleep(1)
-    raise SystemExit(f"Label Studio did not start: {log.read_text()[-2000:]}")
+    raise AssertionError(f"Label Studio did not start: {log.read_text()[-2000:]}")
 
 
 def make_images(folder: Path) -> list[str]:
@@ -131,37 +128,6 @@ def make_images(folder: Path) -> list[str]:
         Image.fromarray(np.full((16, 16, 3), 20 * sample, np.uint8)).save(path)
         paths.append(str(path))
     return paths
-
-
-def predictions_round_trip(server: Server, paths: list[str], root: Path) -> None:
-    """Tasks with predictions: imported, shown, corrected, exported."""
-    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), len(paths))
-    table = make_table(probabilities, paths=paths, names=NAMES)
-    out = root / "export"
-    write_label_studio(Request(table, out, from_files(paths), root=root, made_by="idc_jax idc"))
-    sent = json.loads((out / "tasks.json").read_text())
-    tasks = server.project("predictions", (out / "config.xml").read_text(), sent)
-    images = str(Path(paths[0]).parents[1])
-    storage = {"project": server.id, "path": images, "use_blob_urls": True}
-    server.json("/api/storages/localfiles", storage)
-    for task, row in zip(tasks, table.rows(), strict=True):
-        (prediction,) = task["predictions"]
-        assert prediction["result"][0]["value"]["choices"] == [row.name], prediction
-        assert abs(prediction["score"] - row.confidence) < 1e-6, prediction
-        assert prediction["model_version"] == "idc_jax idc", prediction
-        assert server.ask(task["data"]["image"]) == Path(row.path).read_bytes()
-    check("predictions with their scores, images served", len(tasks), len(paths))
-    for task in tasks:
-        result = task["predictions"][0]["result"]
-        if task is tasks[0]:
-            result[0]["value"]["choices"] = [NAMES[2]]
-        server.json(f"/api/tasks/{task['id']}/annotations/", {"result": result})
-    came = {
-        task["data"]["path"]: task["annotations"][0]["result"][0]["value"]["choices"][0]
-        for task in server.export()
-    }
-    wanted = [row.name for row in table.rows()]
-    check("exported, the first corrected", [came[p] for p in paths], [NAMES[2], *wanted[1:]])
 
 
 def ask_all(paths: list[str]) -> list[tuple[Questions, list[str], list[int]]]:
@@ -182,9 +148,59 @@ def ask_all(paths: list[str]) -> list[tuple[Questions, list[str], list[int]]]:
     ]
 
 
-def questions_round_trip(server: Server, paths: list[str], folder: Path) -> None:
-    """Questions: imported, answered, exported, and read into a store."""
-    with Store(folder / "answers.db") as store:
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def paths(root: Path) -> list[str]:
+    return make_images(root / "photos")
+
+
+@pytest.fixture(scope="module")
+def server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    assert PROGRAM
+    with serving(PROGRAM, tmp_path_factory.mktemp("home"), root) as found:
+        yield found
+
+
+def test_predictions_are_imported_shown_corrected_and_exported(
+    server: Server, paths: list[str], root: Path
+) -> None:
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), len(paths))
+    table = make_table(probabilities, paths=paths, names=NAMES)
+    out = root / "export"
+    write_label_studio(Request(table, out, from_files(paths), root=root, made_by="idc_jax idc"))
+    sent = json.loads((out / "tasks.json").read_text())
+    tasks = server.project("predictions", (out / "config.xml").read_text(), sent)
+    images = str(Path(paths[0]).parents[1])
+    storage = {"project": server.id, "path": images, "use_blob_urls": True}
+    server.json("/api/storages/localfiles", storage)
+    for task, row in zip(tasks, table.rows(), strict=True):
+        (prediction,) = task["predictions"]
+        assert prediction["result"][0]["value"]["choices"] == [row.name], prediction
+        assert abs(prediction["score"] - row.confidence) < 1e-6, prediction
+        assert prediction["model_version"] == "idc_jax idc", prediction
+        assert server.ask(task["data"]["image"]) == Path(row.path).read_bytes()
+    assert len(tasks) == len(paths)
+    for task in tasks:
+        result = task["predictions"][0]["result"]
+        if task is tasks[0]:
+            result[0]["value"]["choices"] = [NAMES[2]]
+        server.json(f"/api/tasks/{task['id']}/annotations/", {"result": result})
+    came = {
+        task["data"]["path"]: task["annotations"][0]["result"][0]["value"]["choices"][0]
+        for task in server.export()
+    }
+    wanted = [row.name for row in table.rows()]
+    assert [came[path] for path in paths] == [NAMES[2], *wanted[1:]]
+
+
+def test_questions_are_imported_answered_exported_and_read_into_a_store(
+    server: Server, paths: list[str], tmp_path: Path
+) -> None:
+    with Store(tmp_path / "answers.db") as store:
         for questions, answers, wanted in ask_all(paths):
             kind = questions.kind
             store.freeze(questions)
@@ -195,27 +211,8 @@ def questions_round_trip(server: Server, paths: list[str], folder: Path) -> None
                 control = "textarea" if kind == "label" else "choices"
                 result = {"from_name": "answer", "to_name": "image", "type": control, "value": text}
                 server.json(f"/api/tasks/{task['id']}/annotations/", {"result": [result]})
-            exported = folder / f"{kind}.json"
+            exported = tmp_path / f"{kind}.json"
             exported.write_text(json.dumps(server.export()))
-            check(f"{kind}: read", import_label_studio(store, exported, max_groups=5), len(tasks))
-            choices = [row.choice for row in store.live(questions.round)]
-            check(f"{kind}: {answers} as", choices, wanted)
-        check("groups", [group.name for group in store.groups()], ["blå"])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--label-studio", default="label-studio", help="the program")
-    command = parser.parse_args().label_studio
-    with tempfile.TemporaryDirectory() as folder:
-        root, home = Path(folder) / "root", Path(folder) / "home"
-        home.mkdir()
-        paths = make_images(root / "photos")
-        with serving(command, home, root) as server:
-            print(f"Label Studio {server.json('/api/version')['release']}")
-            predictions_round_trip(server, paths, root)
-            questions_round_trip(server, paths, root)
-
-
-if __name__ == "__main__":
-    main()
+            assert import_label_studio(store, exported, max_groups=5) == len(tasks)
+            assert [row.choice for row in store.live(questions.round)] == wanted
+        assert [group.name for group in store.groups()] == ["blå"]
