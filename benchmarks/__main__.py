@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.families import FAMILIES, load
 from benchmarks.harness import processes, tables
-from benchmarks.harness.points import RESULTS, Family, Point, Store
+from benchmarks.harness.points import Family, Point, Store
 
 
 def main(arguments: list[str]) -> int:
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--report", action="store_true", help="write the tables")
     parser.add_argument("--list", action="store_true", help="tell what is missing")
     parser.add_argument("--here", action="store_true", help="in this process, without limits")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the points are kept")
+    parser.add_argument("--out", type=Path, default=family.home, help="where the points are kept")
     given = parser.parse_args(arguments)
     store = Store(given.out / f"{name}.jsonl", family.fields)
     if given.report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from benchmarks.harness.points import RESULTS, Family, Store
+from benchmarks.harness.points import Family, Store
 
 FAMILIES = {
     "answers": "benchmarks.answers.family",
@@ -15,6 +15,8 @@ FAMILIES = {
     "carries": "benchmarks.kinds.carry",
     "recipes": "benchmarks.recipes",
     "selectors": "benchmarks.selectors.family",
+    "outlook": "benchmarks.outlook.report",
+    "page": "benchmarks.page.family",
     "training": "benchmarks.training.step",
     "gpu": "benchmarks.gpu",
     "estimator": "benchmarks.estimator",
@@ -29,4 +31,5 @@ def load(name: str) -> Family:
 
 def store_of(name: str) -> Store:
     """Where a family of the list keeps its points."""
-    return Store(RESULTS / f"{name}.jsonl", load(name).fields)
+    family = load(name)
+    return Store(family.home / f"{name}.jsonl", family.fields)

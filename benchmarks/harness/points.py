@@ -30,6 +30,7 @@ class Family(NamedTuple):
       seeds: of the points that the tables are made of.
       limit: seconds that a point may take.
       keeps_limit: whether ``{"over": limit}`` is a result, and not a failure.
+      home: the folder of the finished points, where the command names no other.
     """
 
     fields: tuple[str, ...]
@@ -40,6 +41,7 @@ class Family(NamedTuple):
     seeds: tuple[int, ...] = (0,)
     limit: float = 7200.0
     keeps_limit: bool = False
+    home: Path = RESULTS
 
 
 class Store:

@@ -1,7 +1,5 @@
 """Fit what the outlook takes for granted to recorded courses.
 
-    python -m benchmarks.outlook.fit        # prints the constants of idc_jax.outlook
-
 Families of data sets weigh alike. How far the line is off, and so the interval, is taken from
 families that were left out when it was fitted.
 """
@@ -15,10 +13,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import logit
 
-from benchmarks.outlook.record import FOUND, Trace, file_of, load
+from benchmarks.outlook.record import FOLDER, FOUND, Trace, file_of, load
 from benchmarks.outlook.tasks import CHOOSING, family
 from idc_jax import outlook
-from idc_jax.data.registry import default_cache_dir
 from idc_jax.outlook.accuracy import HIGHEST, LINE, Line, Traits, accuracy_of, traits_of
 from idc_jax.outlook.estimate import Estimate
 from idc_jax.outlook.gain import GAINS, Gains, expected_gain
@@ -86,7 +83,7 @@ def recorded(
     With ``least`` below ``DEVELOPMENT``, those of seeds that report and no others.
     """
     courses = []
-    for file in sorted((default_cache_dir() / "outlook").glob("*.npz")):
+    for file in sorted(FOLDER.glob("*.npz")):
         task, learner, number = file.stem.rsplit("-", 2)
         seed = int(number)
         wanted = (seed >= DEVELOPMENT) == (least >= DEVELOPMENT) and seed >= least
@@ -229,20 +226,15 @@ def fit_gains(points: Sequence[Standing], line: Line) -> Gains:
     return Gains(*best.tolist(), float(least), float(share), reach)
 
 
-def main() -> None:
-    """Print the constants."""
+def constants() -> str:
+    """Those of idc_jax.outlook, as they would be fitted now."""
     courses = recorded()
     points = standings(courses)
-    line = fit_line(points)
-    print("LINE =", _told(line))
-    print("BARE =", _told(fit_line(standings(courses, bare=True))))
-    print("GAINS =", _told(fit_gains(points, line)))
+    line, bare = fit_line(points), fit_line(standings(courses, bare=True))
+    found = {"LINE": line, "BARE": bare, "GAINS": fit_gains(points, line)}
+    return "".join(f"{name} = {_told(fitted)}\n" for name, fitted in found.items())
 
 
 def _told(constants: NamedTuple) -> str:
     fields = ", ".join(f"{k}={v:.4g}" for k, v in constants._asdict().items())
     return f"{type(constants).__name__}({fields})"
-
-
-if __name__ == "__main__":
-    main()

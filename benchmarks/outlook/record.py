@@ -1,17 +1,13 @@
 """Courses as the outlook sees them: what was predicted, asked and said, round by round.
 
-    python -m benchmarks.outlook.record                          # the sets that choose
-    python -m benchmarks.outlook.record --tasks mnist --seeds 0  # one that reports
-    python -m benchmarks.outlook.record --found --seeds 1 3      # the number of groups not told
-
 A course is a file in the cache (``outlook/`` below it), and one that is there is not played again.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +15,11 @@ import jax
 import numpy as np
 
 from benchmarks.answers.course import LEARNERS, SPACES, Stage
-from benchmarks.outlook.tasks import CHOOSING, SETS, drawn
+from benchmarks.answers.reporting import REPORTING
+from benchmarks.harness.points import Point, Row
+from benchmarks.outlook.tasks import CHOOSING, FAMILIES, drawn
 from idc_jax.annotate.evidence import Ledger
 from idc_jax.data.registry import default_cache_dir
-from idc_jax.errors import UserError
 from idc_jax.methods.contract import Round
 from idc_jax.metrics import match_clusters
 from idc_jax.outlook import candidates
@@ -32,6 +29,7 @@ PER_CLASS = (1, 2, 3, 5, 7, 10, 15, 20, 25)
 STEPS = (20, 40, 60, 80, 100, 150, 200, 250, 300, 400, 500)
 # Ours, with as many clusters as the samples suggest.
 FOUND = "found"
+FOLDER = default_cache_dir() / "outlook"
 
 
 class Trace(NamedTuple):
@@ -73,8 +71,7 @@ class Trace(NamedTuple):
 
 def file_of(task: str, learner: str, seed: int) -> Path:
     """Where a course is kept; the learner is ``FOUND`` for ours that was told no number."""
-    name = f"{task}-{learner}-{seed}.npz"
-    return default_cache_dir() / "outlook" / name
+    return FOLDER / f"{task}-{learner}-{seed}.npz"
 
 
 def load(file: Path) -> Trace:
@@ -138,30 +135,29 @@ def _seen(state: object, labels: np.ndarray) -> tuple[np.ndarray, ...]:
     return top[:, 0], top[:, 1], predicted.astype(np.int16), right, named
 
 
-def main() -> None:
-    """Play what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="*", default=list(CHOOSING), choices=SETS)
-    parser.add_argument("--learners", nargs="*", default=["graph_committee"], choices=LEARNERS)
-    parser.add_argument("--found", action="store_true", help="ours without the number of groups")
-    parser.add_argument("--seeds", nargs="*", type=int, default=[100, 101])
-    given = parser.parse_args()
-    learners = [FOUND] if given.found else given.learners
-    for task, seed, learner in itertools.product(given.tasks, given.seeds, learners):
-        file = file_of(task, learner, seed)
-        if file.exists():
-            continue
-        begun = time.perf_counter()
-        try:
-            trace = play(task, learner, seed)
-        except UserError as error:
-            raise SystemExit(str(error)) from None
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(file, **trace._asdict())
-        took = time.perf_counter() - begun
-        print(file.stem, np.round(trace.accuracy, 3), f"{took:.1f} s", flush=True)
+# Seeds -> the data sets and learners whose courses the tables tell of.
+_UNTOLD = ("digits", "fashion", "cifar20_part", "cifar20_tailed", *FAMILIES["cifar100_4"])
+RECORDED: tuple[tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...]], ...] = (
+    ((100, 101), tuple(CHOOSING), ("graph_committee",)),
+    ((102,), tuple(CHOOSING), ("spreading", "regression")),
+    ((1, 3), _UNTOLD, ("graph_committee", FOUND)),
+    ((0, 1), tuple(REPORTING), ("graph_committee",)),
+)
+
+
+def points(seeds: Sequence[int]) -> Iterator[Point]:
+    """The courses of some seeds."""
+    for some, tasks, learners in RECORDED:
+        for seed, task, learner in itertools.product(some, tasks, learners):
+            if seed in seeds:
+                yield {"task": task, "learner": learner, "seed": seed}
+
+
+def measure(point: Point) -> Row:
+    """Play a course and keep its file, unless that is there."""
+    file, begun = file_of(**point), time.perf_counter()
+    if not file.exists():
         jax.clear_caches()  # shapes differ between data sets; a process has only so many maps
-
-
-if __name__ == "__main__":
-    main()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(file, **play(**point)._asdict())
+    return {"acc": load(file).accuracy.tolist(), "seconds": time.perf_counter() - begun}

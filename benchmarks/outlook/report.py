@@ -1,8 +1,9 @@
-"""Tables of how far the outlook holds, into docs/outlook.md.
+"""How far the outlook holds: recorded courses, what is fitted to them, and docs/outlook.md.
 
-    python -m benchmarks.outlook.report
+    python -m benchmarks outlook             # records courses, 20 minutes on two cores
+    python -m benchmarks outlook --report    # the tables, and the constants of idc_jax.outlook
 
-Constants are fitted anew without the family of the data set that is told of.
+For the tables, constants are fitted anew without the family of the data set that is told of.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.answers.report import filled, table
 from benchmarks.answers.reporting import REPORTING
+from benchmarks.harness.points import Family, Row, Tables
+from benchmarks.harness.tables import DOCS, table
+from benchmarks.outlook import record
 from benchmarks.outlook.fit import (
     Course,
     Standing,
+    constants,
     expected,
     fit_gains,
     fit_line,
@@ -30,7 +34,6 @@ from benchmarks.outlook.fit import (
 from idc_jax.outlook import Estimate, advise, expected_gain, number_of_groups
 from idc_jax.outlook.advice import MINUTES, SECONDS
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "outlook.md"
 OURS = "graph_committee"
 # Answers at which the number of groups is told.
 ANSWERS = (0, 20, 100, 500)
@@ -217,24 +220,30 @@ def _by(rows: Iterable, key: Callable[[Course], object]) -> list[tuple[str, list
     return [(str(name), group) for name, group in found.items()]
 
 
-def main() -> None:
-    """Fill the document's tables."""
+def tables(rows: list[Row]) -> Tables:
+    """The document's tables and the constants, of all courses that the cache has."""
+    del rows
     points = standings(recorded())
-    rows = left_out(points)
-    reporting = standings(recorded(tuple(REPORTING), least=0))
-    unseen = told(reporting, points)
+    unseen = told(standings(recorded(tuple(REPORTING), least=0)), points)
+    left = left_out(points)
     without, beside = recorded(found=True, least=0), recorded(least=0)
-    tables = {
-        "calibration": calibration(rows),
-        "answers": by_answers(rows),
-        "stopping": stopping(rows),
+    filled = {
+        "calibration": calibration(left),
+        "answers": by_answers(left),
+        "stopping": stopping(left),
         "reporting": calibration(unseen) if unseen else "Nothing yet.",
         "reporting stops": stopping(unseen) if unseen else "Nothing yet.",
         "groups": groups(without),
         "untold": untold(without, beside),
     }
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(), tables))
+    return {DOCS / "outlook.md": filled, Path("outlook_constants.txt"): constants()}
 
 
-if __name__ == "__main__":
-    main()
+FAMILY = Family(
+    fields=("task", "learner", "seed"),
+    points=record.points,
+    measure=record.measure,
+    tables=tables,
+    seeds=(0, 1, 3, 100, 101, 102),
+    home=record.FOLDER,
+)

@@ -1,26 +1,27 @@
 """The pictures of the page in the documentation: one of each kind of question, and the board.
 
-    python benchmarks/page/screenshots.py docs/images
-    python benchmarks/page/screenshots.py FOLDER --all
+    python -m benchmarks.page.screenshots docs/images
 
-``--all`` adds what is seen between the rounds, and all of it on a telephone, upright and lying, and
-in the dark.
 Needs Fashion-MNIST as Debian's dataset-fashion-mnist installs it, Chromium, and Playwright.
 """
 
 import argparse
-import tempfile
-import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from data import NUM_CLASSES, ask_beside, cluster_questions, load
-from key_to_paint import chromium
 
-from idc_jax.annotate import Store, collect, label_questions, pair_questions
-from idc_jax.annotate.page import serve
+from benchmarks.page.serving import (
+    NUM_CLASSES,
+    VIEWPORT,
+    ask_beside,
+    chromium,
+    cluster_questions,
+    enter,
+    load,
+    served,
+)
+from idc_jax.annotate import label_questions, pair_questions
 from idc_jax.annotate.questions import grid_questions, plain_roles
 
 NAMES = (
@@ -31,12 +32,6 @@ KINDS = ("cluster", "pair", "label", "grid")
 # Samples of a grid, and grids that are answered before the picture is taken.
 GRID, GRIDS_ANSWERED = 16, 3
 COUNT, ANSWERED = 50, 17
-SCREENS = {
-    "": {"viewport": {"width": 1280, "height": 800}},
-    "_dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
-    "_phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
-    "_lying": {"viewport": {"width": 844, "height": 390}, "has_touch": True, "is_mobile": True},
-}
 
 
 def plausible_questions(dataset):
@@ -114,39 +109,22 @@ def answer_grids(page, asked, dataset):
             page.keyboard.press("Enter")
 
 
-@contextmanager
-def served(dataset):
-    """A store and a page that asks what is put into it."""
-    with tempfile.TemporaryDirectory() as place, Store(Path(place) / "answers.db") as store:
-        options = {"grace_seconds": 600.0, "linger_seconds": 0, "port": 0}
-        with serve(store, dataset, num_clusters=NUM_CLASSES, **options) as page:
-            yield store, page
-
-
-def enter(browser, url, screen):
-    page = browser.new_page(**SCREENS[screen])
-    page.goto(url)
-    page.fill("#name-input", "Ann")
-    page.keyboard.press("Enter")
-    return page
-
-
-def photograph_question(browser, kind, dataset, folder, screen):
-    with served(dataset) as (store, site):
+def photograph_question(browser, kind, dataset, folder):
+    with served(dataset, grace_seconds=600.0) as (store, site):
         asked = store.freeze(questions(kind, dataset))
         ask_beside(store, asked, site.annotator)
         if kind == "grid":
             for number, name in enumerate(NAMES):
                 store.name_group(name, name, int(np.flatnonzero(dataset.labels == number)[0]))
-        page = enter(browser, site.url, screen)
+        page = enter(browser, site.url)
         if kind == "grid":
             answer_grids(page, asked, dataset)
         for position in range(ANSWERED if kind != "grid" else 0):
             page.wait_for_selector(".question")
             answer(page, kind, asked, position, dataset)
-            time.sleep(0.2 if screen else 1.2)  # as a person would, for the rate in the header
+            time.sleep(1.2)  # as a person would, for the rate in the header
         page.mouse.move(0, 0)
-        page.screenshot(path=f"{folder}/page_{kind}{screen}.png")
+        page.screenshot(path=f"{folder}/page_{kind}.png")
         page.close()
 
 
@@ -179,36 +157,7 @@ def learned(dataset, round_):
     }
 
 
-def photograph_rounds(browser, dataset, folder, screen):
-    """Preparing, the end of a round, learning, what was bought, and the end of the run."""
-    with served(dataset) as (store, site):
-        page = enter(browser, site.url, screen)
-
-        def shoot(name, once):
-            page.wait_for_selector(once)
-            page.screenshot(path=f"{folder}/page_{name}{screen}.png")
-
-        site.progress({"phase": "pretrain", "pretrain/epoch": 40, "pretrain/epochs": 150})
-        shoot("preparing", ".message .bar[aria-valuenow]")
-        threading.Thread(target=experiment, args=(store, site, dataset), daemon=True).start()
-        answer_all(page)
-        shoot("complete", "text=questions are answered")
-        page.keyboard.press("Enter")
-        page.wait_for_selector(".curve")
-        time.sleep(2)
-        shoot("learning", ".curve")
-        page.wait_for_selector(".metrics")
-        page.wait_for_load_state("networkidle")
-        shoot("result", ".metrics")
-        page.keyboard.press("Enter")
-        answer_all(page)
-        page.wait_for_selector("text=questions are answered")
-        page.keyboard.press("Enter")
-        shoot("over", "text=The run is over")
-        page.close()
-
-
-def photograph_board(browser, dataset, folder, screen):
+def photograph_board(browser, dataset, folder):
     """A group in which most is right, and a few that are not, selected."""
     rng = np.random.default_rng(5)
     wrong = rng.random(dataset.size) < 0.08
@@ -216,11 +165,11 @@ def photograph_board(browser, dataset, folder, screen):
     sure = np.where(wrong, rng.uniform(0.25, 0.6, dataset.size), rng.beta(8, 1, dataset.size))
     rest = (1 - sure)[:, None] / (NUM_CLASSES - 1)
     probs = np.where(np.eye(NUM_CLASSES)[clusters] > 0, sure[:, None], rest)
-    with served(dataset) as (store, site):
+    with served(dataset, grace_seconds=600.0) as (store, site):
         for number, name in enumerate(NAMES):
             store.name_group(name, name, int(np.flatnonzero(clusters == number)[0]))
         site.show_groups(probs, np.arange(NUM_CLASSES), None, store.version())
-        page = browser.new_page(**SCREENS[screen])
+        page = browser.new_page(viewport=VIEWPORT)
         page.goto(f"{site.url}board")
         page.fill("#name-input", "Ann")
         page.keyboard.press("Enter")
@@ -234,31 +183,20 @@ def photograph_board(browser, dataset, folder, screen):
                 page.keyboard.press("ArrowRight")
             page.keyboard.press("Space")
         page.wait_for_load_state("networkidle")
-        page.screenshot(path=f"{folder}/board{screen}.png")
+        page.screenshot(path=f"{folder}/board.png")
         page.close()
-
-
-def answer_all(page):
-    for _ in range(3):
-        page.wait_for_selector(".question")
-        page.keyboard.press("a")
-        time.sleep(0.1)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--all", action="store_true")
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
     dataset = load()
     with chromium() as browser:
-        for screen in SCREENS if options.all else ("",):
-            for kind in KINDS:
-                photograph_question(browser, kind, dataset, options.folder, screen)
-            photograph_board(browser, dataset, options.folder, screen)
-            if options.all:
-                photograph_rounds(browser, dataset, options.folder, screen)
+        for kind in KINDS:
+            photograph_question(browser, kind, dataset, folder)
+        photograph_board(browser, dataset, folder)
 
 
 if __name__ == "__main__":

@@ -247,7 +247,8 @@ def tables(rows: list[Row]) -> Tables:
     parts = []
     for row in rows:
         about = f"{row['machine']}, {row['versions']}, peak {row['peak_gflops']:.0f} GFLOP/s"
-        title = f"## {SETTINGS[row['setting']]}"
+        setting = SETTINGS[row["setting"]]
+        title = f"## {setting.network} of width {setting.width}, batch {setting.batch}"
         parts.append(f"{title}\n\n{about}\n\n{table(HEADS, row['rows'])}\n")
     return {Path("training.md"): "\n".join(parts)}
 

@@ -1,18 +1,23 @@
-"""70,000 small images: Fashion-MNIST where Debian's package has installed it, else noise."""
+"""A page with 70,000 small images (Fashion-MNIST, or noise), and a browser that sees it."""
 
 import contextlib
 import gzip
+import shutil
+import tempfile
 import threading
 from pathlib import Path
 
 import numpy as np
+from playwright.sync_api import sync_playwright
 
-from idc_jax.annotate import Questions, collect
+from benchmarks.answers.tasks import FASHION
+from idc_jax.annotate import Questions, Store, collect
+from idc_jax.annotate.page import serve
 from idc_jax.annotate.questions import plain_roles
 from idc_jax.data.base import Dataset
 from idc_jax.errors import UserError
 
-FASHION = Path("/usr/share/datasets/fashion-mnist")
+VIEWPORT = {"width": 1280, "height": 800}
 COUNT, SIDE, NUM_CLASSES = 70_000, 28, 10
 
 
@@ -64,3 +69,55 @@ def ask_beside(store, asked, annotator):
             collect(store, asked, annotator)
 
     threading.Thread(target=ask, daemon=True).start()
+
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextlib.contextmanager
+def chromium():
+    """A headless Chromium."""
+    with sync_playwright() as playwright:
+        executable = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def served(dataset, num_clusters=NUM_CLASSES, **options):
+    """A store and a page that asks what is put into it."""
+    options = {"linger_seconds": 0, "port": 0, **options}
+    with (
+        tempfile.TemporaryDirectory() as place,
+        Store(Path(place) / "answers.db") as store,
+        serve(store, dataset, num_clusters=num_clusters, **options) as page,
+    ):
+        yield store, page
+
+
+def enter(browser, url):
+    """The page, as somebody new to it who says a name."""
+    page = browser.new_page(viewport=VIEWPORT)
+    page.goto(url)
+    page.fill("#name-input", "Ann")
+    page.keyboard.press("Enter")
+    return page
+
+
+def enter_board(browser, url):
+    """The board, in a browser that knows a name."""
+    context = browser.new_context(viewport=VIEWPORT)
+    context.add_init_script("localStorage.setItem('idc:name', 'Ann')")
+    page = context.new_page()
+    page.goto(f"{url}board")
+    return page
