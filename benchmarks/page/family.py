@@ -5,7 +5,7 @@
 
 Of the board the images are those that the file's ``images`` ``[n, h, w, c]`` hold, Fashion-MNIST
 where Debian's package has installed it, or noise. The graph committee clusters them by the first
-principal components of their pixels: the groups are poor, but what is measured doesn't depend on it.
+principal components of their pixels; the groups are poor, but what is measured needs no good ones.
 """
 
 import http.client
