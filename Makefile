@@ -24,8 +24,8 @@ docs: $(VENV)/docs ## the documentation, in site/; a warning is an error, no net
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build
 	@echo "site/index.html; with the search: $(RUN) -m http.server -d site"
 
-gpu: $(VENV)/run ## what a GPU is asked for, into runs/gpu/table.md (see benchmarks/gpu.py)
-	$(RUN) -m benchmarks.gpu $(FLAGS)
+gpu: $(VENV)/run ## what a GPU is asked for, into runs/gpu (see benchmarks/gpu.py)
+	$(RUN) -m benchmarks.gpu
 
 clean: ## remove the environment and what the runs left
 	rm -rf $(VENV) runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """Measures this project: points that are missing, and tables of those that are there.
 
-    python -m benchmarks answers --task=digits --seeds=0,1   # some of a family's points
+    python -m benchmarks answers --task digits --seeds 0 1   # some of a family's points
     python -m benchmarks answers --list                      # what is missing, not measured
     python -m benchmarks answers --report    # tables into docs/; of no document: beside the points
     python -m benchmarks selectors --here --out=runs/gpu     # in this process, in another folder
@@ -18,28 +18,33 @@ from benchmarks.harness import processes, tables
 from benchmarks.harness.points import Family, Point, Store
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line; returns the exit code."""
-    name = arguments[0] if arguments else "--help"
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; its first word is a family, whose fields are options."""
+    name = arguments[0] if arguments and arguments[0] in FAMILIES else ""
     parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks {name}",
+        prog=f"python -m benchmarks {name}".rstrip(),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("family", choices=FAMILIES)
-    if name not in FAMILIES:
-        parser.parse_args(arguments)
-    family = load(name)
-    for field in family.fields:
-        if field != "seed":
-            parser.add_argument(f"--{field}", nargs="+", help="points with these values only")
-    parser.add_argument("--seeds", nargs="+", type=int, default=family.seeds)
-    parser.add_argument("--report", action="store_true", help="write the tables")
-    parser.add_argument("--list", action="store_true", help="tell what is missing")
-    parser.add_argument("--here", action="store_true", help="in this process, without limits")
-    parser.add_argument("--out", type=Path, default=family.home, help="where the points are kept")
-    given = parser.parse_args(arguments)
-    store = Store(given.out / f"{name}.jsonl", family.fields)
+    if name:
+        family = load(name)
+        for field in family.fields:
+            if field != "seed":
+                parser.add_argument(f"--{field}", nargs="+", help="points with these values only")
+        parser.add_argument("--seeds", nargs="+", type=int, default=family.seeds)
+        parser.add_argument("--report", action="store_true", help="write the tables")
+        parser.add_argument("--list", action="store_true", help="tell what is missing")
+        parser.add_argument("--here", action="store_true", help="in this process, without limits")
+        parser.add_argument("--out", type=Path, default=family.home, help="folder of the points")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; returns the exit code."""
+    given = parse(arguments)
+    family = load(given.family)
+    store = Store(given.out / f"{given.family}.jsonl", family.fields)
     if given.report:
         tables.write(family.tables(store.rows()), given.out)
         return 0
@@ -49,7 +54,7 @@ def main(arguments: list[str]) -> int:
             print(*point.values())
         return 0
     runner = processes.here if given.here else processes.in_processes
-    return int(processes.run(name, family, points, store, runner) > 0)
+    return int(processes.run(given.family, family, points, store, runner) > 0)
 
 
 def wanted(family: Family, given: argparse.Namespace) -> list[Point]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import benchmarks.__main__ as benchmarks
+from benchmarks.families import load
 from idc_jax import command
 from idc_jax.launch import shipped
 from idc_jax.methods import registry
@@ -30,6 +32,7 @@ def commands(page: Path) -> list[list[str]]:
     text = "\n".join(block for language, block in blocks if not language).replace("\\\n", " ")
     lines = (re.sub(r"(^|\s)# .*", "", line).strip() for line in text.splitlines())
     starts = ("python ", "idc-jax ", "make ")
+    lines = [re.sub(r"^(taskset -c \d+|[A-Z_]+=\S+) ", "", line) for line in lines]
     return [shlex.split(line) for line in lines if line.startswith(starts)]
 
 
@@ -96,7 +99,10 @@ def test_modules_and_targets_exist() -> None:
     for page, words in COMMANDS:
         if words[0] == "make":
             assert words[1] in targets, page
-        elif "-m" in words and words[words.index("-m") + 1].startswith("benchmarks"):
+        elif words[:3] == ["python", "-m", "benchmarks"]:
+            given = benchmarks.parse(words[3:])
+            assert benchmarks.wanted(load(given.family), given), f"{page}: {words}"
+        elif "-m" in words and words[words.index("-m") + 1].startswith(("benchmarks", "tests")):
             module = ROOT / words[words.index("-m") + 1].replace(".", "/")
             assert module.with_suffix(".py").exists(), f"{page}: {words}"
         elif words[0] == "python" and words[1].endswith(".py"):

@@ -1,6 +1,6 @@
 """The published networks rebuilt in PyTorch with random weights, and what their authors show them.
 
-The clustering papers' are built from their description (:mod:`published_networks.rebuilt`), the
+The clustering papers' are built from their description (:mod:`.rebuilt`), the
 vision transformers are those of transformers; what they are shown is done by Pillow, or by the
 processors that transformers has for them. Nothing here uses idc_jax.
 """
@@ -16,8 +16,9 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
-from published_networks import rebuilt
 from torch import nn
+
+from tests.published_networks import rebuilt
 
 CLUSTERS = 5
 CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))

@@ -1,6 +1,6 @@
 """The table of layouts for docs/networks.md, from the tables that recognise them.
 
-PYTHONPATH=tests python -m published_networks.layouts
+python -m tests.published_networks.layouts
 """
 
 from __future__ import annotations

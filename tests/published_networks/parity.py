@@ -1,7 +1,7 @@
 """Imported networks beside the published ones, from the bytes of PNG files to the outputs.
 
-    PYTHONPATH=tests python -m published_networks.parity                # ten minutes on two cores
-    PYTHONPATH=tests python -m published_networks.parity --only=DINOv3  # titles with a word
+    python -m tests.published_networks.parity                # ten minutes on two cores
+    python -m tests.published_networks.parity --only=DINOv3  # titles with a word
 
 Each published network is built in PyTorch with random weights and saved as its authors save it.
 Then the files are read here as a run reads them, with ``init`` naming the checkpoint and nothing
@@ -23,8 +23,6 @@ import jax
 import numpy as np
 import torch
 from PIL import Image
-from published_networks.cases import CASES, CLUSTERS, Case, Outputs
-from published_networks.layouts import DOCUMENT
 
 from benchmarks.harness.tables import DOCS, table, write
 from idc_jax.models.importing import Imported
@@ -32,6 +30,8 @@ from idc_jax.runs import configuration
 from idc_jax.runs.auto import resolve
 from idc_jax.runs.parts import load_dataset, make_views, open_published, place_samples
 from idc_jax.train.loop import run_network
+from tests.published_networks.cases import CASES, CLUSTERS, Case, Outputs
+from tests.published_networks.layouts import DOCUMENT
 
 # The most that an output may differ by.
 ALLOWED = 1e-3

@@ -144,7 +144,7 @@ def test_a_network_of_one_s_own_is_normalised_where_that_is_asked_for():
 def test_pcl_s_attention_decides_from_the_start_whatever_the_method(tmp_path, method):
     torch = pytest.importorskip("torch", reason="parity with PyTorch needs it")
     pytest.importorskip("transformers", reason="parity with PyTorch needs it")
-    from published_networks import cases, parity, rebuilt
+    from tests.published_networks import cases, parity, rebuilt
 
     network = rebuilt.Clustering(18, "plain", CLUSTERS, attention=True, width=8)
     # Strong enough that who is in the batch matters.

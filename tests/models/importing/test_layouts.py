@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from published_networks import layouts
 
 from benchmarks.harness import tables
 from idc_jax.errors import UserError
@@ -22,6 +21,7 @@ from idc_jax.models.importing import (
     safetensors_file,
 )
 from idc_jax.models.resnet import ResNet
+from tests.published_networks import layouts
 
 WIDTH, CLUSTERS = 8, 10
 Tensors = dict[str, np.ndarray]

@@ -8,13 +8,13 @@ pytest.importorskip("transformers", reason="holds the reference networks (pip in
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
-from published_networks import cases, parity, rebuilt  # noqa: E402
 
 from idc_jax.models.importing import (  # noqa: E402
     export_safetensors,
     open_network,
     safetensors_file,
 )
+from tests.published_networks import cases, parity, rebuilt  # noqa: E402
 
 # One depth of each layout; of bottlenecks, those that compile soonest.
 LEFT_OUT = (
