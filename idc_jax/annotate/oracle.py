@@ -21,6 +21,7 @@ from idc_jax.annotate.questions import (
 )
 from idc_jax.annotate.store import Row, Store
 from idc_jax.errors import UserError, check_within
+from idc_jax.metrics import contingency
 from idc_jax.outlook import SECONDS, grid_seconds
 
 _BATCH = 500
@@ -130,12 +131,12 @@ def match_classes(labels: np.ndarray, assignments: np.ndarray, num_clusters: int
     if assignments.size and not 0 <= assignments.min() <= assignments.max() < num_clusters:
         raise UserError(f"assignments must lie in 0..{num_clusters - 1}")
     known = labels >= 0
-    classes = int(labels.max(initial=-1)) + 1
-    size = max(classes, num_clusters)
-    contingency = np.zeros((size, size), np.int64)
-    np.add.at(contingency, (labels[known], assignments[known]), 1)
-    rows, columns = linear_sum_assignment(contingency, maximize=True)
-    return columns[np.argsort(rows)][:classes]
+    if not known.any():
+        return np.zeros(0, np.int64)
+    table = contingency(assignments[known], labels[known], num_clusters).T
+    square = np.pad(table, [(0, max(table.shape) - size) for size in table.shape])
+    _, columns = linear_sum_assignment(square, maximize=True)
+    return columns[: len(table)]
 
 
 def _simulated(

@@ -9,6 +9,7 @@ from idc_jax.ops.arrays import (
     normalize,
     on_sphere,
     squared_distances,
+    within_cluster_squared_distances,
 )
 from idc_jax.ops.contingency import contingency
 from idc_jax.ops.cosines import cosine_exceeded_by
@@ -36,4 +37,5 @@ __all__ = [
     "semi_supervised_kmeans",
     "spherical_kmeans",
     "squared_distances",
+    "within_cluster_squared_distances",
 ]

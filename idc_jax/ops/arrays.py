@@ -91,6 +91,19 @@ def squared_distances(x: Num[Array, "n d"], y: Num[Array, "m d"]) -> Num[Array, 
     return jnp.maximum(squared_norms(x)[:, None] + squared_norms(y)[None] - 2.0 * products, 0.0)
 
 
+def within_cluster_squared_distances(
+    x: Num[Array, "n d"], centers: Num[Array, "c d"], assignments: Int[Array, "n"]
+) -> Num[Array, "n"]:
+    """Squared Euclidean distance ``[n]`` of each row of ``x`` to the centre of its own cluster.
+
+    Args:
+      x: ``[n, d]``.
+      centers: ``[c, d]``.
+      assignments: int ``[n]``, the cluster of each row.
+    """
+    return squared_norms(x - centers[assignments])
+
+
 @jax.jit
 def _finite_rows(x: jax.Array) -> jax.Array:
     return jnp.isfinite(x).all(axis=tuple(range(1, x.ndim)))

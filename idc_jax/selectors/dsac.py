@@ -122,7 +122,7 @@ def _listed(
     kinds: Kinds,
 ) -> jax.Array:
     """The samples whose compactness can matter, bool ``[n]``."""
-    distances2 = jnp.sum(jnp.square(x - centers[assignments]), axis=1)
+    distances2 = arrays.within_cluster_squared_distances(x, centers, assignments)
     wanted, extra = _shares(distances2, assignments, candidates, centers.shape[0], budget, kinds)
     near = rank_within(assignments, distances2, candidates)
     far = rank_within(assignments, -distances2, candidates)
@@ -143,7 +143,7 @@ def _dsac(
     shortlist: int,
     kinds: Kinds,
 ) -> tuple[Selection, jax.Array]:
-    distances2 = jnp.sum(jnp.square(x - centers[assignments]), axis=1)
+    distances2 = arrays.within_cluster_squared_distances(x, centers, assignments)
     wanted, extra = _shares(distances2, assignments, candidates, centers.shape[0], budget, kinds)
     near = rank_within(assignments, distances2, candidates)
     representative = candidates & (wanted > 0) & (near < jnp.maximum(shortlist, wanted))

@@ -51,7 +51,9 @@ def first_picks(
     used = min(budget + int(asked.sum()), len(features))
     groups = min(max(used, capacity), len(features))
     clusters = ops.kmeans(key, features, groups, restarts=restarts, used=used)
-    distances2 = jnp.sum(jnp.square(features - clusters.centers[clusters.assignments]), axis=1)
+    distances2 = ops.within_cluster_squared_distances(
+        features, clusters.centers, clusters.assignments
+    )
     worth = density - distances2 / jnp.maximum(jnp.mean(distances2), 1e-12)
     picks = _best_of_largest(worth, clusters.assignments, asked, groups, min(budget, groups))
     found = picks.indices >= 0

@@ -55,7 +55,9 @@ def pseudo_labels(
     if options.pseudo_labels == "graph":
         return _along_graph(context, state, heard, z, reach, options.spread)
     c = len(heard.slots)
-    assignments, distances2 = np.asarray(state.assignments), np.asarray(own_distances2(z, state))
+    assignments = np.asarray(state.assignments)
+    within = ops.within_cluster_squared_distances(z, state.centers, state.assignments)
+    distances2 = np.asarray(within)
     if options.pseudo_labels == "cluster" or options.picks == "difficult":
         # No sample stands for a cluster here: it stands for its own group, once that is named.
         meaning = np.where(heard.slots >= 0, np.arange(c), -1)
@@ -94,7 +96,7 @@ def make_targets(
     if options.space != "network":
         every = jnp.ones(z.shape[0], bool)
         centers, _ = losses.class_means(trained, state.assignments, every, c)
-    distances2 = jnp.sum(jnp.square(trained - centers[state.assignments]), axis=1)
+    distances2 = ops.within_cluster_squared_distances(trained, centers, state.assignments)
     _, age = scores.self_paced_weights(distances2, options.percentile)
     return Targets(classes, weights, class_centers, centers, state.assignments, age)
 
@@ -104,11 +106,6 @@ def cluster_probabilities(z: jax.Array, centers: jax.Array) -> jax.Array:
     distances2 = ops.squared_distances(z, centers)
     usual = jnp.maximum(jnp.mean(jnp.min(distances2, axis=1)), 1e-12)
     return jax.nn.softmax(-distances2 / usual, axis=-1)
-
-
-def own_distances2(z: jax.Array, state: DsacState) -> jax.Array:
-    """Squared distances ``[n]`` to the own cluster's centre."""
-    return jnp.sum(jnp.square(z - state.centers[state.assignments]), axis=1)
 
 
 def _along_graph(
