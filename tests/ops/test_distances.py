@@ -1,15 +1,15 @@
 """Squared distances to the centre of one's own cluster."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops
 
 
 def test_each_row_is_compared_with_its_own_centre() -> None:
-    x = np.array([[0.0, 0.0], [3.0, 4.0], [1.0, 1.0]], np.float32)
-    centers = np.array([[0.0, 0.0], [1.0, 0.0]], np.float32)
-    own = np.array([0, 0, 1])
+    x = jnp.array([[0.0, 0.0], [3.0, 4.0], [1.0, 1.0]])
+    centers, own = jnp.array([[0.0, 0.0], [1.0, 0.0]]), jnp.array([0, 0, 1])
     found = ops.within_cluster_squared_distances(x, centers, own)
     np.testing.assert_array_equal(found, [0.0, 25.0, 1.0])
     every = np.asarray(ops.squared_distances(x, centers))
@@ -19,7 +19,7 @@ def test_each_row_is_compared_with_its_own_centre() -> None:
 
 
 def test_gradients_pull_towards_the_centre() -> None:
-    x, centers = np.array([[2.0, 0.0]], np.float32), np.array([[9.0, 9.0], [0.0, 1.0]], np.float32)
-    own = np.array([1])
+    x, centers = jnp.array([[2.0, 0.0]]), jnp.array([[9.0, 9.0], [0.0, 1.0]])
+    own = jnp.array([1])
     slope = jax.grad(lambda z: ops.within_cluster_squared_distances(z, centers, own)[0])(x)
     np.testing.assert_allclose(slope, [[4.0, -2.0]])
