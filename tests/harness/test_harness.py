@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +139,16 @@ def test_a_course_says_what_was_reached_at_each_budget() -> None:
     reached = list(course.Stage(task, 0).course("regression", "random"))
     assert [budget for budget, _ in reached] == list(course.BUDGETS)
     assert reached[-1][1]["acc"] > 0.9
+
+
+def test_no_file_of_the_benchmarks_imports_one_that_imports_it() -> None:
+    root = Path(command.__file__).parents[1]
+    graph = {}
+    for path in (root / "benchmarks").rglob("*.py"):
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchmarks"):
+                found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        graph[".".join(path.relative_to(root).with_suffix("").parts)] = found
+    assert "benchmarks.families" in graph["benchmarks.__main__"]
+    TopologicalSorter({name: found & graph.keys() for name, found in graph.items()}).prepare()

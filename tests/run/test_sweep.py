@@ -51,7 +51,8 @@ def test_every_combination_is_a_run_and_pretraining_is_shared(
     ]
     assert [epochs_trained(workdir / row["folder"]) for row in rows] == [1, 0]
     assert (workdir / "sweep.md").read_text().strip() in capsys.readouterr().out
-    assert Image.open(workdir / "sweep_budget.png").size[0] > 500
+    with Image.open(workdir / "sweep_budget.png") as drawn:
+        assert drawn.size[0] > 500
     # What was adopted is what a run of one's own would have trained.
     pretrained.update(budget=6, seed=1)
     run_experiment(pretrained, tmp_path / "alone")
