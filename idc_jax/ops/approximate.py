@@ -11,13 +11,15 @@ work is matrix products. Of each product only the best of every few columns is k
 from __future__ import annotations
 
 import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.errors import UserError, check_at_least
-from idc_jax.ops import arrays, blocks, topk
+from idc_jax.ops import arrays, topk
 from idc_jax.ops.binned import NOTHING, best_of_bins, column_of, is_there
 from idc_jax.ops.cells import Cells, cell_size, cut, nearest_centers
 from idc_jax.ops.inputs import count, floats, key, takes
@@ -31,8 +33,8 @@ _EXACT_FROM = 0.3
 _FEWEST, _MOST = 64, 1024
 # Cells that count as near; bins of a near cell and of another.
 _NEAR, _BINS = 4, (128, 16)
-# What is kept of a batch of points: so many numbers, 256 MB.
-_KEPT = 2**26
+# What is kept of a batch of points: so many numbers, 128 MB; and batches at a time, at most.
+_KEPT, _WORKERS = 2**25, 8
 
 
 @takes(x=floats("n d"), k=count(0), probes=count(1), cell=count(1))
@@ -126,27 +128,52 @@ def _share_by_probes(cells: Cells, rows: jax.Array, true: jax.Array) -> jax.Arra
     return jnp.cumsum(counts, axis=1) / jnp.maximum(jnp.sum(real, axis=1), 1)[:, None]
 
 
-@functools.partial(jax.jit, static_argnames=("n", "k", "probes"))
 def _search(cells: Cells, n: int, k: int, probes: int) -> Neighbors:
-    """The neighbours of ``n`` points in the cells."""
-    num_cells, size, d = cells.points.shape
-    wanted = min(k + SPARE, n - 1)
+    """The neighbours of ``n`` points in the cells, a batch of cells at a time."""
+    num_cells, size, _ = cells.points.shape
     kept = size * max(_NEAR * _BINS[0], probes * _BINS[1])
     at_once = max(1, min(num_cells, _KEPT // kept, 2**31 // (num_cells * size) - 1))
-    order = jnp.append(cells.order, n)
+    count = -(-num_cells // at_once)
+    # The last cell again, for batches of one shape.
+    every = np.arange(count * -(-num_cells // count), dtype=np.int32).clip(max=num_cells - 1)
+    batches = jnp.asarray(every.reshape(count, -1))
+    of = functools.partial(_found, cells, n=n, k=k, probes=probes)
+    if arrays.is_concrete(cells.points):
+        # Much of a batch keeps one core of a CPU busy, and XLA runs calls of several threads at
+        # once. An accelerator, or a mesh, is handed one after the other.
+        with ThreadPoolExecutor(_workers(cells.points)) as pool:
+            parts = pool.map(lambda own: jax.block_until_ready(of(own)), batches)
+            found = jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
+    else:
+        found = jax.lax.map(of, batches)
+    return _by_row(cells, found, n)
 
-    def of(own: jax.Array) -> Neighbors:
-        found = _look(cells, own, probes=probes, wanted=wanted).reshape(-1, wanted)
-        # In the cells' order, in which what is gathered for near points lies together.
-        flat, queries = cells.points.reshape(-1, d), cells.points[own]
-        distances2 = exact_distances2(flat, queries.reshape(-1, d), found)
-        near = by_distance(distances2, order[found])
-        return jax.tree.map(lambda a: a[:, :k].reshape(len(own), size, k), near)
 
-    found = blocks.map_rows(of, (jnp.arange(num_cells, dtype=jnp.int32),), at_once)
-    places = jnp.arange(num_cells * size, dtype=jnp.int32)
+def _workers(x: jax.Array) -> int:
+    """Batches that are looked for at a time."""
+    (first, *others) = x.devices()
+    return 1 if others or first.platform != "cpu" else min(os.cpu_count() or 1, _WORKERS)
+
+
+@functools.partial(jax.jit, static_argnames=("n", "k", "probes"))
+def _found(cells: Cells, own: jax.Array, *, n: int, k: int, probes: int) -> Neighbors:
+    """The neighbours ``[b, s, k]`` of the points of the cells ``own`` ``[b]``."""
+    size, d = cells.points.shape[1:]
+    found = _look(cells, own, probes=probes, wanted=min(k + SPARE, n - 1))
+    found = found.reshape(-1, found.shape[-1])
+    # In the cells' order, in which what is gathered for near points lies together.
+    queries = cells.points[own].reshape(-1, d)
+    distances2 = exact_distances2(cells.points.reshape(-1, d), queries, found)
+    near = by_distance(distances2, jnp.append(cells.order, n)[found])
+    return jax.tree.map(lambda a: a[:, :k].reshape(len(own), size, k), near)
+
+
+@functools.partial(jax.jit, static_argnames="n")
+def _by_row(cells: Cells, found: Neighbors, n: int) -> Neighbors:
+    """What was found for the places of the cells, in the order of the ``n`` rows."""
+    places = jnp.arange(len(cells.order), dtype=jnp.int32)
     back = jnp.zeros(n, jnp.int32).at[cells.order].set(places, mode="drop")
-    return jax.tree.map(lambda a: a.reshape(-1, k)[back], found)
+    return jax.tree.map(lambda a: a.reshape(-1, a.shape[-1])[back], found)
 
 
 def _look(cells: Cells, own: jax.Array, *, probes: int, wanted: int) -> jax.Array:
