@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help run test lint docs gpu clean
+.PHONY: help run test oldest lint docs gpu clean
 
 help: ## this text
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -13,6 +13,9 @@ run: $(VENV)/run ## cluster the digits, ask 50 questions, report in runs/digits
 
 test: $(VENV)/test ## all tests
 	$(RUN) -m pytest -n 2 --dist=worksteal -q
+
+oldest: $(VENV)-oldest/test ## the tests of arrays alone, on the oldest JAX that is supported
+	$(VENV)-oldest/bin/python -m pytest -n 2 -q tests/ops tests/scores tests/losses tests/selectors
 
 lint: $(VENV)/test ## ruff, mypy and the spelling
 	$(RUN) -m ruff check .
@@ -28,7 +31,7 @@ gpu: $(VENV)/run ## what a GPU is asked for, into runs/gpu (see benchmarks/gpu.p
 	$(RUN) -m benchmarks.gpu
 
 clean: ## remove the environment and what the runs left
-	rm -rf $(VENV) runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-oldest runs site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -43,4 +46,9 @@ $(VENV)/test: $(VENV)/run pyproject.toml
 
 $(VENV)/docs: $(VENV)/bin/python pyproject.toml
 	$(RUN) -m pip install -q --disable-pip-version-check -e '.[docs]'
+	touch $@
+
+$(VENV)-oldest/test: tests/oldest.txt
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install -q --disable-pip-version-check -r tests/oldest.txt
 	touch $@

@@ -50,3 +50,10 @@ def test_a_config_goes_by_its_name_anywhere(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "recipe: idc_paper" in done.stdout
+
+
+def test_the_oldest_versions_are_those_that_are_allowed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    allowed = [*project["dependencies"], *project["optional-dependencies"]["train"]]
+    pinned = [line for line in (ROOT / "tests/oldest.txt").read_text().splitlines() if "==" in line]
+    assert {line.replace("==", ">=") for line in pinned} <= set(allowed)
