@@ -46,7 +46,9 @@ class GroupedBatchNorm(nn.BatchNorm):
         )
         if average or self.is_initializing():
             return super().__call__(x, use_running_average)
-        groups = groups_of(jnp.ones(len(x)) if mask is None else mask).astype(jnp.float32)
+        groups = groups_of(jnp.ones(len(x)) if mask is None else jnp.asarray(mask)).astype(
+            jnp.float32
+        )
         mean, var, rows = _statistics(x.astype(jnp.float32), groups)
         values = rows * math.prod(x.shape[1:-1])
         # An unbiased estimate, which Flax does not keep: it matters to small groups.

@@ -292,7 +292,7 @@ def _go_on(kept: _Kept, codes: np.ndarray) -> Interaction:
     """The method as it was ``kept``, with all labels heard."""
     # It has begun, so it writes nothing.
     interaction = _prepare(kept.basis, kept.seed, kept.x, Path())
-    interaction.go_on(kept.context, kept.state)
+    interaction.go_on(*jax.device_put((kept.context, kept.state)))
     told = np.flatnonzero(codes != UNKNOWN)
     if len(told):
         questions = label_questions(1, told, np.zeros(len(told)))
