@@ -22,7 +22,7 @@ from idc_jax.errors import UserError, check_at_least
 from idc_jax.ops import arrays, topk
 from idc_jax.ops.binned import NOTHING, best_of_bins, column_of, is_there
 from idc_jax.ops.cells import Cells, cell_size, cut, nearest_centers
-from idc_jax.ops.inputs import count, floats, key, takes
+from idc_jax.ops.inputs import count, floats, in_32_bits, key, takes
 from idc_jax.ops.neighbors import SPARE, Neighbors, by_distance, exact_distances2, knn
 
 # Points whose true neighbours say how many cells to look into.
@@ -137,7 +137,12 @@ def _search(cells: Cells, n: int, k: int, probes: int) -> Neighbors:
     # The last cell again, for batches of one shape.
     every = np.arange(count * -(-num_cells // count), dtype=np.int32).clip(max=num_cells - 1)
     batches = jnp.asarray(every.reshape(count, -1))
-    of = functools.partial(_found, cells, n=n, k=k, probes=probes)
+
+    def of(own: jax.Array) -> Neighbors:
+        # A thread begins with the width that is usual outside.
+        with in_32_bits():
+            return _found(cells, own, n=n, k=k, probes=probes)
+
     if arrays.is_concrete(cells.points):
         # Much of a batch keeps one core of a CPU busy, and XLA runs calls of several threads at
         # once. An accelerator, or a mesh, is handed one after the other.
@@ -233,7 +238,7 @@ def _visit(
         found = best_of_bins(jnp.where(itself, NOTHING, scores), width)
         visit = queries * probes + jnp.argmax(near[queries] == cell, axis=1)
         visit = jnp.where(there, visit, num_queries * probes)
-        return best.at[visit].set(found, mode="drop", unique_indices=True)
+        return best.at[visit].set(found, mode="drop")
 
     best = jnp.full((num_queries * probes, num_bins), NOTHING)
     best = jax.lax.fori_loop(0, ends[-1], step, best).reshape(num_queries, probes * num_bins)
