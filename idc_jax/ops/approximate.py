@@ -110,8 +110,7 @@ def probes_for(x: jax.Array, cells: Cells, k: int, recall: float) -> int:
 def _share_by_probes(cells: Cells, rows: jax.Array, true: jax.Array) -> jax.Array:
     """Share ``[q, c]`` of each row's ``true`` others ``[q, k + 1]`` found by 1, 2, ... c probes."""
     num_cells, size, d = cells.points.shape
-    places = jnp.zeros(num_cells * size + 1, jnp.int32)
-    places = places.at[cells.order].set(jnp.arange(num_cells * size, dtype=jnp.int32))
+    places = cells.places(num_cells * size)
     own, others = places[rows], places[true]
     distances2 = arrays.squared_distances(cells.points.reshape(-1, d)[own], cells.centers)
     rank = jnp.argsort(jnp.argsort(distances2, axis=1), axis=1)
@@ -176,9 +175,8 @@ def _found(cells: Cells, own: jax.Array, *, n: int, k: int, probes: int) -> Neig
 @functools.partial(jax.jit, static_argnames="n")
 def _by_row(cells: Cells, found: Neighbors, n: int) -> Neighbors:
     """What was found for the places of the cells, in the order of the ``n`` rows."""
-    places = jnp.arange(len(cells.order), dtype=jnp.int32)
-    back = jnp.zeros(n, jnp.int32).at[cells.order].set(places, mode="drop")
-    return jax.tree.map(lambda a: a.reshape(-1, a.shape[-1])[back], found)
+    places = cells.places(n)
+    return jax.tree.map(lambda a: a.reshape(-1, a.shape[-1])[places], found)
 
 
 def _look(cells: Cells, own: jax.Array, *, probes: int, wanted: int) -> jax.Array:

@@ -42,6 +42,11 @@ class Cells(NamedTuple):
         """Which places hold a point: bool ``[c, s]``."""
         return (self.order < self.num_rows).reshape(self.points.shape[:2])
 
+    def places(self, num_rows: int) -> jax.Array:
+        """Where each of ``num_rows`` rows stands in the order: int32 ``[n]``."""
+        places = jnp.arange(len(self.order), dtype=jnp.int32)
+        return jnp.zeros(num_rows, jnp.int32).at[self.order].set(places, mode="drop")
+
 
 def cell_size(num_points: int) -> int:
     """A power of two near half the root of ``num_points``, so that probing costs as searching."""
