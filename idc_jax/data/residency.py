@@ -87,6 +87,27 @@ def place(
     return Streamed(inputs, budget, sharding)
 
 
+def place_rows(inputs: np.ndarray, sharding: jax.sharding.NamedSharding) -> tuple[jax.Array, int]:
+    """Spread the rows of ``inputs`` ``[n, ...]`` over the devices of a mesh; each reads its own.
+
+    Args:
+      inputs: raw samples, perhaps memory-mapped.
+      sharding: by rows.
+
+    Returns:
+      Those on the devices, the first ones again at the end so that each has as many, and how many
+      are there again.
+    """
+    repeats = -len(inputs) % sharding.mesh.size
+
+    def rows(part: tuple[slice, ...]) -> np.ndarray:
+        own = range(len(inputs) + repeats)[part[0]]
+        return np.take(inputs, own, axis=0, mode="wrap")
+
+    shape = (len(inputs) + repeats, *inputs.shape[1:])
+    return jax.make_array_from_callback(shape, sharding, rows), repeats
+
+
 def upload(array: np.ndarray, sharding: jax.sharding.Sharding | None) -> jax.Array:
     """Put a host array where ``sharding`` says; None for the default device."""
     if sharding is None:

@@ -9,7 +9,18 @@ The lines carry MessagePack, never code, and are as open as JAX's own: whoever c
 can disturb a run, so they belong on a network of one's own.
 """
 
-from idc_jax.hosts.group import count, fail, fail_by, hear, leads, leave, tell, told, wait_for_all
+from idc_jax.hosts.group import (
+    count,
+    fail,
+    fail_by,
+    hear,
+    leads,
+    leave,
+    rows_together,
+    tell,
+    told,
+    wait_for_all,
+)
 from idc_jax.hosts.meeting import AUTO, UNSAID, Meeting, meet
 
 __all__ = [
@@ -23,6 +34,7 @@ __all__ = [
     "leads",
     "leave",
     "meet",
+    "rows_together",
     "tell",
     "told",
     "wait_for_all",

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import jax
+import numpy as np
 
 from idc_jax.errors import printable
 from idc_jax.hosts.lines import Line
@@ -126,6 +127,26 @@ def told(make: Callable[[], _T]) -> _T:
         tell([value])
         return value
     return hear()[0]
+
+
+def rows_together(rows: jax.Array) -> np.ndarray | None:
+    """All ``rows`` ``[n, ...]`` of an array in the memory of process 0; None in the others.
+
+    Every process calls it. Rows that are spread over the devices of several processes are sent by
+    the lines, so that no other process holds them all.
+    """
+    if rows.is_fully_addressable or rows.is_fully_replicated:
+        return np.asarray(rows) if leads() else None
+    shards = rows.addressable_shards
+    own = {str(shard.index[0].start or 0): np.asarray(shard.data) for shard in shards}
+    if not leads():
+        tell(own)
+        return None
+    found = np.empty(rows.shape, rows.dtype)
+    for parts in (own, *(hear() for _ in range(count() - 1))):
+        for start, part in parts.items():
+            found[int(start) :][: len(part)] = part
+    return found
 
 
 def wait_for_all() -> None:

@@ -97,7 +97,9 @@ class Parts(NamedTuple):
     Attributes:
       model: with ``num_clusters`` outputs.
       views: of the samples.
-      data: raw samples ``[n, ...]``, on the device or streamed.
+      data: raw samples ``[n, ...]``, on the device, spread over devices or streamed.
+      repeats: rows at the end of ``data`` that are its first ones again, so that every device has
+        as many: nobody is asked about them.
       num_clusters: c.
       wanted: whether somebody wants so many groups; else the number was found in the samples.
       begin: returns the network's first variables.
@@ -115,6 +117,7 @@ class Parts(NamedTuple):
     data: Samples
     num_clusters: int
     begin: Begin
+    repeats: int = 0
     wanted: bool = True
     new_head: bool = False
     train: np.ndarray | None = None
@@ -122,6 +125,11 @@ class Parts(NamedTuple):
     search: Search = knn
     log: Log = silent
     progress: bool = False
+
+    @property
+    def num_samples(self) -> int:
+        """How many samples there are."""
+        return self.data.shape[0] - self.repeats
 
 
 class MethodSpec(NamedTuple):
@@ -147,6 +155,7 @@ class MethodSpec(NamedTuple):
       quick: whether it learns within seconds, so also while people are still answering.
       grows: whether it has an output for every group that people name, however many; else those
         beyond its own number are not learned.
+      spreads: whether the rows that it compares may be spread over devices.
     """
 
     name: str
@@ -165,3 +174,4 @@ class MethodSpec(NamedTuple):
     usual: bool = False
     quick: bool = False
     grows: bool = False
+    spreads: bool = False

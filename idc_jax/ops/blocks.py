@@ -1,4 +1,7 @@
-"""Walking over the rows of a matrix in blocks, without padding or copying it."""
+"""Walking over the rows of a matrix in blocks, without padding or copying it.
+
+Where rows are spread over devices (:mod:`idc_jax.ops.sharded`), each device walks over its own.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+
+from idc_jax.ops import sharded
 
 Carry = TypeVar("Carry")
 # An array, or a tree of arrays, with as many rows as went in.
@@ -42,25 +47,64 @@ def scan_rows(
     return jax.lax.fori_loop(0, math.ceil(num_rows / block), body, carry)
 
 
-def map_rows(function: Callable[..., Rows], arrays: tuple[jax.Array, ...], block: int) -> Rows:
+def map_rows(
+    function: Callable[..., Rows],
+    arrays: tuple[jax.Array, ...],
+    block: int,
+    shared: tuple[jax.Array, ...] = (),
+) -> Rows:
     """``function`` of blocks of rows of ``arrays``, its results put together along axis 0.
 
     Args:
-      function: takes one ``[b, ...]`` block of each array and returns ``[b, ...]``, or a tree of
-        such arrays.
+      function: takes one ``[b, ...]`` block of each array, and what is ``shared``; returns
+        ``[b, ...]``, or a tree of such arrays.
       arrays: arrays with the same number of rows.
       block: rows of one block.
+      shared: what it takes besides, the same for all blocks: at least what it indexes.
     """
+    if how := sharded.divides(arrays[0].shape[0]):
+
+        def own(arrays: tuple[jax.Array, ...], shared: tuple[jax.Array, ...]) -> Rows:
+            return map_rows(function, arrays, block, shared)
+
+        return sharded.on_each(own, how, (arrays,), shared=(shared,))
     num_rows = arrays[0].shape[0]
     if num_rows <= block:
-        return function(*arrays)
-    shapes = jax.eval_shape(function, *(a[:block] for a in arrays))
+        return function(*arrays, *shared)
+    shapes = jax.eval_shape(function, *(a[:block] for a in arrays), *shared)
     empty = jax.tree.map(lambda a: jnp.zeros((num_rows, *a.shape[1:]), a.dtype), shapes)
 
     def step(out: Rows, start: jax.Array, fresh: jax.Array) -> Rows:
         del fresh  # the overlap is written twice with the same values
         parts = (jax.lax.dynamic_slice_in_dim(a, start, block) for a in arrays)
         put = partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=0)
-        return jax.tree.map(put, out, function(*parts))
+        return jax.tree.map(put, out, function(*parts, *shared))
 
     return scan_rows(step, empty, num_rows, block)
+
+
+def sum_rows(function: Callable[..., Rows], arrays: tuple[jax.Array, ...], block: int) -> Rows:
+    """The sum of ``function`` over blocks of rows of ``arrays``.
+
+    Args:
+      function: ``(fresh [b], *blocks [b, ...])`` to a tree of arrays of fixed shapes, in which rows
+        that are not ``fresh`` count for nothing.
+      arrays: arrays with the same number of rows.
+      block: rows of one block.
+    """
+    if how := sharded.divides(arrays[0].shape[0]):
+
+        def own(*arrays: jax.Array) -> Rows:
+            return jax.lax.psum(sum_rows(function, arrays, block), how.axis)
+
+        return sharded.on_each(own, how, arrays, together=True)
+    num_rows = arrays[0].shape[0]
+    block = min(block, num_rows)
+    shapes = jax.eval_shape(function, jnp.ones(block, bool), *(a[:block] for a in arrays))
+    zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+
+    def step(total: Rows, start: jax.Array, fresh: jax.Array) -> Rows:
+        parts = (jax.lax.dynamic_slice_in_dim(a, start, block) for a in arrays)
+        return jax.tree.map(jnp.add, total, function(fresh, *parts))
+
+    return scan_rows(step, zeros, num_rows, block)

@@ -8,11 +8,14 @@ in order of the sample, so that sums do not change from run to run.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from idc_jax.ops import sharded
 from idc_jax.ops.graph import gathered, weights_and_degrees
 from idc_jax.ops.neighbors import Neighbors
 from idc_jax.ops.sums import added_by
@@ -27,7 +30,8 @@ class Edges(NamedTuple):
     Attributes:
       indices, weights: ``[n, k]``, each sample's neighbours.
       named_by, named_weights: ``[n, 2k]``, where the sample is a neighbour; 0 is padding.
-      spill_to, spill_from, spill_weights: ``[s]``, edges for which that list is too short.
+      spill_to, spill_from, spill_weights: ``[s]``, edges for which that list is too short. Where rows
+        are spread over devices, each has its own, and ``spill_to`` counts among its rows.
       degrees: ``[n]``, D.
     """
 
@@ -46,6 +50,8 @@ def normalized_edges(neighbors: Neighbors) -> Edges:
 
     Not for use under ``jit``: its shapes depend on the graph.
     """
+    if how := sharded.divides(len(neighbors.indices)):
+        return spread_edges(neighbors, how)
     raw, degrees = weights_and_degrees(neighbors)
     indices, root = np.asarray(neighbors.indices), 1.0 / np.sqrt(np.asarray(degrees))
     weights = np.asarray(raw) * root[:, None] * root[indices]
@@ -79,7 +85,77 @@ def normalized_edges(neighbors: Neighbors) -> Edges:
 
 def multiply(edges: Edges, x: jax.Array) -> jax.Array:
     """``S x`` ``[n, d]`` for ``x`` ``[n, d]``."""
+    return sharded.by_columns(_multiplied, x, edges)
+
+
+def _multiplied(own: jax.Array, x: jax.Array, edges: Edges) -> jax.Array:
+    del own
     forth = gathered(x, edges.indices, edges.weights)
     back = gathered(x, edges.named_by, edges.named_weights)
     spilled = edges.spill_weights[:, None] * x[edges.spill_from]
     return added_by(forth + back, edges.spill_to, spilled)
+
+
+def spread_edges(neighbors: Neighbors, how: sharded.Rows) -> Edges:
+    """:func:`normalized_edges` of rows that are spread over devices, each making its own."""
+    weights, degrees, longest = _weighed(neighbors)
+    spill = -(-int(longest) // _SPILL) * _SPILL
+    named = _named(neighbors.indices, weights, how, spill)
+    return Edges(neighbors.indices, weights, *named, degrees)
+
+
+@jax.jit
+def _weighed(neighbors: Neighbors) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Weights ``[n, k]``, degrees ``[n]``, and how many edges some device's lists lack room for."""
+    weights, degrees = weights_and_degrees(neighbors)
+    root, indices = jax.lax.rsqrt(degrees), neighbors.indices
+    weights = weights * root[:, None] * sharded.at(root, indices)
+    named = sharded.sums_at(indices, jnp.ones_like(indices))
+    beyond = jnp.maximum(named - 2 * indices.shape[1], 0)
+    how = sharded.current()
+    return weights, degrees, jnp.max(jnp.sum(beyond.reshape(how.size if how else 1, -1), axis=1))
+
+
+@partial(jax.jit, static_argnames=("how", "spill"))
+def _named(
+    indices: jax.Array, weights: jax.Array, how: sharded.Rows, spill: int
+) -> tuple[jax.Array, ...]:
+    """Who names each row: lists ``[n, 2k]`` of rows and weights, and what they lack room for.
+
+    The parts of the graph are shown to all devices in turn, and each takes what names its own.
+    """
+    own, k = len(indices) // how.size, indices.shape[1]
+
+    def local(indices: jax.Array, weights: jax.Array) -> tuple[jax.Array, ...]:
+        me = jax.lax.axis_index(how.axis)
+
+        def take(part: jax.Array, state: tuple[Any, ...]) -> tuple[Any, ...]:
+            lists, spilled, count, used = state
+            shown = jax.lax.psum(
+                jax.tree.map(lambda a: jnp.where(me == part, a, 0), (indices, weights)), how.axis
+            )
+            target = shown[0].ravel() - me * own
+            target = jnp.where((target >= 0) & (target < own), target, own)
+            order = jnp.argsort(target, stable=True)
+            target, value = target[order], shown[1].ravel()[order]
+            source = part * own + order // k
+            begins = jnp.searchsorted(target, jnp.arange(own + 1))
+            # What is not this device's, and what its lists lack room for, falls off them.
+            place = jnp.append(count, 0)[target] + jnp.arange(own * k) - begins[target]
+            found = zip(lists, (source, value), strict=True)
+            lists = [a.at[target, place].set(b, mode="drop") for a, b in found]
+            late = (target < own) & (place >= 2 * k)
+            place = jnp.where(late, used + jnp.cumsum(late) - 1, spill)
+            filled = zip(spilled, (target, source, value), strict=True)
+            spilled = [a.at[place].set(b, mode="drop") for a, b in filled]
+            count = count + jnp.diff(begins)
+            return lists, spilled, count, used + jnp.sum(late)
+
+        lists = [jnp.zeros((own, 2 * k), jnp.int32), jnp.zeros((own, 2 * k))]
+        # Padding stands at the end, where the order by sample wants the last one.
+        spilled = [jnp.full(spill, own - 1), jnp.zeros(spill, jnp.int32), jnp.zeros(spill)]
+        start = (lists, spilled, jnp.zeros(own, jnp.int32), jnp.int32(0))
+        lists, spilled, _, _ = jax.lax.fori_loop(0, how.size, take, start)
+        return *lists, *spilled
+
+    return sharded.on_each(local, how, (indices, weights))

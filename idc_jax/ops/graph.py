@@ -7,7 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from idc_jax.ops import arrays
+from idc_jax.ops import arrays, sharded
 from idc_jax.ops.neighbors import Neighbors, knn
 from idc_jax.ops.sums import sums_by
 
@@ -35,8 +35,11 @@ def smooth(x: jax.Array, neighbors: Neighbors, *, hops: int) -> jax.Array:
     share = 1.0 / (neighbors.indices.shape[1] + 1)
     weights = jnp.full(neighbors.indices.shape, share, x.dtype)
 
-    def hop(_: jax.Array, rows: jax.Array) -> jax.Array:
-        return share * rows + gathered(rows, neighbors.indices, weights)
+    def mean(own: jax.Array, x: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
+        return share * own + gathered(x, indices, weights)
+
+    def hop(_: jax.Array, x: jax.Array) -> jax.Array:
+        return sharded.by_columns(mean, x, neighbors.indices, weights)
 
     return jax.lax.fori_loop(0, hops, hop, x)
 
@@ -103,7 +106,7 @@ def edge_weights(neighbors: Neighbors) -> jax.Array:
     """
     weights, degrees = weights_and_degrees(neighbors)
     root = jax.lax.rsqrt(degrees)
-    return weights * root[:, None] * root[neighbors.indices]
+    return weights * root[:, None] * sharded.at(root, neighbors.indices)
 
 
 @jax.jit
@@ -111,10 +114,10 @@ def weights_and_degrees(neighbors: Neighbors) -> tuple[jax.Array, jax.Array]:
     """The edges' own weights ``[n, k]``, in (0, 1], and what they add up to at each end ``[n]``."""
     distances2, indices = neighbors.distances2, neighbors.indices
     local = jnp.maximum(distances2[:, -1], 1e-12)
-    scale = jnp.sqrt(local[:, None] * local[indices])
+    scale = jnp.sqrt(local[:, None] * sharded.at(local, indices))
     weights = jnp.exp(-distances2 / scale)
     out_degree = weights.sum(1)
-    in_degree = sums_by(indices.ravel(), weights.ravel(), len(weights))
+    in_degree = sharded.sums_at(indices, weights)
     return weights, jnp.maximum(out_degree + in_degree, 1e-12)
 
 
@@ -154,12 +157,12 @@ def propagate(
     return jax.lax.fori_loop(0, iterations, step, (1 - alpha) * seeds)
 
 
-def gathered(rows: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
-    """Each sample's weighted sum ``[n, d]`` of its neighbours' rows."""
-    if indices.size * rows.shape[1] <= _GATHERED_WHOLE:
-        return (weights[:, :, None] * rows[indices]).sum(1)
-    total = jnp.zeros_like(rows)
+def gathered(x: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
+    """The weighted sums ``[m, d]`` of the rows of ``x`` ``[n, d]`` at the ``indices`` ``[m, k]``."""
+    if indices.size * x.shape[1] <= _GATHERED_WHOLE:
+        return (weights[:, :, None] * x[indices]).sum(1)
+    total = jnp.zeros((len(indices), x.shape[1]), x.dtype)
     # One neighbour of every sample at a time: a fused pass, where a product would first gather.
     for near, weight in zip(indices.T, weights.T, strict=True):
-        total += weight[:, None] * rows[near]
+        total += weight[:, None] * x[near]
     return total

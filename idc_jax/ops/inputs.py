@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.errors import UserError
+from idc_jax.ops import sharded
 
 _Given = ParamSpec("_Given")
 _Found = TypeVar("_Found")
@@ -90,7 +91,8 @@ def takes_as_is(**wanted: Want) -> Callable[[Callable[_Given, _Found]], Callable
                 if given.arguments.get(name, name) is None:
                     raise UserError(f"{name} is None; it is needed")
             given.arguments.update(check(wanted, given.arguments))
-            return function(*given.args, **given.kwargs)
+            with sharded.like(*given.arguments.values()):
+                return function(*given.args, **given.kwargs)
 
         return checked
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import check_at_least, check_within
-from idc_jax.ops import arrays, blocks
+from idc_jax.ops import arrays, blocks, sharded
 from idc_jax.ops.inputs import count, floats, key, takes
 from idc_jax.ops.shapes import Array, Bool, Float, Int, Num, PRNGKeyArray
 from idc_jax.ops.sums import sums_by
@@ -277,19 +277,15 @@ def cluster_sums(
     x: Num[Array, "n d"], assignments: Int[Array, "n"], num_clusters: int
 ) -> tuple[Float[Array, "c d"], Float[Array, "c"]]:
     """Sums ``[c, d]`` and counts ``[c]`` of the points of each cluster."""
-    zeros = jnp.zeros((num_clusters, x.shape[1]), x.dtype)
     counts = jnp.zeros((num_clusters,), x.dtype).at[assignments].add(1.0)
     if num_clusters > _DENSE_SUMS:
         return sums_by(assignments, x, num_clusters), counts
-    block = min(_BLOCK, x.shape[0])
 
-    def step(sums: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
-        points = jax.lax.dynamic_slice_in_dim(x, start, block)
-        own = jax.lax.dynamic_slice_in_dim(assignments, start, block)
+    def sums(fresh: jax.Array, points: jax.Array, own: jax.Array) -> jax.Array:
         member = (own[None] == jnp.arange(num_clusters)[:, None]) & fresh[None]
-        return sums + arrays.matmul(member.astype(x.dtype), points)
+        return arrays.matmul(member.astype(x.dtype), points)
 
-    return blocks.scan_rows(step, zeros, x.shape[0], block), counts
+    return blocks.sum_rows(sums, (x, assignments), _BLOCK), counts
 
 
 def minibatch(
@@ -317,6 +313,6 @@ def minibatch(
 
 def _reseed(x: jax.Array, means: jax.Array, empty: jax.Array, distances2: jax.Array) -> jax.Array:
     """Put the r-th ``empty`` cluster on the r-th farthest point."""
-    far = jax.lax.top_k(distances2, means.shape[0])[1]
+    far = sharded.top_k(distances2, means.shape[0])[1]
     rank = jnp.cumsum(empty) - 1
     return jnp.where(empty[:, None], x[far[jnp.maximum(rank, 0)]], means)

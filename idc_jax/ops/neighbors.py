@@ -75,14 +75,16 @@ def knn(
     check_at_least("k", k, 0)
     x = arrays.check_matrix(x)
     exclude_self = queries is None
+    spread = ring.axis_of_rows(x)
     queries = x if queries is None else arrays.check_matrix(queries, "queries")
     k = min(k, x.shape[0] - int(exclude_self))
     if metric == "cosine":
         x, queries = arrays.normalize(x), arrays.normalize(queries)
-    spread = ring.axis_of_rows(x) if exclude_self else None
     copies = ring.axis_of_copies(x) if exclude_self else None
-    if spread:
+    if spread and exclude_self:
         found = _knn_spread(x, k, *spread)
+    elif spread:
+        found = _knn_among_spread(x, queries, k, *spread)
     elif copies:
         found = _knn_divided(x, k, *copies)
     else:
@@ -124,6 +126,26 @@ def _knn_spread(x: jax.Array, k: int, mesh: Mesh, axis: str) -> Neighbors:
 
     distances2, indices = ring.knn_around(x, wanted, mesh, axis, nearest)
     return Neighbors(distances2[:, :k], indices[:, :k])
+
+
+@functools.partial(jax.jit, static_argnames=("k", "mesh", "axis"))
+def _knn_among_spread(x: jax.Array, queries: jax.Array, k: int, mesh: Mesh, axis: str) -> Neighbors:
+    """The same of ``queries`` that every device has: each device looks among its own points."""
+    own = x.shape[0] // mesh.shape[axis]
+    wanted = min(k + SPARE, own)
+    mean = jnp.mean(x, axis=0)
+
+    def local(x: jax.Array) -> Neighbors:
+        found = refine(x, queries, _by_stripes(x - mean, queries - mean, wanted, False))
+        indices = found.indices + jax.lax.axis_index(axis).astype(jnp.int32) * own
+        near = (found.distances2, indices)
+        near = [jax.lax.all_gather(a, axis, axis=1, tiled=True) for a in near]
+        return Neighbors(*(a[:, :k] for a in by_distance(*near)))
+
+    among = jax.shard_map(
+        local, mesh=mesh, in_specs=PartitionSpec(axis), out_specs=PartitionSpec(), check_vma=False
+    )
+    return among(x)
 
 
 @functools.partial(jax.jit, static_argnames=("k", "mesh", "axis"))

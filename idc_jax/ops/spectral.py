@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from idc_jax.ops import arrays
+from idc_jax.ops import arrays, sharded
 from idc_jax.ops.edges import Edges, multiply
 
 # Vectors beyond those wanted, which make the last of them converge.
@@ -61,12 +61,12 @@ def leading_eigenpairs(
 
     def round_(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         block, cut, _ = state
-        basis = jnp.linalg.qr(filtered(block, cut))[0]
+        basis = sharded.orthonormal(filtered(block, cut))
         inside = arrays.matmul(basis.T, multiply(edges, basis))
         values, turn = jnp.linalg.eigh((inside + inside.T) / 2.0)
         return arrays.matmul(basis, turn), jnp.clip(values[0], _LEAST_CUT, _LAST_CUT), values
 
-    start = jnp.linalg.qr(jax.random.normal(key, (n, width)))[0]
+    start = sharded.orthonormal(jax.random.normal(key, (n, width)))
     state = (start, jnp.float32(_FIRST_CUT), jnp.zeros(width))
     vectors, _, values = jax.lax.fori_loop(0, rounds, round_, state)
     return Eigenpairs(values[::-1][:count], vectors[:, ::-1][:, :count])

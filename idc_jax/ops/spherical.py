@@ -7,7 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from idc_jax.ops import arrays
+from idc_jax.ops import arrays, sharded
 from idc_jax.ops.inputs import count, floats, key, takes
 from idc_jax.ops.kmeans import KMeans, assign, check_num_clusters, plus_plus
 from idc_jax.ops.shapes import Array, Num, PRNGKeyArray
@@ -78,7 +78,7 @@ def _step(z: jax.Array, state: _Moving) -> _Moving:
     sums = sums_by(assignments, z, len(centers))
     # A cluster without points, or whose points cancel, restarts from the farthest direction.
     empty = jnp.linalg.norm(sums, axis=1) <= 1e-12
-    far = jax.lax.top_k(distances2, centers.shape[0])[1]
+    far = sharded.top_k(distances2, centers.shape[0])[1]
     reseeded = z[far[jnp.maximum(jnp.cumsum(empty) - 1, 0)]]
     updated = jnp.where(empty[:, None], reseeded, arrays.normalize(sums))
     return updated, jnp.sum(jnp.square(updated - centers)), i + 1

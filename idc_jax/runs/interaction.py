@@ -8,7 +8,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from idc_jax import asking
+from idc_jax import asking, hosts
 from idc_jax.annotate.evidence import Evidence, Ledger
 from idc_jax.annotate.questions import (
     Answers,
@@ -20,6 +20,7 @@ from idc_jax.annotate.questions import (
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Context, Method, MethodSpec, Round, State, embeddings_of
 from idc_jax.ops.inputs import in_32_bits
+from idc_jax.ops.ring import axis_of_rows
 from idc_jax.outlook import SECONDS
 
 _INIT, _ASK, _LEARN = range(3)
@@ -41,6 +42,7 @@ class Interaction:
 
     context: Context
     state: State
+    _fixed: np.ndarray | None = None
 
     def __init__(
         self,
@@ -70,13 +72,31 @@ class Interaction:
 
     def begin(self) -> None:
         """Load or pre-train the network, embed, cluster."""
+        self._begin()
+
+    def _begin(self) -> None:
         with in_32_bits():
             self.context, self.state = self._method.init(self._key(_INIT, 0))
             jax.block_until_ready((self.context, self.state))
+        if not self.keeps_context:
+            self._fixed = hosts.rows_together(embeddings_of(self.context, self.state))
 
-    def go_on(self, context: Context, state: State) -> None:
-        """Take the place of an interaction that was saved."""
-        self.context, self.state = context, state
+    @property
+    def keeps_context(self) -> bool:
+        """Whether one process may save the context: its rows are not spread over devices."""
+        arrays = (a for a in jax.tree.leaves(self.context) if isinstance(a, jax.Array))
+        return not any(axis_of_rows(array) for array in arrays)
+
+    def go_on(self, context: Context | None, state: State) -> None:
+        """Take the place of an interaction that was saved.
+
+        A ``context`` of None is made again, as it was.
+        """
+        if context is None:
+            self._begin()
+        else:
+            self.context = context
+        self.state = state
 
     def hear(self, questions: Questions, answers: Answers) -> None:
         """Enter what was said."""
@@ -173,8 +193,14 @@ class Interaction:
 
     @property
     def embeddings(self) -> np.ndarray:
-        """The embeddings ``[n, d]``."""
-        return np.asarray(embeddings_of(self.context, self.state))
+        """The embeddings ``[n, d]``; where rows are spread over processes, in process 0 alone."""
+        return self.embeddings_in(self.state)
+
+    def embeddings_in(self, state: State) -> np.ndarray:
+        """The same in a ``state`` that :meth:`foresee` came to."""
+        if self._fixed is not None:
+            return self._fixed[: self._num_samples]
+        return np.asarray(embeddings_of(self.context, state))
 
     def _key(self, purpose: int, round_: int) -> jax.Array:
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(self._seed), purpose), round_)

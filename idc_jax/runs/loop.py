@@ -22,7 +22,7 @@ from idc_jax.annotate.records import export_answers
 from idc_jax.annotate.samples import open_store
 from idc_jax.asking import Budget
 from idc_jax.data.base import Dataset
-from idc_jax.methods.contract import Method, MethodSpec, Round, State, embeddings_of
+from idc_jax.methods.contract import Method, MethodSpec, Round, State
 from idc_jax.metrics import cluster_health, clustering_metrics, collapse_warning
 from idc_jax.runs.bringing import brought_rounds
 from idc_jax.runs.heard import (
@@ -175,7 +175,7 @@ def _show_groups(this: Run, state: State, heard: tuple[int, int]) -> None:
     values = {
         "probabilities": np.asarray(state.probabilities),
         "slots": getattr(state, "slots", None),
-        "embeddings": embeddings_of(this.interaction.context, state),
+        "embeddings": this.interaction.embeddings_in(state),
         "heard": heard,
     }
     this.notify("groups", values)

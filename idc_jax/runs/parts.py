@@ -13,7 +13,7 @@ from idc_jax.data.augment.strong import StrongOptions
 from idc_jax.data.augment.warped import WarpOptions
 from idc_jax.data.augment.weak import WeakOptions
 from idc_jax.data.base import Dataset
-from idc_jax.data.residency import Samples, place
+from idc_jax.data.residency import Samples, place, place_rows
 from idc_jax.data.target_maps import retarget
 from idc_jax.data.views import Views
 from idc_jax.errors import UserError
@@ -23,6 +23,7 @@ from idc_jax.methods.contract import Log, Parts
 from idc_jax.models.base import Model
 from idc_jax.models.importing import AUTO, NORMALISATIONS, Imported, open_network
 from idc_jax.ops import normalize
+from idc_jax.ops.sharded import rows_over
 from idc_jax.runs.seen import embedders, shown_to
 from idc_jax.train.embedded import embedded
 from idc_jax.train.parallel import everywhere, mesh_for
@@ -116,7 +117,7 @@ def make_parts(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log
     imported = open_published(config, dataset)
     views, seen = make_views(config, dataset, imported)
     model = make_network(config, seen) if imported is None else imported.model
-    samples = place_samples(config, dataset)
+    samples, repeats = place_compared(config, dataset)
     begin = make_begin(
         Start(config.init, PretrainOptions(**config.pretrain), imported),
         model,
@@ -130,6 +131,7 @@ def make_parts(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log
         model=model,
         views=views,
         data=samples,
+        repeats=repeats,
         train=dataset.train,
         num_clusters=config.num_clusters,
         selector=config.selector,
@@ -171,6 +173,24 @@ def place_samples(config: ConfigDict, dataset: Dataset) -> Samples:
     """Put the samples on the devices, or see to it that they are streamed."""
     mesh = mesh_for(config.devices, dataset.inputs)
     return place(dataset.inputs, int(config.data.device_gigabytes * 1e9), everywhere(mesh))
+
+
+def place_compared(config: ConfigDict, dataset: Dataset) -> tuple[Samples, int]:
+    """The same; where they are compared as they are, spread over the devices, if the method can.
+
+    Returns:
+      The samples, and how many rows at the end are repeats.
+    """
+    mesh = mesh_for(config.devices, dataset.inputs)
+    if mesh is None or not _spreads(config):
+        return place_samples(config, dataset), 0
+    return place_rows(dataset.inputs, rows_over(mesh))
+
+
+def _spreads(config: ConfigDict) -> bool:
+    """Whether only rows that are spread over devices are compared."""
+    spec = registry.get(config.method)
+    return spec.spreads and all(config[group].space == "input" for group in spec.options)
 
 
 def open_published(config: ConfigDict, dataset: Dataset) -> Imported | None:

@@ -30,7 +30,7 @@ def resume(this: Run, checkpoints: Checkpoints, seconds: dict[str, float]) -> Pr
     spent = {k: saved.meta["seconds"].get(k, 0.0) + seconds.get(k, 0.0) for k in seconds}
     spec = this.interaction.spec
     this.interaction.go_on(
-        rebuild(spec.context, kept.tree["context"]), rebuild(spec.state, saved.tree["state"])
+        rebuild(spec.context, kept.tree.get("context")), rebuild(spec.state, saved.tree["state"])
     )
     last = saved.meta["history"][-1]
     this.notify("resumed", {**last, "probabilities": this.interaction.probabilities})
@@ -55,9 +55,13 @@ def save(this: Run, checkpoints: Checkpoints, progress: Progress) -> None:
 
 
 def keep_context(this: Run, initial: np.ndarray) -> None:
-    """Keep what never changes, and the probabilities before any answer."""
+    """Keep what never changes, and the probabilities before any answer.
+
+    A context that is spread over devices is made again when the run goes on, be it over others.
+    """
     kept = Checkpoints(_context_folder(this))
-    kept.save(0, {"context": this.interaction.context, "initial": initial}, {})
+    context = {"context": this.interaction.context} if this.interaction.keeps_context else {}
+    kept.save(0, {**context, "initial": initial}, {})
     kept.close()
 
 

@@ -29,7 +29,7 @@ class Leading(Interaction):
         hosts.tell({"step": "begin"})
         super().begin()
 
-    def go_on(self, context: Context, state: State) -> None:
+    def go_on(self, context: Context | None, state: State) -> None:
         """Give the others what was saved."""
         trees = {"context": plain_tree(context), "state": plain_tree(state)}
         hosts.tell({"step": "go_on", **trees})

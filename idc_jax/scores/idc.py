@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
-from idc_jax.ops import arrays
+from idc_jax.ops import arrays, sharded
 from idc_jax.ops.inputs import count, floats, ints, takes
 from idc_jax.ops.neighbors import Neighbors, knn
 from idc_jax.ops.shapes import Array, Float, Int, Num
@@ -38,8 +38,8 @@ def hardness(z: Num[Array, "n d"], centers: Num[Array, "c d"]) -> Float[Array, "
         return jnp.zeros((z.shape[0],), jnp.float32)
     exists = jnp.linalg.norm(centers, axis=1) > 0
     cosines = arrays.inner(arrays.normalize(z), arrays.normalize(centers))
-    top = jax.lax.top_k(jnp.where(exists[None], cosines, -jnp.inf), 2)[0]
-    gap = jnp.where(jnp.isfinite(top[:, 1]), top[:, 0] - top[:, 1], 0.0)
+    first, second = sharded.two_largest(jnp.where(exists[None], cosines, -jnp.inf))
+    gap = jnp.where(jnp.isfinite(second), first - second, 0.0)
     return jnp.log(jnp.clip(1.0 - gap, _FLOOR))
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from idc_jax.ops import blocks
+from idc_jax.ops import blocks, sharded
 from idc_jax.ops.shapes import Array, Bool, Float
 from idc_jax.selectors import masks
 from idc_jax.selectors.base import Selection
@@ -301,7 +301,7 @@ def _best(value: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
     n = value.shape[0]
     if size == n:
         return jnp.arange(n), jnp.float32(-jnp.inf)
-    values, places = jax.lax.top_k(value, size)
+    values, places = sharded.top_k(value, size)
     # What lies outside is at most the least value inside; ascending, so that the lowest index
     # wins among equals.
     return jnp.sort(places), jnp.min(values)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
+from idc_jax.ops import sharded
 from idc_jax.ops.shapes import Array, Bool, Int, Num
 from idc_jax.selectors.base import Selection
 
@@ -41,7 +42,7 @@ def masks(
 def top(values: Num[Array, "n"], candidates: Bool[Array, "n"], budget: int) -> Selection:
     """The ``budget`` candidates of highest value ``[n]``; lowest index first among equals."""
     values = jnp.where(candidates, values.astype(jnp.float32), -jnp.inf)
-    best, indices = jax.lax.top_k(values, budget)
+    best, indices = sharded.top_k(values, budget)
     # A candidate's own value may be -inf: the mask decides, and candidates stand first.
     ordered = jnp.argsort(~candidates[indices], stable=True)
     return blank(Selection(indices[ordered], best[ordered]), candidates[indices[ordered]])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from idc_jax.ops import arrays
+from idc_jax.ops import arrays, sharded
 from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.ops.shapes import Array, Bool, Float, Num
 from idc_jax.selectors import masks
@@ -71,8 +71,8 @@ def margin_values(probabilities: Num[Array, "n c"]) -> Float[Array, "n"]:
     """``p₍₂₎ − p₍₁₎`` ``[n]``, 0 where two classes tie; zeros with a single class."""
     if probabilities.shape[1] < 2:
         return jnp.zeros((probabilities.shape[0],), jnp.float32)
-    two = jax.lax.top_k(probabilities, 2)[0]
-    return two[:, 1] - two[:, 0]
+    first, second = sharded.two_largest(probabilities)
+    return second - first
 
 
 def entropy_values(probabilities: Num[Array, "n c"]) -> Float[Array, "n"]:

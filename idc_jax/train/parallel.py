@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from idc_jax.data.residency import Samples, Streamed
+from idc_jax.data.residency import Samples
 from idc_jax.errors import UserError
 
 # The mesh's only axis: batches are split along it.
@@ -92,7 +92,6 @@ def mesh_of(samples: Samples) -> Mesh | None:
     sharding = samples.sharding
     if not isinstance(sharding, NamedSharding) or sharding.mesh.size == 1:
         return None
-    assert isinstance(samples, Streamed) or samples.is_fully_replicated
     mesh = sharding.mesh
     assert isinstance(mesh, Mesh)
     return mesh

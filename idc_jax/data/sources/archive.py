@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from idc_jax.data.sources.columns import Columns, pick_features, pick_labels, pi
 from idc_jax.errors import UserError
 
 _NPY = ".npy"
+# Arrays of so many bytes are read where they are looked at, so that a process that looks at its own
+# rows alone has these alone in memory.
+_LARGE = 2**24
+# Where in the header of a zip's member the lengths of its name and of what follows it stand.
+_LENGTHS_AT = 26
 
 
 def read_array(path: Path, request: Request) -> Columns:
@@ -27,7 +33,8 @@ def read_array(path: Path, request: Request) -> Columns:
         with path.open("rb") as file:
             described = _described(file, path.stat().st_size)
         if described.dtype.kind != "O":
-            return Columns(np.load(path, allow_pickle=False), None, None)
+            # What is not looked at is not read: a process needs its own rows alone.
+            return Columns(np.load(path, mmap_mode="r", allow_pickle=False), None, None)
     except Exception as error:  # Whatever a damaged file can lead to.
         raise _damaged(path, error) from error
     raise _of_objects(path, "its array")
@@ -101,10 +108,29 @@ def _read(path: Path, name: str, described: np.ndarray) -> np.ndarray:
     if described.strides != (0,) * described.ndim:
         return described  # It was read before.
     try:
+        if described.nbytes >= _LARGE and (mapped := _mapped(path, name)) is not None:
+            return mapped
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return archive[name]
     except Exception as error:  # As above.
         raise _damaged(path, error) from error
+
+
+def _mapped(path: Path, name: str) -> np.ndarray | None:
+    """An array of an archive, read where it is looked at; None where it was compressed."""
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        member = archive.getinfo(name + _NPY)
+        if member.compress_type != zipfile.ZIP_STORED:
+            return None
+        file.seek(member.header_offset + _LENGTHS_AT)
+        # Before what was stored stand its name and some more, of these lengths.
+        start = file.tell() + 4 + sum(struct.unpack("<HH", file.read(4)))
+        file.seek(start)
+        if np.lib.format.read_magic(file) != (1, 0):
+            return None
+        shape, transposed, dtype = np.lib.format.read_array_header_1_0(file)
+        order: Literal["F", "C"] = "F" if transposed else "C"
+        return np.memmap(path, dtype, "r", file.tell(), shape, order)
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -20,5 +20,6 @@ SPEC = MethodSpec(
     usual=True,
     quick=True,
     grows=True,
+    spreads=True,
 )
 """The graph committee."""

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from idc_jax.annotate.questions import SKIP
 from idc_jax.methods.committee.options import CommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
 from idc_jax.methods.committee.prior import class_prior, with_shares
@@ -23,6 +24,7 @@ from idc_jax.methods.committee.space import CommitteeSpace
 from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import folds, sharpened, stack
 from idc_jax.methods.common.spread import seed
+from idc_jax.ops import sharded
 
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
 _ROWS = 128
@@ -80,12 +82,18 @@ def _decide(
     options: CommitteeOptions,
 ) -> jax.Array:
     """:func:`decide`, with the answered ``rows`` ``[m]`` and their ``weights``."""
-    classes = probabilities.shape[1]
+    size, classes = probabilities.shape
+    # Of a sample that is repeated, nothing more was said.
+    more = len(space.features) - size
+    probabilities = jnp.concatenate([probabilities, probabilities[:more]])
+    choice = jnp.pad(choice, (0, more), constant_values=SKIP)
+    rejected = jnp.pad(rejected, ((0, more), (0, 0)))
+    belief = jnp.pad(belief, (0, more), constant_values=1.0)
     named = jnp.zeros(classes, bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
     said = weights[:, None] * jax.nn.one_hot(choice[rows], classes)
     lesson = Lesson(probabilities, choice, rejected, rows, said, weights, named)
     opinion = _joined(space, lesson, options)
-    return _weigh(opinion, choice, rejected, options.trust * belief)
+    return sharded.whole(_weigh(opinion, choice, rejected, options.trust * belief))[:size]
 
 
 class Lesson(NamedTuple):

@@ -38,8 +38,10 @@ from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hea
 from idc_jax.methods.common.embedding import embed
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
+from idc_jax.ops import sharded
 from idc_jax.selectors import Selection
 from idc_jax.selectors.uncertainty import margin_values
+from idc_jax.train.parallel import mesh_of
 
 __all__ = ["build", "first_state"]
 
@@ -67,7 +69,7 @@ def build(parts: Parts, options: Options) -> Method:
     own = options["graph_committee"]
     if parts.selector != OWN:
         own = own._replace(picks=parts.selector)
-    check_options(own, parts.num_clusters, parts.data.shape[0])
+    check_options(own, parts.num_clusters, parts.num_samples)
     setting = _Setting(parts, own)
     return Method(
         init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
@@ -76,32 +78,44 @@ def build(parts: Parts, options: Options) -> Method:
 
 def _init(setting: _Setting, key: jax.Array) -> tuple[GraphCommitteeContext, GraphCommitteeState]:
     begin_key, space_key, cluster_key = jax.random.split(key, 3)
-    variables, x = embed(setting.parts, setting.options.space, begin_key)
-    space = compare(space_key, x, setting.options, setting.parts.search)
-    context = GraphCommitteeContext(variables, space)
-    c, restarts = setting.parts.num_clusters, setting.options.restarts
-    return context, first_state(cluster_key, context.embeddings, c, restarts)
+    parts, options = setting.parts, setting.options
+    variables, x = embed(parts, options.space, begin_key)
+    x = sharded.spread_out(x, mesh_of(parts.data))
+    with sharded.like(x):
+        space = compare(space_key, x, options, parts.search, num_samples=parts.num_samples)
+        given = (space.features, parts.num_clusters, options.restarts)
+        state = first_state(cluster_key, *given, num_samples=parts.num_samples)
+    return GraphCommitteeContext(variables, space), state
 
 
 def first_state(
-    key: jax.Array, embeddings: jax.Array, num_clusters: int, restarts: int
+    key: jax.Array,
+    embeddings: jax.Array,
+    num_clusters: int,
+    restarts: int,
+    *,
+    num_samples: int | None = None,
 ) -> GraphCommitteeState:
-    """The state before any answer: k-means of the ``embeddings`` ``[n, d]``."""
+    """The state before any answer: k-means of the ``embeddings`` ``[n, d]``.
+
+    Of these, the first ``num_samples`` are samples; None for all.
+    """
+    size = len(embeddings) if num_samples is None else num_samples
     clusters = ops.kmeans(key, embeddings, num_clusters, restarts=restarts)
     return GraphCommitteeState(
-        probabilities=_near(embeddings, clusters.centers),
+        probabilities=_near(embeddings, clusters.centers, size),
         slots=np.full(num_clusters, -1, np.int32),
-        trials=outlook.no_trials(embeddings.shape[0]),
+        trials=outlook.no_trials(size),
         # On the host: it grows, and every new shape on a device is a program more.
         history=np.zeros((0, 2), np.float32),
     )
 
 
-@jax.jit
-def _near(embeddings: jax.Array, centers: jax.Array) -> jax.Array:
+@partial(jax.jit, static_argnames="size")
+def _near(embeddings: jax.Array, centers: jax.Array, size: int) -> jax.Array:
     distances2 = ops.squared_distances(embeddings, centers)
     usual = jnp.maximum(jnp.mean(jnp.min(distances2, axis=1)), 1e-12)
-    return jax.nn.softmax(-distances2 / usual)
+    return sharded.whole(jax.nn.softmax(-distances2 / usual))[:size]
 
 
 def _ask(
@@ -113,7 +127,8 @@ def _ask(
     round_: Round,
 ) -> Questions:
     given = (context, state, evidence, setting.parts.num_clusters, round_.budget)
-    picks = _select(setting.options, key, *given)
+    with sharded.like(context.embeddings):
+        picks = _select(setting.options, key, *given)
     indices, values, _ = found(picks)
     return label_questions(round_.number, indices, values)
 
@@ -130,18 +145,21 @@ def _select(
     embeddings, probs = context.embeddings, state.probabilities
     if options.picks != "value":
         return choose(options.picks, key, embeddings, probs, evidence, budget)
-    asked = evidence.asked
-    budget = min(budget, embeddings.shape[0])
+    budget = min(budget, len(probs))
+    # Nobody is asked about a repeat.
+    more = (0, len(embeddings) - len(probs))
+    asked, free = np.pad(evidence.asked, more), np.pad(~evidence.asked, more)
+    density = jnp.pad(context.space.density, more)
     # In the opening, too, where it is not used: later rounds then compile nothing.
-    value = _worth(context.space.density, probs)
-    picks = selectors.idc_from_scores(embeddings, value, budget, labelled=asked, candidates=~asked)
+    value = jnp.pad(_worth(context.space.density, probs), more)
+    picks = selectors.idc_from_scores(embeddings, value, budget, labelled=asked, candidates=free)
     least = max(math.ceil(options.opening * wanted), _LEAST_OPENING) if options.opening else 0
     if len(state.history) and asked.sum() >= least:
         return picks
     where = _everywhere(context.space) if options.opening else embeddings
     capacity = -(-least // max(budget, 1)) * budget
     how = {"restarts": options.restarts, "capacity": capacity}
-    return first_picks(key, where, context.space.density, asked, budget, **how)
+    return first_picks(key, where, density, asked, budget, allowed=free, **how)
 
 
 @jax.jit
@@ -166,6 +184,17 @@ def _learn(
     round_: Round,
 ) -> tuple[GraphCommitteeState, dict[str, float]]:
     del key
+    with sharded.like(context.embeddings):
+        return _learned(setting, context, state, evidence, round_)
+
+
+def _learned(
+    setting: _Setting,
+    context: GraphCommitteeContext,
+    state: GraphCommitteeState,
+    evidence: Evidence,
+    round_: Round,
+) -> tuple[GraphCommitteeState, dict[str, float]]:
     if not says_something(evidence, round_.since):
         return state, {}
     before = state.probabilities

@@ -29,6 +29,7 @@ def first_picks(
     *,
     restarts: int,
     capacity: int = 0,
+    allowed: jax.Array | np.ndarray | None = None,
 ) -> Selection:
     """One sample for each of ``budget`` clusters, of the highest ``r − d² / mean d²``.
 
@@ -40,6 +41,7 @@ def first_picks(
         clusters more than the budget, those that hold one of them are left out.
       budget: picks, ``n`` at most.
       restarts: of k-means.
+      allowed: bool ``[n]``, the samples that may be picked; None for all that nobody was asked about.
       capacity: as many clusters as there may ever be: up to so many compile nothing anew.
 
     Returns:
@@ -51,33 +53,43 @@ def first_picks(
     used = min(budget + int(asked.sum()), len(features))
     groups = min(max(used, capacity), len(features))
     clusters = ops.kmeans(key, features, groups, restarts=restarts, used=used)
+    allowed = ~asked if allowed is None else allowed
     distances2 = ops.within_cluster_squared_distances(
         features, clusters.centers, clusters.assignments
     )
     worth = density - distances2 / jnp.maximum(jnp.mean(distances2), 1e-12)
-    picks = _best_of_largest(worth, clusters.assignments, asked, groups, min(budget, groups))
+    given = (worth, clusters.assignments, asked, allowed)
+    picks = _best_of_largest(*given, groups, min(budget, groups))
     found = picks.indices >= 0
     missing = budget - int(found.sum())
     if not missing:
         return picks
     taken = jnp.asarray(asked).at[picks.indices].max(found, mode="drop")
-    more = selectors.idc_from_scores(features, density, missing, labelled=taken, candidates=~taken)
+    left = jnp.asarray(allowed) & ~taken
+    more = selectors.idc_from_scores(features, density, missing, labelled=taken, candidates=left)
     kept = [part[found] for part in picks]
     return Selection(*(jnp.concatenate(both) for both in zip(kept, more, strict=True)))
 
 
 @partial(jax.jit, static_argnames=("num_groups", "budget"))
 def _best_of_largest(
-    worth: jax.Array, groups: jax.Array, asked: jax.Array, num_groups: int, budget: int
+    worth: jax.Array,
+    groups: jax.Array,
+    asked: jax.Array,
+    allowed: jax.Array,
+    num_groups: int,
+    budget: int,
 ) -> Selection:
     """The sample of the highest ``worth`` ``[n]`` in each of the largest groups not asked about.
 
     The largest group first; -1 where there are too few of them.
     """
+    # In a group that nobody was asked about, whoever may not be picked is no sample of its own.
+    worth = jnp.where(allowed | asked, worth, -jnp.inf)
     best = jax.ops.segment_max(worth, groups, num_groups)
     first = jnp.where(worth == best[groups], jnp.arange(len(worth)), len(worth))
     indices = jax.ops.segment_min(first, groups, num_groups)
-    sizes = jax.ops.segment_sum(jnp.ones_like(groups), groups, num_groups)
+    sizes = jax.ops.segment_sum((allowed | asked).astype(jnp.int32), groups, num_groups)
     free = jax.ops.segment_max(asked.astype(jnp.int32), groups, num_groups) <= 0
     size, order = jax.lax.top_k(jnp.where(free & (sizes > 0), sizes, 0), budget)
     return Selection(

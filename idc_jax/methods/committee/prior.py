@@ -37,11 +37,13 @@ def class_prior(
     there = said.sum(1) > 0
     answered, classes = features[rows], jnp.argmax(said, axis=1)
 
-    def nearest(block: jax.Array) -> jax.Array:
+    def nearest(
+        block: jax.Array, answered: jax.Array, classes: jax.Array, there: jax.Array
+    ) -> jax.Array:
         cosines = jnp.where(there, ops.inner(block, answered), -jnp.inf)
         return classes[jnp.argmax(cosines, axis=1)]
 
-    found = blocks.map_rows(nearest, (features,), _ROWS)
+    found = blocks.map_rows(nearest, (features,), _ROWS, (answered, classes, there))
     shares = jnp.zeros(len(named)).at[found].add(1.0 / len(features))
     count = named.sum()
     logs = jnp.log(jnp.maximum(shares, 1.0 / len(features)))

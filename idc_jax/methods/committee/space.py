@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from idc_jax import ops, scores
 from idc_jax.methods.committee.options import GraphCommitteeOptions
 from idc_jax.methods.common.searching import Search
+from idc_jax.ops import sharded
 from idc_jax.ops.edges import Edges, normalized_edges
 from idc_jax.ops.graph import decorrelate_neighbors, directions, smooth
 from idc_jax.ops.spectral import leading_eigenpairs
@@ -28,6 +29,9 @@ _FEW_COLUMNS = 16
 
 class CommitteeSpace(NamedTuple):
     """Several views of the same n samples.
+
+    Over several devices, all but the density and the students is spread by its rows, and has the
+    first ones again at the end, as many as are missing for each device to have as many.
 
     Attributes:
       features: float32 ``[n, d]``, averaged over neighbours, of unit length.
@@ -55,7 +59,12 @@ class CommitteeSpace(NamedTuple):
 
 
 def compare(
-    key: jax.Array, x: jax.Array, options: GraphCommitteeOptions, search: Search = ops.knn
+    key: jax.Array,
+    x: jax.Array,
+    options: GraphCommitteeOptions,
+    search: Search = ops.knn,
+    *,
+    num_samples: int | None = None,
 ) -> CommitteeSpace:
     """Make of ``x`` ``[n, d]`` the space and the graph in which samples are compared.
 
@@ -64,7 +73,9 @@ def compare(
       x: ``[n, d]``.
       options: how.
       search: finds neighbours.
+      num_samples: the first so many rows are samples, the others repeats; None for all.
     """
+    size = len(x) if num_samples is None else num_samples
     if x.shape[1] <= _FEW_COLUMNS:
         x = _on_sphere(x)
     given = directions(x)
@@ -84,14 +95,14 @@ def compare(
     count = options.coordinates if edges is not None and options.regression else 0
     return CommitteeSpace(
         features=features,
-        density=density,
+        density=_whole(density, size),
         plain=z if learns else z[:, :0],
         smooth=_coordinates(start, edges, count) if count else z[:, :0],
         further=_further(z, given, around.indices.shape[1], options, search),
         neighbors=near,
         graphs=tuple(graphs[k] for k, _ in options.reaches),
         widest=edges if options.poisson else None,
-        students=_drawn(choice, len(z)),
+        students=_drawn(choice, size),
     )
 
 
@@ -107,10 +118,15 @@ def _further(
     return _averaged(given, found, options.hop_neighbors, options.hops), z, given
 
 
+@partial(jax.jit, static_argnames=("size",))
+def _whole(x: jax.Array, size: int) -> jax.Array:
+    return sharded.whole(x)[:size]
+
+
 @partial(jax.jit, static_argnames=("num_samples",))
 def _drawn(key: jax.Array, num_samples: int) -> jax.Array:
     """The students, without one twice."""
-    return jax.random.permutation(key, num_samples)[:_STUDENTS].astype(jnp.int32)
+    return sharded.whole(jax.random.permutation(key, num_samples)[:_STUDENTS].astype(jnp.int32))
 
 
 @partial(jax.jit, static_argnames=("count",))

@@ -29,7 +29,7 @@ def choose(
     Args:
       name: a selector of :func:`idc_jax.selectors.names`.
       key: PRNG key.
-      embeddings: ``[n, d]``.
+      embeddings: ``[n, d]``; rows beyond those of the probabilities are their first ones again.
       probabilities: ``[n, c]``.
       evidence: what was said.
       budget: how many.
@@ -37,6 +37,8 @@ def choose(
         clusters, and the predictions.
       **options: the selector's.
     """
+    more = len(embeddings) - len(probabilities)
+    probabilities = jnp.concatenate([probabilities, probabilities[:more]])
     if clusters is None:
         assignments = jnp.argmax(probabilities, axis=1)
         clusters = mean_centers(embeddings, assignments, probabilities.shape[1])[0], assignments
@@ -45,7 +47,8 @@ def choose(
         probabilities=probabilities,
         centers=clusters[0],
         assignments=clusters[1],
-        labelled=jnp.asarray(evidence.asked),
+        labelled=jnp.asarray(np.pad(evidence.asked, (0, more))),
+        allowed=jnp.asarray(np.pad(~evidence.asked, (0, more))) if more else None,
     )
     return selectors.get(name, **options).select(key, inputs, budget)
 

@@ -10,6 +10,7 @@ import jax
 
 from idc_jax import ops
 from idc_jax.errors import check_one_of
+from idc_jax.ops.ring import axis_of_rows
 from idc_jax.train.log import Log
 
 # (x [n, d], k) -> the k nearest other rows of each.
@@ -42,7 +43,7 @@ def searcher(how: How, log: Log) -> Search:
 
 
 def _search(how: How, log: Log, x: jax.Array, k: int) -> ops.Neighbors:
-    if how == "auto" and x.shape[0] < _FROM:
+    if axis_of_rows(x) or (how == "auto" and x.shape[0] < _FROM):
         return ops.knn(x, k)
     found = ops.approximate_knn(x, k, recall=_RECALL)
     reached = float(ops.recall(jax.random.key(0), x, found, min(_QUERIES, x.shape[0])))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.annotate.questions import NONE_OF_THESE
+from idc_jax.ops import sharded
 from idc_jax.ops.graph import edge_weights, propagate
 from idc_jax.ops.neighbors import Neighbors
 
@@ -41,8 +42,11 @@ def spread_answers(
     Returns:
       ``[n, c]``, rows summing to one; an answered sample's row says what was answered.
     """
-    seeds = _seeds(prior, probabilities, choice, rejected)
+    # Rows that are repeated at the end of the graph, so that all devices have as many.
+    more = ((0, len(neighbors.indices) - len(prior)), (0, 0))
+    seeds = jnp.pad(_seeds(prior, probabilities, choice, rejected), more)
     evidence = propagate(seeds, neighbors, edge_weights(neighbors), alpha=alpha)
+    evidence = sharded.whole(evidence)[: len(prior)]
     reached = evidence.sum(1, keepdims=True)
     posterior = jnp.where(reached > _NOTHING, evidence / jnp.maximum(reached, _NOTHING), prior)
     return clamp(posterior, choice, rejected)

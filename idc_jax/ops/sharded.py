@@ -1,0 +1,239 @@
+"""Rows that are spread over the devices of a mesh: each device works on its own.
+
+XLA's partitioner divides sums, products and what is done to each row by itself. Where it would first
+bring all rows to every device (loops over blocks of rows, the largest of all rows, neighbours'
+rows), the functions here say what each device does instead. They find the mesh in JAX's context,
+which :func:`like` sets; without one they do the same on one device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from idc_jax.ops.ring import axis_of_rows
+from idc_jax.ops.sums import sums_by
+
+_Tree = TypeVar("_Tree")
+
+# Numbers of other devices' rows that a device holds at a time: 64 MB.
+_COLUMNS = 2**24
+
+
+class Rows(NamedTuple):
+    """How rows are spread.
+
+    Attributes:
+      axis: the mesh's only axis.
+      size: devices.
+      mesh: what :func:`jax.shard_map` takes.
+    """
+
+    axis: str
+    size: int
+    mesh: Any
+
+
+def like(*arrays: Any) -> AbstractContextManager[object]:
+    """Where what is compiled works on rows that are spread as those of the first of ``arrays``.
+
+    Of an array whose rows are together, or of a mesh of several axes, nothing is set.
+    """
+    for array in arrays:
+        found = axis_of_rows(array) if isinstance(array, jax.Array) else None
+        if found and len(found[0].axis_names) == 1:
+            return over(found[0])
+    return contextlib.nullcontext()
+
+
+def over(mesh: Mesh | None) -> AbstractContextManager[object]:
+    """Where what is compiled works on rows that are spread over ``mesh``, of one axis."""
+    if mesh is None:
+        return contextlib.nullcontext()
+    # What it was called before it was settled.
+    use: Any = getattr(jax, "set_mesh", None) or jax.sharding.use_mesh  # type: ignore[attr-defined]
+    return use(mesh)
+
+
+def current() -> Rows | None:
+    """How rows are spread here; None where they are together, or inside one device's part."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh is None or len(mesh.axis_names) != 1 or mesh.size == 1:
+        return None
+    if any(kind == jax.sharding.AxisType.Manual for kind in mesh.axis_types):
+        return None
+    return Rows(mesh.axis_names[0], mesh.size, mesh)
+
+
+def divides(num_rows: int) -> Rows | None:
+    """The same, where so many rows are as many on each device."""
+    found = current()
+    return found if found and num_rows % found.size == 0 else None
+
+
+def on_each(
+    function: Callable[..., _Tree],
+    how: Rows,
+    arrays: tuple[Any, ...],
+    *,
+    shared: tuple[Any, ...] = (),
+    together: bool = False,
+) -> _Tree:
+    """``function`` of each device's own rows of ``arrays``.
+
+    Args:
+      function: takes ``arrays`` and ``shared``, and may use ``how.axis``. What it closes over is
+        whole on each device, too, but cannot be indexed.
+      how: rows are spread.
+      arrays: trees of arrays, each with a number of rows that the devices divide.
+      shared: trees of arrays that are whole on each device.
+      together: whether what it returns is alike on all devices; else it has rows again.
+    """
+    rows, whole = PartitionSpec(how.axis), PartitionSpec()
+    mapped = jax.shard_map(
+        function,
+        mesh=how.mesh,
+        in_specs=(*[rows] * len(arrays), *[whole] * len(shared)),
+        out_specs=whole if together else rows,
+        check_vma=False,
+    )
+    return mapped(*arrays, *shared)
+
+
+def top_k(values: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+    """The ``k`` largest of ``values`` ``[n]`` and where they are; the lower place among equals."""
+    how = divides(values.shape[0])
+    if how is None:
+        largest, places = jax.lax.top_k(values, k)
+        return largest, places
+    own = values.shape[0] // how.size
+
+    def local(values: jax.Array) -> tuple[jax.Array, jax.Array]:
+        best, places = jax.lax.top_k(values, min(k, own))
+        places = places + jax.lax.axis_index(how.axis).astype(places.dtype) * own
+        # In the order of the devices, so that the lower place stays first among equals.
+        best, places = (jax.lax.all_gather(a, how.axis, tiled=True) for a in (best, places))
+        best, found = jax.lax.top_k(best, k)
+        return best, places[found]
+
+    return on_each(local, how, (values,), together=True)
+
+
+def two_largest(values: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The largest and the second largest of each row of ``values`` ``[n, c]``, c at least 2.
+
+    ``top_k`` would be one call, for which XLA's partitioner brings all rows to every device.
+    """
+    first = jnp.argmax(values, axis=1)
+    others = jnp.arange(values.shape[1]) != first[:, None]
+    return jnp.max(values, axis=1), jnp.max(values, axis=1, where=others, initial=-jnp.inf)
+
+
+def orthonormal(block: jax.Array) -> jax.Array:
+    """An orthonormal basis ``[n, w]`` of the columns of ``block`` ``[n, w]``, n at least w.
+
+    Over devices, each makes one of its own rows, and one of their small factors makes them one
+    (Demmel, Grigori, Hoemmen and Langou, "Communication-optimal parallel and sequential QR and LU
+    factorizations", 2012).
+    """
+    how, width = divides(block.shape[0]), block.shape[1]
+    if how is None or block.shape[0] // how.size < width:
+        return jnp.linalg.qr(block)[0]
+
+    def local(block: jax.Array) -> jax.Array:
+        basis, factor = jnp.linalg.qr(block)
+        factors = jax.lax.all_gather(factor, how.axis, tiled=True)
+        turn = jnp.linalg.qr(factors)[0]
+        own = jax.lax.dynamic_slice_in_dim(turn, jax.lax.axis_index(how.axis) * width, width)
+        return jnp.matmul(basis, own, precision=jax.lax.Precision.HIGHEST)
+
+    return on_each(local, how, (block,))
+
+
+def by_columns(
+    function: Callable[..., jax.Array], x: jax.Array, *graph: Any
+) -> jax.Array:
+    """``function`` of ``x`` ``[n, d]`` and of a graph whose rows name any rows of ``x``.
+
+    Args:
+      function: ``(own [m, e], x [n, e], *graph) -> [m, e]``, column by column the same; the m rows
+        of ``own``, of the graph and of what is returned are those of one device, which holds a few
+        columns of all rows at a time.
+      x: ``[n, d]``.
+      *graph: trees of arrays ``[n, ...]``.
+    """
+    how = divides(x.shape[0])
+    if how is None:
+        return function(x, x, *graph)
+    n, width = x.shape
+    block = max(1, min(width, _COLUMNS // n))
+    count = -(-width // block)
+    padded = jnp.pad(x, ((0, 0), (0, count * block - width)))
+
+    def local(x: jax.Array, *graph: Any) -> jax.Array:
+        def columns(i: jax.Array, out: jax.Array) -> jax.Array:
+            own = jax.lax.dynamic_slice_in_dim(x, i * block, block, axis=1)
+            whole = jax.lax.all_gather(own, how.axis, tiled=True)
+            found = function(own, whole, *graph)
+            return jax.lax.dynamic_update_slice_in_dim(out, found, i * block, axis=1)
+
+        return jax.lax.fori_loop(0, count, columns, jnp.zeros_like(x))
+
+    return on_each(local, how, (padded, *graph))[:, :width]
+
+
+def at(values: jax.Array, indices: jax.Array) -> jax.Array:
+    """``values`` ``[n]`` at the ``indices`` ``[n, k]``."""
+    how = divides(values.shape[0])
+    if how is None:
+        return values[indices]
+
+    def local(values: jax.Array, indices: jax.Array) -> jax.Array:
+        return jax.lax.all_gather(values, how.axis, tiled=True)[indices]
+
+    return on_each(local, how, (values, indices))
+
+
+def sums_at(indices: jax.Array, values: jax.Array) -> jax.Array:
+    """The sum ``[n]`` of the ``values`` ``[n, k]`` whose ``indices`` ``[n, k]`` name each row."""
+    n, how = len(indices), divides(len(indices))
+    if how is None:
+        return sums_by(indices.ravel(), values.ravel(), n)
+
+    def local(indices: jax.Array, values: jax.Array) -> jax.Array:
+        found = sums_by(indices.ravel(), values.ravel(), n)
+        return jax.lax.psum_scatter(found, how.axis, tiled=True)
+
+    return on_each(local, how, (indices, values))
+
+
+def repeats(num_rows: int, mesh: Mesh | None) -> int:
+    """Rows that are missing where every device of ``mesh`` is to have as many of ``num_rows``."""
+    return 0 if mesh is None else -num_rows % mesh.size
+
+
+def rows_over(mesh: Mesh) -> NamedSharding:
+    """Rows that are spread over ``mesh``, of one axis."""
+    return NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
+
+
+def spread_out(x: jax.Array, mesh: Mesh | None) -> jax.Array:
+    """``x`` ``[n, ...]`` spread over ``mesh``; its first rows again at the end, as far as needed."""
+    if mesh is None or axis_of_rows(x):
+        return x
+    more = repeats(len(x), mesh)
+    return jax.jit(lambda x: jnp.concatenate([x, x[:more]]), out_shardings=rows_over(mesh))(x)
+
+
+def whole(tree: _Tree) -> _Tree:
+    """Within a compiled function: every array of ``tree`` whole on each device."""
+    how = current()
+    if how is None:
+        return tree
+    return jax.tree.map(lambda a: jax.lax.with_sharding_constraint(a, PartitionSpec()), tree)
