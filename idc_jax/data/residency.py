@@ -8,7 +8,7 @@ import importlib.util
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +100,7 @@ def place_rows(inputs: np.ndarray, sharding: jax.sharding.NamedSharding) -> tupl
     """
     repeats = -len(inputs) % sharding.mesh.size
 
-    def rows(part: tuple[slice, ...]) -> np.ndarray:
+    def rows(part: Any) -> np.ndarray:
         own = range(len(inputs) + repeats)[part[0]]
         return np.take(inputs, own, axis=0, mode="wrap")
 

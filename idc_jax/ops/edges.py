@@ -30,8 +30,8 @@ class Edges(NamedTuple):
     Attributes:
       indices, weights: ``[n, k]``, each sample's neighbours.
       named_by, named_weights: ``[n, 2k]``, where the sample is a neighbour; 0 is padding.
-      spill_to, spill_from, spill_weights: ``[s]``, edges for which that list is too short. Where rows
-        are spread over devices, each has its own, and ``spill_to`` counts among its rows.
+      spill_to, spill_from, spill_weights: ``[s]``, edges for which that list is too short. Where
+        rows are spread over devices, each has its own, and ``spill_to`` counts among its rows.
       degrees: ``[n]``, D.
     """
 
@@ -100,8 +100,8 @@ def spread_edges(neighbors: Neighbors, how: sharded.Rows) -> Edges:
     """:func:`normalized_edges` of rows that are spread over devices, each making its own."""
     weights, degrees, longest = _weighed(neighbors)
     spill = -(-int(longest) // _SPILL) * _SPILL
-    named = _named(neighbors.indices, weights, how, spill)
-    return Edges(neighbors.indices, weights, *named, degrees)
+    lists, spilled = _named(neighbors.indices, weights, how, spill)
+    return Edges._make((neighbors.indices, weights, *lists, *spilled, degrees))
 
 
 @jax.jit
@@ -119,14 +119,14 @@ def _weighed(neighbors: Neighbors) -> tuple[jax.Array, jax.Array, jax.Array]:
 @partial(jax.jit, static_argnames=("how", "spill"))
 def _named(
     indices: jax.Array, weights: jax.Array, how: sharded.Rows, spill: int
-) -> tuple[jax.Array, ...]:
+) -> tuple[list[jax.Array], list[jax.Array]]:
     """Who names each row: lists ``[n, 2k]`` of rows and weights, and what they lack room for.
 
     The parts of the graph are shown to all devices in turn, and each takes what names its own.
     """
     own, k = len(indices) // how.size, indices.shape[1]
 
-    def local(indices: jax.Array, weights: jax.Array) -> tuple[jax.Array, ...]:
+    def local(indices: jax.Array, weights: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
         me = jax.lax.axis_index(how.axis)
 
         def take(part: jax.Array, state: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -156,6 +156,6 @@ def _named(
         spilled = [jnp.full(spill, own - 1), jnp.zeros(spill, jnp.int32), jnp.zeros(spill)]
         start = (lists, spilled, jnp.zeros(own, jnp.int32), jnp.int32(0))
         lists, spilled, _, _ = jax.lax.fori_loop(0, how.size, take, start)
-        return *lists, *spilled
+        return lists, spilled
 
     return sharded.on_each(local, how, (indices, weights))

@@ -73,10 +73,15 @@ def decorrelate_neighbors(
     n = z.shape[0]
     if n <= num_queries:
         return _whitened(z, z, knn(z, num_neighbors).indices, shrinkage)
-    queries = z[jax.random.permutation(key, n)[:num_queries]]
+    queries = _drawn(key, z, num_queries)
     # One more than wanted: the nearest to a query is itself.
     found = knn(z, num_neighbors + 1, queries=queries).indices[:, 1:]
     return _whitened(z, queries, found, shrinkage)
+
+
+@partial(jax.jit, static_argnames="count")
+def _drawn(key: jax.Array, z: jax.Array, count: int) -> jax.Array:
+    return sharded.take(z, jax.random.permutation(key, len(z))[:count])
 
 
 @jax.jit
@@ -88,7 +93,7 @@ def directions(x: jax.Array) -> jax.Array:
 @jax.jit
 def _whitened(z: jax.Array, queries: jax.Array, found: jax.Array, shrinkage: float) -> jax.Array:
     d = z.shape[1]
-    differences = (queries[:, None] - z[found]).reshape(-1, d)
+    differences = (queries[:, None] - sharded.take(z, found)).reshape(-1, d)
     covariance = arrays.matmul(differences.T, differences) / max(differences.shape[0], 1)
     sphere = jnp.maximum(jnp.trace(covariance) / d, 1e-12) * jnp.eye(d)
     values, vectors = jnp.linalg.eigh((1 - shrinkage) * covariance + shrinkage * sphere)
@@ -158,7 +163,7 @@ def propagate(
 
 
 def gathered(x: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
-    """The weighted sums ``[m, d]`` of the rows of ``x`` ``[n, d]`` at the ``indices`` ``[m, k]``."""
+    """Weighted sums ``[m, d]`` of the rows of ``x`` ``[n, d]`` at the ``indices`` ``[m, k]``."""
     if indices.size * x.shape[1] <= _GATHERED_WHOLE:
         return (weights[:, :, None] * x[indices]).sum(1)
     total = jnp.zeros((len(indices), x.shape[1]), x.dtype)

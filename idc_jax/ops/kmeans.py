@@ -140,7 +140,7 @@ def _nearest(x: jax.Array, centers: jax.Array) -> KMeans:
 def sample_of(key: PRNGKeyArray, x: Num[Array, "n d"], num_clusters: int) -> Num[Array, "m d"]:
     """Random rows of ``x`` on which to start ``num_clusters`` centres; ``x`` itself if short."""
     rows = sample_rows(key, x.shape[0], num_clusters)
-    return x if rows is None else x[rows]
+    return x if rows is None else sharded.take(x, rows)
 
 
 def sample_rows(key: PRNGKeyArray, num_points: int, num_clusters: int) -> Int[Array, "m"] | None:
@@ -182,7 +182,7 @@ def plus_plus(
     num_draws = 2 + int(math.log(num_clusters))
 
     def draw(i: jax.Array, centers: jax.Array, nearest2: jax.Array) -> tuple[jax.Array, ...]:
-        drawn = x[_sample_far(jax.random.fold_in(key, i), nearest2, num_draws)]
+        drawn = sharded.take(x, _sample_far(jax.random.fold_in(key, i), nearest2, num_draws))
         after = jnp.minimum(nearest2[:, None], arrays.squared_distances(x, drawn))
         best = jnp.argmin(jnp.sum(after, axis=0))
         return centers.at[i].set(drawn[best]), after[:, best]
@@ -301,7 +301,7 @@ def minibatch(
     def step(i: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         centers, seen = state
         rows = jax.random.randint(jax.random.fold_in(key, i), (batch_size,), 0, x.shape[0])
-        batch = x[rows]
+        batch = sharded.take(x, rows)
         sums, counts = cluster_sums(batch, assign(batch, centers)[0], num_clusters)
         seen = seen + counts
         rate = 1.0 / jnp.maximum(seen, 1.0)[:, None]
@@ -315,4 +315,4 @@ def _reseed(x: jax.Array, means: jax.Array, empty: jax.Array, distances2: jax.Ar
     """Put the r-th ``empty`` cluster on the r-th farthest point."""
     far = sharded.top_k(distances2, means.shape[0])[1]
     rank = jnp.cumsum(empty) - 1
-    return jnp.where(empty[:, None], x[far[jnp.maximum(rank, 0)]], means)
+    return jnp.where(empty[:, None], sharded.take(x, far[jnp.maximum(rank, 0)]), means)

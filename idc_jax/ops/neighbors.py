@@ -131,15 +131,15 @@ def _knn_spread(x: jax.Array, k: int, mesh: Mesh, axis: str) -> Neighbors:
 @functools.partial(jax.jit, static_argnames=("k", "mesh", "axis"))
 def _knn_among_spread(x: jax.Array, queries: jax.Array, k: int, mesh: Mesh, axis: str) -> Neighbors:
     """The same of ``queries`` that every device has: each device looks among its own points."""
-    own = x.shape[0] // mesh.shape[axis]
-    wanted = min(k + SPARE, own)
+    rows = x.shape[0] // mesh.shape[axis]
+    wanted = min(k + SPARE, rows)
     mean = jnp.mean(x, axis=0)
 
     def local(x: jax.Array) -> Neighbors:
         found = refine(x, queries, _by_stripes(x - mean, queries - mean, wanted, False))
-        indices = found.indices + jax.lax.axis_index(axis).astype(jnp.int32) * own
-        near = (found.distances2, indices)
-        near = [jax.lax.all_gather(a, axis, axis=1, tiled=True) for a in near]
+        indices = found.indices + jax.lax.axis_index(axis).astype(jnp.int32) * rows
+        own = (found.distances2, indices)
+        near = (jax.lax.all_gather(a, axis, axis=1, tiled=True) for a in own)
         return Neighbors(*(a[:, :k] for a in by_distance(*near)))
 
     among = jax.shard_map(

@@ -1,9 +1,9 @@
 """Rows that are spread over the devices of a mesh: each device works on its own.
 
-XLA's partitioner divides sums, products and what is done to each row by itself. Where it would first
-bring all rows to every device (loops over blocks of rows, the largest of all rows, neighbours'
-rows), the functions here say what each device does instead. They find the mesh in JAX's context,
-which :func:`like` sets; without one they do the same on one device.
+XLA's partitioner divides sums, products and what is done to each row by itself. Where it would
+bring all rows to every device first (loops over blocks of rows, the largest of all rows,
+neighbours' rows), the functions here say what each device does instead. They find the mesh in
+JAX's context, which :func:`like` sets; without one they do the same on one device.
 """
 
 from __future__ import annotations
@@ -156,9 +156,7 @@ def orthonormal(block: jax.Array) -> jax.Array:
     return on_each(local, how, (block,))
 
 
-def by_columns(
-    function: Callable[..., jax.Array], x: jax.Array, *graph: Any
-) -> jax.Array:
+def by_columns(function: Callable[..., jax.Array], x: jax.Array, *graph: Any) -> jax.Array:
     """``function`` of ``x`` ``[n, d]`` and of a graph whose rows name any rows of ``x``.
 
     Args:
@@ -200,6 +198,22 @@ def at(values: jax.Array, indices: jax.Array) -> jax.Array:
     return on_each(local, how, (values, indices))
 
 
+def take(x: jax.Array, places: jax.Array) -> jax.Array:
+    """The rows of ``x`` ``[n, ...]`` at a few ``places`` (whole on each device), in their shape."""
+    how = divides(len(x))
+    if how is None:
+        return x[places]
+    size = len(x) // how.size
+
+    def local(x: jax.Array, places: jax.Array) -> jax.Array:
+        own = places - jax.lax.axis_index(how.axis).astype(places.dtype) * size
+        there = ((own >= 0) & (own < size)).reshape(*places.shape, *[1] * (x.ndim - 1))
+        found = jnp.where(there, x[jnp.clip(own, 0, size - 1)], 0)
+        return jax.lax.psum(found, how.axis).astype(x.dtype)
+
+    return on_each(local, how, (x,), shared=(places,), together=True)
+
+
 def sums_at(indices: jax.Array, values: jax.Array) -> jax.Array:
     """The sum ``[n]`` of the ``values`` ``[n, k]`` whose ``indices`` ``[n, k]`` name each row."""
     n, how = len(indices), divides(len(indices))
@@ -224,7 +238,7 @@ def rows_over(mesh: Mesh) -> NamedSharding:
 
 
 def spread_out(x: jax.Array, mesh: Mesh | None) -> jax.Array:
-    """``x`` ``[n, ...]`` spread over ``mesh``; its first rows again at the end, as far as needed."""
+    """``x`` ``[n, ...]`` spread over ``mesh``, with first rows again at the end where any miss."""
     if mesh is None or axis_of_rows(x):
         return x
     more = repeats(len(x), mesh)

@@ -119,7 +119,7 @@ def _first_pick(
     value = jnp.where(state.free, samples.base + first, -jnp.inf)
     place = jnp.argmax(value)
     selection = masks.record(state.selection, state.made, place, value[place], jnp.bool_(True))
-    chosen = samples.x[place][None]
+    chosen = sharded.take(samples.x, place[None])
     distance = _lower(samples.x, state.distance, chosen, jnp.ones((1,), bool), dissimilarity)
     return _State(distance, state.free.at[place].set(False), selection, state.made + 1)
 
@@ -138,17 +138,17 @@ def _field_round(
     """
     members, outside = _best(_values(samples, state), _FIELD)
     stale = jnp.min(seen[members]) < state.made
-    field = _Samples(*(a[members] for a in samples))
+    field = _Samples(*(sharded.take(a, members) for a in samples))
     distance = _to_picks(
         field.x,
-        state.distance[members],
+        sharded.take(state.distance, members),
         samples.x,
         state.selection.indices,
         jnp.min(seen[members]),
         state.made,
         dissimilarity,
     )
-    inner = state._replace(distance=distance, free=state.free[members])
+    inner = state._replace(distance=distance, free=sharded.take(state.free, members))
 
     def going(loop: tuple[_State, jax.Array]) -> jax.Array:
         return (loop[0].made > loop[1]) & (loop[0].made < wanted)
@@ -206,7 +206,9 @@ def _to_picks(
         distance, start = state
         rows = jax.lax.dynamic_slice_in_dim(picks, start, _PENDING)
         used = start + jnp.arange(_PENDING) < stop
-        return _lower(points, distance, x[rows], used, dissimilarity), start + _PENDING
+        return _lower(
+            points, distance, sharded.take(x, rows), used, dissimilarity
+        ), start + _PENDING
 
     return jax.lax.while_loop(lambda s: s[1] < stop, step, (distance, start))[0]
 
@@ -225,7 +227,7 @@ def to_labelled(
         places = start + jnp.arange(block)
         rows = order[jnp.minimum(places, n - 1)]
         used = (places < n) & labelled[rows]
-        return _lower(x, distance, x[rows], used, dissimilarity), start + block
+        return _lower(x, distance, sharded.take(x, rows), used, dissimilarity), start + block
 
     total = jnp.sum(labelled)
     state = (jnp.full((n,), jnp.inf, jnp.float32), jnp.int32(0))
@@ -261,7 +263,7 @@ def _pool_round(
     ``outside`` bounds what is not among the samples, if there is anything.
     """
     pool, bound = _best(value, min(_POOL, value.shape[0]))
-    points, base = samples.x[pool], samples.base[pool]
+    points, base = (sharded.take(a, pool) for a in (samples.x, samples.base))
     alone = -jnp.inf if outside is None else outside
     bound = jnp.maximum(bound, alone)
     limit = jnp.minimum(limit - state.made, _PENDING)
@@ -289,7 +291,7 @@ def _pool_round(
     start = (value[pool], pending, jnp.int32(0), state.selection)
     _, pending, made, selection = jax.lax.while_loop(safe, pick, start)
     used = pending >= 0
-    chosen = samples.x[jnp.maximum(pending, 0)]
+    chosen = sharded.take(samples.x, jnp.maximum(pending, 0))
     distance = _lower(samples.x, state.distance, chosen, used, dissimilarity)
     places = jnp.where(used, pending, value.shape[0])
     free = state.free.at[places].set(False, mode="drop")

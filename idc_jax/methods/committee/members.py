@@ -185,7 +185,7 @@ def _planes(
     views = _views(space)
     width = max(view.shape[1] for view in views)
     # Columns of zeros change no plane, and all views and folds are fitted as one.
-    rows = jnp.stack([_widened(view[lesson.rows], width) for view in views])
+    rows = jnp.stack([_widened(sharded.take(view, lesson.rows), width) for view in views])
     fold = folds(lesson.said, _FOLDS)
     others = (fold != jnp.arange(_FOLDS)[:, None]) * lesson.weights
     weights = jnp.concatenate([lesson.weights[None], others[: _FOLDS * held_out]])
@@ -229,12 +229,12 @@ def _student(
     The opinions' squares are told: what is sure counts for more. Together they weigh as much as
     the answers.
     """
-    taught = jnp.square(opinion[space.students])
+    taught = jnp.square(sharded.take(opinion, space.students))
     taught /= taught.sum(1, keepdims=True)
     share = lesson.weights.sum() / len(space.students)
     x = space.plain
     planes = fit_planes(
-        jnp.concatenate([x[lesson.rows], x[space.students]]),
+        sharded.take(x, jnp.concatenate([lesson.rows, space.students])),
         jnp.concatenate([lesson.said, taught]),
         jnp.concatenate([lesson.weights, jnp.full(len(space.students), share)]),
         lesson.named,

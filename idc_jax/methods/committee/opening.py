@@ -41,7 +41,7 @@ def first_picks(
         clusters more than the budget, those that hold one of them are left out.
       budget: picks, ``n`` at most.
       restarts: of k-means.
-      allowed: bool ``[n]``, the samples that may be picked; None for all that nobody was asked about.
+      allowed: bool ``[n]``, the samples that may be picked; None for all not asked about.
       capacity: as many clusters as there may ever be: up to so many compile nothing anew.
 
     Returns:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 
 from idc_jax.methods.committee.left_out import own_influence, placed
+from idc_jax.ops import sharded
 from idc_jax.ops.edges import Edges, multiply
 
 # Keeps the equations solvable where the graph falls apart.
@@ -65,8 +66,8 @@ def poisson(
     if not held_out:
         return opinion(potential), None
     probes = _potential(edges, placed(rows, there, len(potential)), iterations)
-    own = own_influence(probes[rows])[:, None] * sources
-    return opinion(potential), opinion(potential[rows] - own)
+    own = own_influence(sharded.take(probes, rows))[:, None] * sources
+    return opinion(potential), opinion(sharded.take(potential, rows) - own)
 
 
 def _potential(edges: Edges, charge: jax.Array, iterations: int) -> jax.Array:

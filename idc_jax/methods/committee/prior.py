@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax import ops
-from idc_jax.ops import blocks
+from idc_jax.ops import blocks, sharded
 
 # How much the logarithm of a class's share varies from one answer to another, so to say: the
 # variance that k answers for each class leave is this over k.
@@ -35,7 +35,7 @@ def class_prior(
       named: bool ``[c]``, the classes that there are.
     """
     there = said.sum(1) > 0
-    answered, classes = features[rows], jnp.argmax(said, axis=1)
+    answered, classes = sharded.take(features, rows), jnp.argmax(said, axis=1)
 
     def nearest(
         block: jax.Array, answered: jax.Array, classes: jax.Array, there: jax.Array

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.methods.committee.left_out import own_influence, placed
+from idc_jax.ops import sharded
 from idc_jax.ops.edges import Edges, multiply
 
 _TINY = 1e-12
@@ -52,7 +53,7 @@ def spreading(
         heard = _spread(edges, start, alpha, iterations)
         total += _shares(heard[:, :classes], named)
         if held_out:
-            there = heard[rows]
+            there = sharded.take(heard, rows)
             own = own_influence(there[:, classes:])[:, None] * said / jnp.maximum(counts, 1.0)
             less = jnp.maximum(there[:, :classes] - own, 0.0)
             # Of the class's answers, which count for one together, there is one less.
