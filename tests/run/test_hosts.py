@@ -20,6 +20,7 @@ from calling import call
 from PIL import Image
 
 from idc_jax.annotate import Store
+from idc_jax.train.checkpoint import read_latest
 
 ROOT = Path(__file__).resolve().parents[2]
 # Small enough for seconds; what a run does stays the same.
@@ -46,6 +47,8 @@ SMALL = {
     "ipc_training.warmup_epochs": 2,
     "ipc_training.epochs": 2,
     "ipc_training.min_steps": 0,
+    # Of as many waves as samples, the last are rounding.
+    "graph_committee.coordinates": 4,
 }
 
 
@@ -170,7 +173,7 @@ def _pictures(folder: Path, cache: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "count"), [("dsac", 2), ("pcl", 2), ("ipc", 2)])
+@pytest.mark.parametrize(("method", "count"), [("dsac", 2), ("pcl", 2), ("ipc", 2), ("graph_committee", 4)])
 def test_processes_ask_and_learn_what_one_does(features_file, tmp_path, method, count):
     flags = _features(features_file, method)
     # Where nobody says how many devices, so little is not spread over them.
@@ -213,6 +216,19 @@ def test_a_process_that_dies_ends_all_and_others_go_on(asked_six_times, tmp_path
     assert not (workdir / "report.html").exists()
     _finished(left, workdir, *flags) if left > 1 else _alone(workdir, *flags)
     _same(workdir, wanted)
+
+
+@pytest.mark.slow
+def test_what_was_spread_over_processes_is_made_again_by_one(asked_six_times, tmp_path):
+    flags, wanted = asked_six_times
+    workdir = tmp_path / "run"
+    with processes(2, workdir, *flags, "--config.devices=2") as started:
+        started.wait_for("round 2")
+        started.running[1].send_signal(signal.SIGKILL)
+        assert started.codes() == [1, -signal.SIGKILL]
+    # No process could have saved it by itself.
+    assert read_latest(workdir / "checkpoints" / "context").tree.keys() == {"initial"}
+    _same(_alone(workdir, *flags), wanted)
 
 
 def _post(address: str, **body: object) -> None:
