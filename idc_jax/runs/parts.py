@@ -91,7 +91,8 @@ def check_fits(config: ConfigDict, dataset: Dataset) -> None:
       UserError: naming the option.
     """
     allowed, spec = config.data.device_gigabytes, registry.get(config.method)
-    if dataset.inputs.nbytes <= allowed * 1e9:
+    mesh = mesh_for(config.devices, dataset.inputs) if _spreads(config) else None
+    if dataset.inputs.nbytes <= allowed * 1e9 * (1 if mesh is None else mesh.size):
         return
     for group in spec.options:
         if config[group].get("space") == "input":

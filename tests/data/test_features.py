@@ -10,6 +10,7 @@ import pytest
 from files import locked
 
 from idc_jax.data import Dataset, load
+from idc_jax.data.sources import archive
 from idc_jax.errors import UserError
 
 N = 30
@@ -205,6 +206,23 @@ def test_odd_numbers_are_noted(tmp_path: Path) -> None:
 
 
 # --- Files ---
+
+
+def test_large_arrays_are_read_where_they_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_LARGE", 1)
+    x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    for order in "CF":
+        held = np.asarray(x, order=order)
+        np.savez(tmp_path / "plain.npz", labels=np.arange(50), features=held)
+        np.savez_compressed(tmp_path / "small.npz", labels=np.arange(50), features=held)
+        np.save(tmp_path / "bare.npy", held)
+        for name in ("plain.npz", "small.npz", "bare.npy"):
+            np.testing.assert_array_equal(load("features", path=tmp_path / name).inputs, x)
+    listed = archive._listed(tmp_path / "plain.npz")
+    found = archive._read(tmp_path / "plain.npz", "features", listed["features"])
+    assert isinstance(found, np.memmap)
 
 
 def test_what_is_no_file_of_features(tmp_path: Path) -> None:

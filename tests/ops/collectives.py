@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from idc_jax.ops import neighbors
+from idc_jax.ops import neighbors, ring
 from idc_jax.train.parallel import BATCH, make_mesh
 
 KINDS = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter")
@@ -32,6 +32,11 @@ def main() -> None:
     for name, x in (("around", rows), ("divided", copies)):
         near = neighbors.knn(x, 5)
         found[name] = bool((np.asarray(near.indices) == np.asarray(wanted.indices)).all())
+    searched = ring.search_around(rows, 5, mesh, BATCH, neighbors.knn)
+    found["searched"] = bool((np.asarray(searched[1]) == np.asarray(wanted.indices)).all())
+    few = neighbors.knn(rows, 5, queries=jax.device_put(points[:7]))
+    alone = neighbors.knn(jax.device_put(points), 5, queries=jax.device_put(points[:7]))
+    found["among"] = bool((np.asarray(few.indices) == np.asarray(alone.indices)).all())
     print(json.dumps({"around": counted(around), "divided": counted(divided), "same": found}))
 
 

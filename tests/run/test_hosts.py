@@ -173,7 +173,9 @@ def _pictures(folder: Path, cache: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "count"), [("dsac", 2), ("pcl", 2), ("ipc", 2), ("graph_committee", 4)])
+@pytest.mark.parametrize(
+    ("method", "count"), [("dsac", 2), ("pcl", 2), ("ipc", 2), ("graph_committee", 4)]
+)
 def test_processes_ask_and_learn_what_one_does(features_file, tmp_path, method, count):
     flags = _features(features_file, method)
     # Where nobody says how many devices, so little is not spread over them.

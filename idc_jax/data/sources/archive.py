@@ -14,9 +14,9 @@ from idc_jax.data.sources.columns import Columns, pick_features, pick_labels, pi
 from idc_jax.errors import UserError
 
 _NPY = ".npy"
-# Arrays of so many bytes are read where they are looked at, so that a process that looks at its own
-# rows alone has these alone in memory.
-_LARGE = 2**24
+# Arrays of so many bytes are read where they are looked at: one of several processes then has its
+# own rows alone in memory. Smaller ones are read at once, whatever becomes of the file later.
+_LARGE = 2**28
 # Where in the header of a zip's member the lengths of its name and of what follows it stand.
 _LENGTHS_AT = 26
 
@@ -33,8 +33,8 @@ def read_array(path: Path, request: Request) -> Columns:
         with path.open("rb") as file:
             described = _described(file, path.stat().st_size)
         if described.dtype.kind != "O":
-            # What is not looked at is not read: a process needs its own rows alone.
-            return Columns(np.load(path, mmap_mode="r", allow_pickle=False), None, None)
+            mode: Literal["r"] | None = "r" if described.nbytes >= _LARGE else None
+            return Columns(np.load(path, mmap_mode=mode, allow_pickle=False), None, None)
     except Exception as error:  # Whatever a damaged file can lead to.
         raise _damaged(path, error) from error
     raise _of_objects(path, "its array")
