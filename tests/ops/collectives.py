@@ -5,11 +5,11 @@ import re
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from idc_jax.ops import neighbors, ring
-from idc_jax.train.parallel import BATCH, make_mesh
 
+BATCH = "batch"
 KINDS = ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter")
 
 
@@ -21,7 +21,7 @@ def counted(compiled: jax.stages.Compiled) -> dict[str, int]:
 
 
 def main() -> None:
-    mesh = make_mesh()
+    mesh = Mesh(np.asarray(jax.devices()), (BATCH,))
     points = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
     rows = jax.device_put(points, NamedSharding(mesh, PartitionSpec(BATCH)))
     copies = jax.device_put(points, NamedSharding(mesh, PartitionSpec()))
