@@ -39,6 +39,11 @@ class Streamed:
         """Of all samples together."""
         return self.inputs.shape
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Of each number."""
+        return self.inputs.dtype
+
     def __getitem__(self, wanted: slice | np.ndarray) -> jax.Array:
         """The samples at ``wanted``, on the device."""
         return upload(self.inputs[wanted], self.sharding)
@@ -139,7 +144,18 @@ def chunks(
     length = steps_per_chunk(total, most)
     for start in range(0, total, length):
         steps = slice(start, min(start + length, total))
-        yield Chunk(samples, jnp.asarray(indices[steps], jnp.int32), steps)
+        yield Chunk(samples, taken(indices, steps).astype(jnp.int32), steps)
+
+
+def taken(schedule: jax.Array | np.ndarray, steps: slice) -> jax.Array:
+    """Of a schedule ``[steps, ...]`` some steps, on the device.
+
+    What lies there as it is wanted stays as it is, and NumPy's is sent by name: an epoch sends
+    nothing unseen.
+    """
+    whole = steps.start == 0 and steps.stop >= len(schedule)
+    part = schedule if whole else schedule[steps]
+    return part if isinstance(part, jax.Array) else jax.device_put(part)
 
 
 def slabs(samples: Samples, multiple: int) -> Iterator[jax.Array]:

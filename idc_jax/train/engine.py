@@ -20,7 +20,7 @@ import optax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from idc_jax.data.residency import Samples, chunks
+from idc_jax.data.residency import Samples, chunks, taken
 from idc_jax.data.views import Views
 from idc_jax.models.base import Model, Variables
 from idc_jax.train.log import Log
@@ -165,8 +165,8 @@ def run_steps(
         if count is not None:
             if chunk.steps.start >= count:
                 break
-            left = np.int32(min(count, chunk.steps.stop) - chunk.steps.start)
-        told = jax.tree.map(lambda a, part=chunk.steps: a[part], plan)
+            left = jax.device_put(np.int32(min(count, chunk.steps.stop) - chunk.steps.start))
+        told = jax.tree.map(partial(taken, steps=chunk.steps), plan)
         learner, metrics = _run(
             learner, chunk.array, chunk.indices, told, shared, left, step=step, program=program
         )

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from idc_jax.data.residency import Samples, chunks
+from idc_jax.data.residency import Samples, chunks, taken
 from idc_jax.data.views import View, view_batch
 from idc_jax.models import attention
 from idc_jax.models.base import Model, Outputs, Variables
@@ -32,6 +32,11 @@ def epoch_indices(key: jax.Array, num_samples: int, batch_size: int) -> jax.Arra
     steps = num_samples // batch
     order = jax.random.permutation(key, num_samples)
     return order[: steps * batch].reshape(steps, batch).astype(jnp.int32)
+
+
+def epoch_key(key: jax.Array, epoch: int) -> jax.Array:
+    """``jax.random.fold_in`` of an epoch's number, which is sent to the device by name."""
+    return jax.random.fold_in(key, jax.device_put(np.uint32(epoch)))
 
 
 def steps_per_epoch(num_samples: int, batch_size: int) -> int:
@@ -90,14 +95,21 @@ def run_network(
     block = min(block or _block(model, view, data), total)
     blocks = np.append(np.arange(total), np.full(-total % block, -1)).reshape(-1, block)
     # A deterministic view ignores its key; any will do.
-    outputs = run_blocks(jax.random.key(0), model, variables, view, data, blocks.astype(np.int32))
-    return jax.tree.map(lambda a: a.reshape(-1, a.shape[-1])[:total], outputs)
+    outputs = run_blocks(_any_key(), model, variables, view, data, blocks.astype(np.int32))
+    rows = jax.tree.map(lambda a: a.reshape(-1, a.shape[-1]), outputs)
+    return jax.tree.map(lambda a: jax.lax.slice_in_dim(a, 0, total), rows)
+
+
+@jax.jit
+def _any_key() -> jax.Array:
+    return jax.random.key(0)
 
 
 def _block(model: Model, view: View, data: Samples) -> int:
     if model.module.attention is not None:
         return attention.BLOCK
-    seen = jax.eval_shape(view, jax.random.key(0), data[:1][0]).shape
+    one = jax.ShapeDtypeStruct(data.shape[1:], data.dtype)
+    seen = jax.eval_shape(view, jax.eval_shape(_any_key), one).shape
     return min(_BLOCK, max(_PIXELS // math.prod(seen[:-1]), 1))
 
 
@@ -133,8 +145,8 @@ def run_blocks(
             view,
             part.array,
             part.indices,
-            masks[part.steps],
-            keys[part.steps],
+            taken(masks, part.steps),
+            taken(keys, part.steps),
             mesh,
         )
         for part in chunks(data, rows)

@@ -28,6 +28,7 @@ from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.losses.contrastive import ContrastiveTerms, contrastive_terms
 from idc_jax.models.base import Model, Outputs, Variables
+from idc_jax.ops.arrays import normalize
 from idc_jax.ops.neighbors import knn
 from idc_jax.train.engine import (
     Learner,
@@ -40,7 +41,7 @@ from idc_jax.train.engine import (
     run_steps,
 )
 from idc_jax.train.log import Log
-from idc_jax.train.loop import epoch_indices, run_network, steps_per_epoch
+from idc_jax.train.loop import epoch_indices, epoch_key, run_network, steps_per_epoch
 from idc_jax.train.parallel import mesh_of, replicate, split
 from idc_jax.train.pretrain_options import PretrainOptions, check_options, searches_neighbors
 
@@ -158,7 +159,7 @@ def pretrain(
     """
     num_samples = data.shape[0]
     pieces = build(model, views, options, num_samples)
-    init_key, epoch_key = jax.random.split(key)
+    init_key, run_key = jax.random.split(key)
     state = pieces.init(init_key, data) if start is None else start
     first = int(state.epoch)
 
@@ -166,9 +167,9 @@ def pretrain(
         epoch = span.start
         if searches_neighbors(options, epoch):
             state = pieces.refresh(state, data)
-        order = jax.random.fold_in(epoch_key, 2 * epoch)
+        order = epoch_key(run_key, 2 * epoch)
         indices = epoch_indices(order, num_samples, options.batch_size)
-        return pieces.run_epoch(jax.random.fold_in(epoch_key, 2 * epoch + 1), state, data, indices)
+        return pieces.run_epoch(epoch_key(run_key, 2 * epoch + 1), state, data, indices)
 
     def tell(span: range, found: list[Metrics]) -> dict[str, float]:
         values = {"epoch": span.stop, "epochs": options.epochs, **summary(found)}
@@ -245,12 +246,17 @@ def _run_epoch(
         state.epoch,
     )
     state = state._replace(
-        variables=learner.variables, opt_state=learner.opt_state, epoch=state.epoch + 1
+        variables=learner.variables, opt_state=learner.opt_state, epoch=_next(state.epoch)
     )
     return state, found
 
 
 @jax.jit
+def _next(epoch: jax.Array) -> jax.Array:
+    return epoch + 1
+
+
+@partial(jax.jit, static_argnames=("share",))
 def _pair_up(
     key: jax.Array, neighbors: jax.Array, indices: jax.Array, share: float
 ) -> tuple[jax.Array, jax.Array]:
@@ -323,7 +329,8 @@ def _only_self(setup: _Setup) -> jax.Array:
 
 def _search(values: jax.Array, options: PretrainOptions) -> jax.Array:
     flat = values.reshape(values.shape[0], -1)
-    return knn(flat, options.neighbors, metric="cosine").indices.astype(jnp.int32)
+    # By the cosine, whose value nobody asks for.
+    return knn(normalize(flat), options.neighbors).indices
 
 
 def _histogram(logits: jax.Array) -> jax.Array:

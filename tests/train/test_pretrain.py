@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sending import nothing_sent
 
 from idc_jax import models
 from idc_jax.data.views import Views
@@ -69,6 +70,13 @@ def test_the_seed_decides_everything():
     jax.tree.map(np.testing.assert_array_equal, first, again)
     kernels = [s.variables["params"]["backbone"]["fc"]["kernel"] for s in (first, other)]
     assert not np.allclose(*kernels)
+
+
+def test_no_epoch_sends_the_device_anything():
+    train()  # compiles
+    with nothing_sent() as spans:
+        train(seed=3)
+    assert len(spans) == OPTIONS.epochs
 
 
 def test_an_epoch_gives_up_the_old_network_and_nothing_else():

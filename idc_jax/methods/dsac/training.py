@@ -23,7 +23,7 @@ from idc_jax.train.engine import (
     run_steps,
 )
 from idc_jax.train.log import Log
-from idc_jax.train.loop import epoch_indices
+from idc_jax.train.loop import epoch_indices, epoch_key
 from idc_jax.train.parallel import mesh_of, split
 
 
@@ -111,7 +111,7 @@ def train_round(
 
     def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
         rows, keys = _draw(
-            jax.random.fold_in(key, span.start),
+            epoch_key(key, span.start),
             targets.classes,
             num_samples=data.shape[0],
             batch_size=options.batch_size,

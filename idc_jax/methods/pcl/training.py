@@ -22,6 +22,7 @@ from idc_jax.train.engine import (
     run_steps,
 )
 from idc_jax.train.log import Log
+from idc_jax.train.loop import epoch_key
 from idc_jax.train.parallel import mesh_of, replicate, split
 
 
@@ -95,7 +96,7 @@ def train_epochs(
     program = Program(model, views, once, make_optimizer, mesh_of(data))
 
     def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
-        rows, told = _plan(jax.random.fold_in(key, span.start), blocks, links)
+        rows, told = _plan(epoch_key(key, span.start), blocks, links)
         return run_steps(_step, program, learner, data, rows, told, ())
 
     learner = replicate(copied(learner), program.mesh)
