@@ -114,8 +114,8 @@ def _cut_for(x: jax.Array, view: View, size: int, k: int, recall: float) -> tupl
             view = fewer
             break
     cells = cut(x, view, size)
-    bins = tuple(size // _width(size, bins) for bins in _BINS)
-    share = share_by_probes(cells, rows, true.indices, n=n, near=_NEAR, bins=bins)
+    of_near, of_others = (size // _width(size, bins) for bins in _BINS)
+    share = share_by_probes(cells, rows, true.indices, n=n, near=_NEAR, bins=(of_near, of_others))
     return cells, probes_for(np.asarray(share, np.float64), recall)
 
 

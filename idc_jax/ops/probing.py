@@ -15,6 +15,8 @@ from idc_jax.ops.neighbors import Neighbors, by_distance
 from idc_jax.ops.parts import collect, cut_in_parts
 from idc_jax.ops.views import View
 
+# Scores and indices.
+Best = tuple[jax.Array, jax.Array]
 # Rows whose neighbours are sought at a time, and points that they look at.
 _QUERIES, _BLOCK = 128, 32768
 # Candidates beyond the neighbours wanted, among which a view may have put some of them.
@@ -35,7 +37,7 @@ def true_neighbors(x: jax.Array, view: View, rows: jax.Array, k: int) -> Neighbo
 def _nearest(x: jax.Array, view: View, rows: jax.Array, k: int) -> Neighbors:
     wanted = min(k + SPARE, len(x) - 1)
 
-    def step(best: tuple[jax.Array, jax.Array], start: jax.Array, fresh: jax.Array) -> tuple:
+    def step(best: Best, start: jax.Array, fresh: jax.Array) -> Best:
         scores = jnp.where(fresh[None], _scores(x, view, rows, start, len(fresh)), -jnp.inf)
         values, found = topk.top_k(scores, min(wanted, len(fresh)))
         return topk.merge(*best, values, found + start)
@@ -102,7 +104,7 @@ def share_by_probes(
     *,
     n: int,
     near: int,
-    bins: tuple[int, ...],
+    bins: tuple[int, int],
 ) -> jax.Array:
     """Share ``[q, c]`` of each row's ``true`` others ``[q, k]`` found by 1, 2, ... c probes.
 
@@ -121,7 +123,7 @@ def share_by_probes(
     distances2 = arrays.squared_distances(queries, cells.centers)
     rank = jnp.argsort(jnp.argsort(distances2, axis=1), axis=1)
     rank = jnp.take_along_axis(rank, others // size, axis=1)
-    num_bins = jnp.where(rank < near, *bins)
+    num_bins = jnp.where(rank < near, bins[0], bins[1])
     # The nearest of a bin hides the others there.
     bin_ = others // size * size + others % size % num_bins
     earlier = jnp.tril(jnp.ones((true.shape[1],) * 2, bool), -1)
