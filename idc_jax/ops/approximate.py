@@ -4,7 +4,8 @@ The points are cut into cells (an inverted file, as in Jégou, Douze and Schmid,
 quantization for nearest neighbor search", without the quantisation), and each point looks into the
 cells whose centres are nearest to itself. How many cells that takes is read off a sample of points
 whose true neighbours are known. Points that look into the same cell do so together, so that the
-work is matrix products. Of each product only the best of every few columns is kept, in one pass
+work is matrix products, along the few directions in which the points differ if that loses no
+neighbours. Of each product only the best of every few columns is kept, in one pass
 (the bins of Chern et al., "TPU-KNN: K Nearest Neighbor Search at Peak FLOP/s", 2022).
 """
 
@@ -24,11 +25,13 @@ from idc_jax.ops.inputs import count, floats, key, takes
 from idc_jax.ops.narrow import check_rows, exact_distances2
 from idc_jax.ops.neighbors import Neighbors, by_distance, knn
 from idc_jax.ops.parts import collect, cut_in_parts
-from idc_jax.ops.probing import SPARE, keeps, probes_for, share_by_probes, true_neighbors
+from idc_jax.ops.probing import SPARE, probes_for, share_by_probes, share_lost, true_neighbors
 from idc_jax.ops.views import View
 
 # Points whose true neighbours say how many cells to look into; every fourth says how to look.
 _QUERIES, _EVERY = 1024, 4
+# Share of the true neighbours that is given up, and sought elsewhere, to look along few directions.
+_MAY_LOSE = 0.003
 # Rows from which the mean and the directions are taken.
 _SAMPLE = 16384
 # Looking into this share of the points costs as much as looking at all of them exactly.
@@ -57,6 +60,11 @@ def approximate_knn(
     Where a third of the points or more would have to be looked at, :func:`~idc_jax.ops.knn`
     answers exactly instead. What was reached is measured by :func:`recall`. Under ``jit``, a point
     whose cells hold fewer than ``k`` others has index ``n`` at an infinite distance in the rest.
+
+    Float16 and bfloat16 rows stay as they are, and what is found is what a float32 copy of them
+    would give. Besides the rows and the neighbours, ``4·n·d`` bytes are held, less where the rows
+    lie near a subspace, ``16·n`` to order them, and batches of a fixed size (about 1 GB on two
+    cores). Only where the answer is exact is all of ``x`` made float32.
 
     Args:
       x: points ``[n, d]``.
@@ -110,8 +118,9 @@ def _cut_for(x: jax.Array, view: View, size: int, k: int, recall: float) -> tupl
     true = true_neighbors(x, view, rows, k)
     near2 = float(jnp.median(true.distances2[:, -1]))
     for fewer in views.principal(view, _some(x), near2):
-        if keeps(x, fewer, rows[::_EVERY], true.indices[::_EVERY]):
-            view = fewer
+        lost = share_lost(x, fewer, rows[::_EVERY], true.indices[::_EVERY])
+        if lost <= _MAY_LOSE:
+            view, recall = fewer, recall + lost
             break
     cells = cut(x, view, size)
     of_near, of_others = (size // _width(size, bins) for bins in _BINS)

@@ -21,8 +21,6 @@ Best = tuple[jax.Array, jax.Array]
 _QUERIES, _BLOCK = 128, 32768
 # Candidates beyond the neighbours wanted, among which a view may have put some of them.
 SPARE = 16
-# Share of the true neighbours that a view may lose.
-_MAY_LOSE = 0.003
 
 
 def true_neighbors(x: jax.Array, view: View, rows: jax.Array, k: int) -> Neighbors:
@@ -56,17 +54,16 @@ def _scores(x: jax.Array, view: View, rows: jax.Array, start: jax.Array, size: i
     return jnp.where(rows[:, None] == start + jnp.arange(size)[None], -jnp.inf, scores)
 
 
-def keeps(x: jax.Array, view: View, rows: jax.Array, true: jax.Array) -> bool:
-    """Whether nearly all ``true`` neighbours ``[q, k]`` of ``rows`` are near in ``view``, too."""
+def share_lost(x: jax.Array, view: View, rows: jax.Array, true: jax.Array) -> float:
+    """Share of the ``true`` neighbours ``[q, k]`` of ``rows`` that ``view`` loses, at most."""
     k = true.shape[1]
     parts = cut_in_parts(len(rows), _QUERIES)
     before = jnp.zeros(len(rows), jnp.int32)
     before = collect(
         lambda part: (part, _before_the_last(x, view, rows[part], true[part])), parts, before, x
     )
-    # Those of the k that come after the spare ones are lost.
-    lost = np.clip(np.asarray(before) + 1 - (k + SPARE), 0, k)
-    return bool(lost.mean() <= _MAY_LOSE * k)
+    # No more are lost than come after the spare ones, up to the last of the k.
+    return float(np.clip(np.asarray(before) + 1 - (k + SPARE), 0, k).mean() / k)
 
 
 @jax.jit

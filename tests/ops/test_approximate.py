@@ -66,9 +66,11 @@ def test_a_view_that_loses_neighbours_is_told_from_one_that_does_not():
     true = probing.true_neighbors(x, view, rows, K)
     np.testing.assert_array_equal(true.indices, np.asarray(ops.knn(x, K).indices)[rows])
     axes = jnp.linalg.svd(view.of(x), full_matrices=False)[2].T
-    assert probing.keeps(x, view, rows, true.indices)
-    assert probing.keeps(x, view._replace(axes=axes[:, :4]), rows, true.indices)
-    assert not probing.keeps(x, view._replace(axes=axes[:, :1]), rows, true.indices)
+    assert probing.share_lost(x, view, rows, true.indices) == 0.0
+    lost = [
+        probing.share_lost(x, view._replace(axes=axes[:, :m]), rows, true.indices) for m in (4, 1)
+    ]
+    assert lost[0] < 0.01 < 0.5 < lost[1]
 
 
 def test_a_search_along_few_axes_reaches_the_recall_asked_for(monkeypatch):
