@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import data, models, ops, selectors
-from idc_jax.ops import approximate, cells
+from idc_jax.ops import approximate, cells, views
 from idc_jax.train import engine, pretrain
 
 CLUSTERS = 10
@@ -60,7 +60,11 @@ def selection(n: int, d: int) -> Iterator[tuple[str, Callable[[], Any]]]:
     """The programs of IDC's selection of 500 among ``n`` embeddings."""
     x, centers = rows(n, d), rows(1000, d)
     size = cells.cell_size(n)
-    kept = jax.eval_shape(lambda x: cells.cut(x, size), x)
+
+    def cut(x: jax.Array) -> cells.Cells:
+        return cells.cut(x, views.View(jnp.mean(x, axis=0)), size)
+
+    kept = jax.eval_shape(cut, x)
 
     def program(function: Callable[..., Any], *shapes: Any) -> Callable[[], Any]:
         return lambda: jax.jit(function).lower(*shapes).compile()
@@ -69,10 +73,10 @@ def selection(n: int, d: int) -> Iterator[tuple[str, Callable[[], Any]]]:
         "k-means, 1,000 clusters",
         program(lambda key, x: ops.kmeans(key, x, 1000, restarts=1), jax.random.key(0), x),
     )
-    yield "cells", program(lambda x: cells.cut(x, size), x)
+    yield "cells", program(cut, x)
     yield (
         "neighbours, 32 cells each",
-        program(lambda kept: approximate._search(kept, n, 20, 32), kept),
+        program(lambda x, kept: approximate._search(x, kept, 20, 32), x, kept),
     )
     yield (
         "scores and 500 picks",

@@ -12,11 +12,13 @@ import numpy as np
 from idc_jax.ops import arrays, blocks
 from idc_jax.ops.binned import NOTHING, best_of_bins, column_of
 from idc_jax.ops.kmeans import lloyd
+from idc_jax.ops.parts import collect, cut_in_parts
+from idc_jax.ops.views import View
 
 # Points for each centre, and Lloyd steps, of the k-means.
-_SAMPLE_PER_CELL, _STEPS = 32, 4
-# Rows whose nearest centre is sought at a time.
-_BLOCK = 4096
+_SAMPLE_PER_CELL, _STEPS = 16, 3
+# Rows whose nearest centre is sought at a time, and so many times in one call.
+_BLOCK, _AT_ONCE = 4096, 8
 # Bins for each centre that is wanted, and centres of a bin, at most.
 _ROOM, _CENTERS_OF_A_BIN = 8, 32
 # Half the root of the number of points, between these.
@@ -27,20 +29,16 @@ class Cells(NamedTuple):
     """Cells of as many points each, near ones in one cell and near cells side by side.
 
     Attributes:
-      points: ``[c, s, d]``; zeros where the last cell is not full.
-      centers: ``[c, d]``, the mean of each cell.
+      points: ``[c, s, m]``, as they are looked at; any where the last cell is not full.
+      bias: ``[c, s]``, minus half of each point's squared length; ``NOTHING`` where none is.
+      centers: ``[c, m]``, the mean of each cell.
       order: int32 ``[c·s]``, the row of each point; the number of rows where there is none.
-      num_rows: int32, how many rows there are.
     """
 
     points: jax.Array
+    bias: jax.Array
     centers: jax.Array
     order: jax.Array
-    num_rows: jax.Array
-
-    def filled(self) -> jax.Array:
-        """Which places hold a point: bool ``[c, s]``."""
-        return (self.order < self.num_rows).reshape(self.points.shape[:2])
 
     def places(self, num_rows: int) -> jax.Array:
         """Where each of ``num_rows`` rows stands in the order: int32 ``[n]``."""
@@ -54,27 +52,65 @@ def cell_size(num_points: int) -> int:
     return 1 << round(float(np.log2(wanted)))
 
 
-@functools.partial(jax.jit, static_argnames="size")
-def cut(x: jax.Array, size: int) -> Cells:
+def cut(x: jax.Array, view: View, size: int) -> Cells:
     """Cut the rows of ``x`` ``[n, d]`` into cells of ``size``, n at least twice that.
 
     The rows are ordered by the cells of a k-means, those by a walk from each centre to the nearest
     that is left, and within a cell by how far they are on the way from the one before to the one
     after: cut anywhere, the pieces are of points that are near each other.
     """
-    n, d = x.shape
-    centers = _centers(x, n // size)
+    n = x.shape[0]
+    way = _way(x, view, n // size)
+    block = min(_BLOCK, n)
+    parts = cut_in_parts(-(-n // block), _AT_ONCE)
+    nothing = jnp.zeros(n, jnp.int32), jnp.zeros(n, jnp.float32)
+    placed = collect(lambda part: _placed(x, view, way, part, block), parts, nothing, x)
+    return _filled(x, view, placed, size)
+
+
+class _Way(NamedTuple):
+    centers: jax.Array  # [c, m]
+    place: jax.Array  # [c], when the walk comes to each centre
+    ahead: jax.Array  # [c, m], the direction of the walk there
+
+
+@functools.partial(jax.jit, static_argnames="num_cells")
+def _way(x: jax.Array, view: View, num_cells: int) -> _Way:
+    centers = _centers(x, view, num_cells)
     walk = _walk(centers)
     place = jnp.zeros_like(walk).at[walk].set(jnp.arange(len(walk), dtype=jnp.int32))
     ahead = (jnp.roll(centers[walk], -1, 0) - jnp.roll(centers[walk], 1, 0))[place]
-    own = blocks.map_rows(lambda rows: nearest_centers(rows, centers, 1)[:, 0], (x,), _BLOCK)
-    along = jnp.sum(x * ahead[own], axis=1)
+    return _Way(centers, place, ahead)
+
+
+@functools.partial(jax.jit, static_argnames="block")
+def _placed(
+    x: jax.Array, view: View, way: _Way, part: jax.Array, block: int
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """Of the blocks ``part``, the rows, where on the way each stands, and how far on from there."""
+
+    def of(start: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        start = jnp.minimum(start * block, x.shape[0] - block)
+        points = view.of(jax.lax.dynamic_slice_in_dim(x, start, block))
+        own = nearest_centers(points, way.centers, 1)[:, 0]
+        along = jnp.sum(points * way.ahead[own], axis=1)
+        return start + jnp.arange(block, dtype=jnp.int32), (way.place[own], along)
+
+    return jax.tree.map(lambda a: a.reshape(-1), jax.lax.map(of, part))
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def _filled(x: jax.Array, view: View, placed: tuple[jax.Array, jax.Array], size: int) -> Cells:
+    """Cells of the rows in the order in which they are ``placed``."""
+    n = x.shape[0]
     rows = jnp.arange(n, dtype=jnp.int32)
-    order = jax.lax.sort((place[own], along, rows), num_keys=2)[2]
-    filled = jnp.pad(order, (0, -n % size), constant_values=n)
-    points = jnp.pad(x[order], ((0, -n % size), (0, 0))).reshape(-1, size, d)
-    sizes = jnp.sum((filled < n).reshape(-1, size), axis=1)
-    return Cells(points, jnp.sum(points, axis=1) / sizes[:, None], filled, jnp.int32(n))
+    order = jnp.pad(jax.lax.sort((*placed, rows), num_keys=2)[2], (0, -n % size), constant_values=n)
+    points = blocks.map_rows(lambda rows: view.of(x[rows]), (order,), _BLOCK)
+    points = points.reshape(-1, size, points.shape[1])
+    there = (order < n).reshape(-1, size)
+    sums = jnp.einsum("csm,cs->cm", points, there.astype(jnp.float32), precision="highest")
+    bias = jnp.where(there, -0.5 * arrays.squared_norms(points), NOTHING)
+    return Cells(points, bias, sums / jnp.sum(there, axis=1)[:, None], order)
 
 
 def nearest_centers(points: jax.Array, centers: jax.Array, count: int) -> jax.Array:
@@ -94,10 +130,10 @@ def nearest_centers(points: jax.Array, centers: jax.Array, count: int) -> jax.Ar
     return column_of(values, found, len(padded) // width, width)
 
 
-def _centers(x: jax.Array, num_cells: int) -> jax.Array:
-    """Centres ``[c, d]`` of a short k-means on evenly spaced rows."""
+def _centers(x: jax.Array, view: View, num_cells: int) -> jax.Array:
+    """Centres ``[c, m]`` of a short k-means on evenly spaced rows."""
     size = min(x.shape[0], num_cells * _SAMPLE_PER_CELL)
-    sample = x[np.linspace(0, x.shape[0] - 1, size).astype(np.int32)]
+    sample = view.of(x[np.linspace(0, x.shape[0] - 1, size).astype(np.int32)])
     start = sample[:: size // num_cells][:num_cells]
     return lloyd(sample, start, _STEPS, 0.0).centers
 

@@ -1,0 +1,135 @@
+"""IDC's whole selection from a float16 file: seconds and memory by phase, up to ten million rows.
+
+    python -m benchmarks.selectors.from_file --folder=DIR                  # 100,000 to 1,000,000
+    python -m benchmarks.selectors.from_file --folder=DIR --n 10000000     # 2.6 GB on the disk
+
+The file is written in pieces and removed afterwards. Each number of rows has a process of its own,
+which ends with one line if it holds more than ``--limit`` GiB, file-backed pages counted. The rows
+stay float16 except where greedy picking needs them: it comes last, when all else is given back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.harness.figures import peak_gib, resident_gib, timed
+from benchmarks.selectors import data
+from idc_jax import ops, scores, selectors
+from idc_jax.ops import arrays
+
+_D, _BUDGET, _K = 128, 500, 20
+# Points of a mini-batch, and rows that are scored at a time.
+_BATCH, _BLOCK = 8192, 100_000
+
+
+def write(path: Path, n: int) -> None:
+    """The features as a float16 ``.npy`` file, never whole in memory."""
+    header = {"descr": "<f2", "fortran_order": False, "shape": (n, _D)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in data.pieces(n, _D):
+            file.write(part.astype(np.float16).tobytes())
+
+
+def select(path: Path) -> None:
+    """Select from the file, a line for each phase."""
+    began = time.perf_counter()
+
+    def phase(name: str, function: Callable[[], Any]) -> Any:
+        run = timed(function)
+        held = f"held {resident_gib():.2f} GiB, peak so far {peak_gib():.2f}"
+        print(f"  {name:<12} {run.wall:8.1f} s {run.cpu:8.1f} CPU s   {held}", flush=True)
+        return run.result
+
+    z = phase("read", lambda: jnp.asarray(np.load(path, mmap_mode="r")))
+    n = len(z)
+    centers = phase("k-means", lambda: _centers(z))
+    near = phase("neighbours", lambda: ops.approximate_knn(z, _K))
+    reached = phase("recall", lambda: ops.recall(jax.random.key(1), z, near))
+    base = phase("scores", lambda: _base(z, centers, near))
+    del near
+    # The last that needs the rows: what was read is given back with them.
+    unit = phase("unit length", lambda: arrays.normalize(z))
+    del z
+    free = jnp.ones(n, bool)
+    picks = phase(
+        "picks",
+        lambda: selectors.idc_from_scores(unit, base, _BUDGET, labelled=~free, candidates=free),
+    )
+    print(
+        f"{n:,} x {_D}: {time.perf_counter() - began:.1f} s, peak {peak_gib():.2f} GiB, recall "
+        f"{float(reached):.3f}, mean value of {len(picks.indices)} picks {picks.values.mean():.4f}"
+    )
+
+
+def _centers(z: jax.Array) -> jax.Array:
+    found = ops.kmeans(
+        jax.random.key(0), z, data.CLASSES, restarts=3, max_iterations=100, batch_size=_BATCH
+    )
+    return found.centers
+
+
+def _base(z: jax.Array, centers: jax.Array, near: ops.Neighbors) -> jax.Array:
+    """Hardness and representativeness, a part of the rows at a time."""
+    hard = [scores.hardness(z[i : i + _BLOCK], centers) for i in range(0, len(z), _BLOCK)]
+    sums = [
+        scores.representativeness(z[i : i + _BLOCK], _K, neighbors=ops.Neighbors(*part))
+        for i in range(0, len(z), _BLOCK)
+        for part in [[a[i : i + _BLOCK] for a in near]]
+    ]
+    return jnp.concatenate(hard) + jnp.concatenate(sums)
+
+
+def _end_beyond(limit: float) -> None:
+    """End this process once it holds more than ``limit`` GiB."""
+
+    def watch() -> None:
+        while resident_gib() <= limit:
+            time.sleep(0.2)
+        print(f"  more than {limit:g} GiB: stopped", flush=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, required=True, help="where the file is written")
+    parser.add_argument("--n", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
+    parser.add_argument("--limit", type=float, default=16.0, help="GiB")
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.file:
+        _end_beyond(given.limit)
+        select(given.file)
+        return
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for n in given.n:
+        path = given.folder / f"features_{n}.npy"
+        wanted, left = 2 * n * _D, shutil.disk_usage(given.folder).free
+        if wanted > 0.9 * left:
+            sys.exit(f"{path} takes {wanted:,} bytes; {left:,} are free in {given.folder}")
+        try:
+            write(path, n)
+            own = ["--folder", given.folder, "--file", path, "--limit", given.limit]
+            command = [sys.executable, "-m", "benchmarks.selectors.from_file", *map(str, own)]
+            subprocess.run(command, check=False)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""True neighbours of a sample of the rows, and what they say about a search."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from idc_jax.ops import arrays, blocks, topk
+from idc_jax.ops.cells import Cells
+from idc_jax.ops.narrow import exact_distances2
+from idc_jax.ops.neighbors import Neighbors, by_distance
+from idc_jax.ops.parts import collect, cut_in_parts
+from idc_jax.ops.views import View
+
+# Scores and indices.
+Best = tuple[jax.Array, jax.Array]
+# Rows whose neighbours are sought at a time, and points that they look at.
+_QUERIES, _BLOCK = 128, 32768
+# Candidates beyond the neighbours wanted, among which a view may have put some of them.
+SPARE = 16
+
+
+def true_neighbors(x: jax.Array, view: View, rows: jax.Array, k: int) -> Neighbors:
+    """The ``k`` nearest others of ``rows`` ``[q]``, ``[q, k]`` each; ``view`` is of all axes."""
+    parts = cut_in_parts(len(rows), _QUERIES)
+    shape = (len(rows), k)
+    nothing = Neighbors(jnp.zeros(shape, jnp.float32), jnp.zeros(shape, jnp.int32))
+    return collect(lambda part: (part, _nearest(x, view, rows[part], k)), parts, nothing, x)
+
+
+@functools.partial(jax.jit, static_argnames="k")
+def _nearest(x: jax.Array, view: View, rows: jax.Array, k: int) -> Neighbors:
+    wanted = min(k + SPARE, len(x) - 1)
+
+    def step(best: Best, start: jax.Array, fresh: jax.Array) -> Best:
+        scores = jnp.where(fresh[None], _scores(x, view, rows, start, len(fresh)), -jnp.inf)
+        values, found = topk.top_k(scores, min(wanted, len(fresh)))
+        return topk.merge(*best, values, found + start)
+
+    shape = (len(rows), wanted)
+    start = jnp.full(shape, -jnp.inf), jnp.zeros(shape, jnp.int32)
+    found = blocks.scan_rows(step, start, len(x), _BLOCK)[1]
+    near = by_distance(exact_distances2(x, rows, found), found)
+    return jax.tree.map(lambda a: a[:, :k], near)
+
+
+def _scores(x: jax.Array, view: View, rows: jax.Array, start: jax.Array, size: int) -> jax.Array:
+    """How near each of ``size`` points from ``start`` on is to the ``rows``: ``[q, size]``."""
+    points = view.of(jax.lax.dynamic_slice_in_dim(x, start, size))
+    scores = arrays.inner(view.of(x[rows]), points) - 0.5 * arrays.squared_norms(points)[None]
+    return jnp.where(rows[:, None] == start + jnp.arange(size)[None], -jnp.inf, scores)
+
+
+def share_lost(x: jax.Array, view: View, rows: jax.Array, true: jax.Array) -> float:
+    """Share of the ``true`` neighbours ``[q, k]`` of ``rows`` that ``view`` loses, at most."""
+    k = true.shape[1]
+    parts = cut_in_parts(len(rows), _QUERIES)
+    before = jnp.zeros(len(rows), jnp.int32)
+    before = collect(
+        lambda part: (part, _before_the_last(x, view, rows[part], true[part])), parts, before, x
+    )
+    # No more are lost than come after the spare ones, up to the last of the k.
+    return float(np.clip(np.asarray(before) + 1 - (k + SPARE), 0, k).mean() / k)
+
+
+@jax.jit
+def _before_the_last(x: jax.Array, view: View, rows: jax.Array, true: jax.Array) -> jax.Array:
+    """How many points come before the last of the ``true`` neighbours: int32 ``[q]``."""
+    queries, points = view.of(x[rows]), view.of(x[true])
+    products = jnp.einsum("qm,qkm->qk", queries, points, precision="highest")
+    last = jnp.min(products - 0.5 * arrays.squared_norms(points), axis=1)
+
+    def step(count: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
+        better = _scores(x, view, rows, start, len(fresh)) > last[:, None]
+        return count + jnp.sum(better & fresh[None], axis=1, dtype=jnp.int32)
+
+    return blocks.scan_rows(step, jnp.zeros(len(rows), jnp.int32), len(x), _BLOCK)
+
+
+def probes_for(share: np.ndarray, recall: float) -> int:
+    """How many cells to look into, by the ``share`` ``[q, c]`` that 1, 2, ... cells find.
+
+    Twice the standard error is added to ``recall``, and the number is rounded up to one of five
+    significant bits, so that few numbers occur and few programs are compiled.
+    """
+    error = 2.0 * share.std(axis=0) / np.sqrt(len(share))
+    enough = share.mean(axis=0) - error >= recall
+    needed = int(enough.argmax()) + 1 if enough.any() else share.shape[1]
+    step = max(1, 1 << max(0, needed.bit_length() - 5))
+    return -(-needed // step) * step
+
+
+@functools.partial(jax.jit, static_argnames=("n", "near", "bins"))
+def share_by_probes(
+    cells: Cells,
+    rows: jax.Array,
+    true: jax.Array,
+    *,
+    n: int,
+    near: int,
+    bins: tuple[int, int],
+) -> jax.Array:
+    """Share ``[q, c]`` of each row's ``true`` others ``[q, k]`` found by 1, 2, ... c probes.
+
+    Args:
+      cells: of ``n`` rows.
+      rows: ``[q]``.
+      true: neighbours of each ``[q, k]``, nearest first.
+      n: rows in all.
+      near: cells that count as near.
+      bins: into how many a near cell is divided, and how many another.
+    """
+    size = cells.points.shape[1]
+    places = cells.places(n)
+    own, others = places[rows], places[true]
+    queries = cells.points.reshape(-1, cells.points.shape[2])[own]
+    distances2 = arrays.squared_distances(queries, cells.centers)
+    rank = jnp.argsort(jnp.argsort(distances2, axis=1), axis=1)
+    rank = jnp.take_along_axis(rank, others // size, axis=1)
+    num_bins = jnp.where(rank < near, bins[0], bins[1])
+    # The nearest of a bin hides the others there.
+    bin_ = others // size * size + others % size % num_bins
+    earlier = jnp.tril(jnp.ones((true.shape[1],) * 2, bool), -1)
+    hidden = jnp.any((bin_[:, :, None] == bin_[:, None, :]) & earlier, axis=2)
+    found = (~hidden).astype(jnp.float32)
+    counts = jnp.zeros_like(distances2).at[jnp.arange(len(rows))[:, None], rank].add(found)
+    return jnp.cumsum(counts, axis=1) / true.shape[1]
