@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.errors import UserError, check_at_least
-from idc_jax.ops import arrays, topk, views
+from idc_jax.ops import arrays, ring, topk, views
 from idc_jax.ops.binned import NOTHING, best_of_bins, column_of, is_there
 from idc_jax.ops.cells import Cells, cell_size, cut, nearest_centers
 from idc_jax.ops.inputs import count, floats, key, takes
@@ -61,6 +61,8 @@ def approximate_knn(
     answers exactly instead. What was reached is measured by :func:`recall`. Under ``jit``, a point
     whose cells hold fewer than ``k`` others has index ``n`` at an infinite distance in the rest.
 
+    Of rows that are spread over devices, each device searches its own and another's at a time.
+
     Float16 and bfloat16 rows stay as they are, and what is found is what a float32 copy of them
     would give. Besides the rows and the neighbours, ``4·n·d`` bytes are held, less where the rows
     lie near a subspace, ``16·n`` to order them, and batches of a fixed size (about 1 GB on two
@@ -87,6 +89,9 @@ def approximate_knn(
     elif not arrays.is_concrete(x):
         raise UserError("the number of probes cannot be chosen under jit; give probes")
     k = min(k, n - 1)
+    if spread := ring.axis_of_rows(x):
+        how = functools.partial(approximate_knn, recall=recall, probes=probes, cell=cell)
+        return Neighbors(*ring.search_around(x, k, *spread, how))
     size = 1 << (cell - 1).bit_length() if cell else cell_size(n)
     if k < 1 or n < 2 * size:
         return knn(x, k)
@@ -239,7 +244,11 @@ def recall(key: jax.Array, x: jax.Array, found: Neighbors, num_queries: int = 10
       num_queries: rows looked at.
     """
     x = check_rows(x)
-    rows = jax.random.randint(key, (num_queries,), 0, x.shape[0])
-    true = true_neighbors(x, View(jnp.mean(_some(x), axis=0)), rows, found.indices.shape[1])
+    rows, k = jax.random.randint(key, (num_queries,), 0, x.shape[0]), found.indices.shape[1]
+    if ring.axis_of_rows(x):
+        # The row itself is its own nearest, at distance zero.
+        true = knn(x, k + 1, queries=x[rows])
+    else:
+        true = true_neighbors(x, View(jnp.mean(_some(x), axis=0)), rows, k)
     limit = true.distances2[:, -1:] * (1.0 + 1e-6)
     return jnp.mean(found.distances2[rows] <= limit)

@@ -10,7 +10,6 @@ import jax
 
 from idc_jax import ops
 from idc_jax.errors import check_one_of
-from idc_jax.ops.ring import axis_of_rows, search_around
 from idc_jax.train.log import Log
 
 # (x [n, d], k) -> the k nearest other rows of each.
@@ -45,9 +44,7 @@ def searcher(how: How, log: Log) -> Search:
 def _search(how: How, log: Log, x: jax.Array, k: int) -> ops.Neighbors:
     if how == "auto" and x.shape[0] < _FROM:
         return ops.knn(x, k)
-    find = partial(ops.approximate_knn, recall=_RECALL)
-    spread = axis_of_rows(x)
-    found = ops.Neighbors(*search_around(x, k, *spread, find)) if spread else find(x, k)
+    found = ops.approximate_knn(x, k, recall=_RECALL)
     reached = float(ops.recall(jax.random.key(0), x, found, min(_QUERIES, x.shape[0])))
     log({"phase": "neighbors", "neighbors": k, "recall": reached})
     return found
