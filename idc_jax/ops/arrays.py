@@ -132,9 +132,13 @@ def check_finite(x: Num[Array, "..."], name: str = "x") -> None:
     Raises:
       UserError: some row holds a NaN or an infinity.
     """
-    if not is_concrete(x) or x.size == 0 or np.isfinite(float(_largest(jnp.asarray(x)))):
+    if not is_concrete(x) or x.size == 0:
         return
-    finite = _finite_rows(jnp.asarray(x))
+    # What a program that is being traced closes over is known, too.
+    with jax.ensure_compile_time_eval():
+        if np.isfinite(float(_largest(jnp.asarray(x)))):
+            return
+        finite = _finite_rows(jnp.asarray(x))
     if not finite.is_fully_addressable:
         if not bool(jax.jit(jnp.all)(finite)):
             raise UserError(f"{name} holds NaN or infinity; remove those rows or embed them again")
@@ -168,9 +172,11 @@ def check_scale(x: Num[Array, "n d"], name: str = "x", least: float = LEAST) -> 
     """
     if not is_concrete(x):
         return
-    largest = float(_largest(x))
+    with jax.ensure_compile_time_eval():
+        largest = float(_largest(x))
     if largest > GREATEST:
-        rows = _large_rows(x)
+        with jax.ensure_compile_time_eval():
+            rows = _large_rows(x)
         where = f" in {_shown(np.flatnonzero(rows))}" if rows.is_fully_addressable else ""
         raise UserError(
             f"{name} holds {largest:.4g}{where}; the most is {GREATEST:g}: leave out rows where "

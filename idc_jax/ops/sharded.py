@@ -53,12 +53,18 @@ def like(*arrays: Any) -> AbstractContextManager[object]:
 
 
 def over(mesh: Mesh | None) -> AbstractContextManager[object]:
-    """Where what is compiled works on rows that are spread over ``mesh``, of one axis."""
+    """Where what is compiled works on rows that are spread over ``mesh``, of one axis.
+
+    Within what is being compiled nothing is set: it is left to the partitioner.
+    """
     if mesh is None:
         return contextlib.nullcontext()
     # What it was called before it was settled.
     use: Any = getattr(jax, "set_mesh", None) or jax.sharding.use_mesh  # type: ignore[attr-defined]
-    return use(mesh)
+    try:
+        return use(mesh)
+    except ValueError:
+        return contextlib.nullcontext()
 
 
 def current() -> Rows | None:

@@ -37,6 +37,9 @@ def main() -> None:
     few = neighbors.knn(rows, 5, queries=jax.device_put(points[:7]))
     alone = neighbors.knn(jax.device_put(points), 5, queries=jax.device_put(points[:7]))
     found["among"] = bool((np.asarray(few.indices) == np.asarray(alone.indices)).all())
+    # Rows that a program closes over.
+    near = jax.jit(lambda few: neighbors.knn(rows, 5, queries=few))(jax.device_put(points[:7]))
+    found["closed"] = bool((np.asarray(near.indices) == np.asarray(alone.indices)).all())
     print(json.dumps({"around": counted(around), "divided": counted(divided), "same": found}))
 
 

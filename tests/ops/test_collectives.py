@@ -34,4 +34,6 @@ def test_copies_are_searched_in_parts_and_only_what_was_found_is_sent(found):
 
 
 def test_all_find_what_one_device_finds(found):
-    assert found["same"] == dict.fromkeys(("around", "divided", "searched", "among"), True)
+    assert found["same"] == dict.fromkeys(
+        ("around", "divided", "searched", "among", "closed"), True
+    )
