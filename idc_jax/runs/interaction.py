@@ -79,7 +79,14 @@ class Interaction:
             self.context, self.state = self._method.init(self._key(_INIT, 0))
             jax.block_until_ready((self.context, self.state))
         if not self.keeps_context:
-            self._fixed = hosts.rows_together(embeddings_of(self.context, self.state))
+            fixed = hosts.rows_together(embeddings_of(self.context, self.state))
+            # What is asked by them every process has to come to.
+            self._fixed = fixed if self._asks_alone else hosts.told(lambda: fixed)
+
+    @property
+    def _asks_alone(self) -> bool:
+        """Whether the method alone says what is asked."""
+        return self._kinds == self.spec.asks[:1]
 
     @property
     def keeps_context(self) -> bool:
@@ -119,7 +126,7 @@ class Interaction:
         usual = self.spec.asks[0]
         with in_32_bits():
             own = partial(self._own_questions, round_)
-            if self._kinds == (usual,):
+            if self._asks_alone:
                 return own(round_.budget)
             budget = budget or asking.Budget(round_.budget, SECONDS)
             asked = asking.ask(self.known(), self._kinds, own, usual, budget)
@@ -127,7 +134,7 @@ class Interaction:
 
     def _own_questions(self, round_: Round, count: int) -> Questions:
         key, evidence = self._key(_ASK, round_.number), self.evidence
-        if self._kinds != self.spec.asks[:1]:
+        if not self._asks_alone:
             # Who was compared with a sample of a known group needs no question any more.
             told = (evidence.group < 0) & (evidence.closure.label >= 0)
             group = np.where(told, evidence.closure.label, evidence.group)
@@ -193,7 +200,7 @@ class Interaction:
 
     @property
     def embeddings(self) -> np.ndarray:
-        """The embeddings ``[n, d]``; where rows are spread over processes, in process 0 alone."""
+        """The embeddings ``[n, d]``; of rows that are spread over processes, only where needed."""
         return self.embeddings_in(self.state)
 
     def embeddings_in(self, state: State) -> np.ndarray:

@@ -184,6 +184,13 @@ def test_processes_ask_and_learn_what_one_does(features_file, tmp_path, method, 
 
 
 @pytest.mark.slow
+def test_processes_ask_questions_of_several_kinds(features_file, tmp_path):
+    flags = [*_features(features_file, "graph_committee"), "--config.questions=label,pair"]
+    found = _finished(2, tmp_path / "several", *flags, "--config.devices=2")
+    _same(found, _alone(tmp_path / "one", *flags))
+
+
+@pytest.mark.slow
 def test_processes_pretrain_on_pictures(pictures, tmp_path):
     flags = [*_pictures(pictures, tmp_path / "cache"), "--config.devices=2"]
     found = _finished(2, tmp_path / "several", *flags)
