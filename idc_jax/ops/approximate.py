@@ -22,8 +22,8 @@ from idc_jax.ops import arrays, ring, topk, views
 from idc_jax.ops.binned import NOTHING, best_of_bins, column_of, is_there
 from idc_jax.ops.cells import Cells, cell_size, cut, nearest_centers
 from idc_jax.ops.inputs import count, floats, key, takes
-from idc_jax.ops.narrow import check_rows, exact_distances2
-from idc_jax.ops.neighbors import Neighbors, by_distance, knn
+from idc_jax.ops.narrow import check_rows
+from idc_jax.ops.neighbors import Neighbors, knn, refine
 from idc_jax.ops.parts import collect, cut_in_parts
 from idc_jax.ops.probing import SPARE, probes_for, share_by_probes, share_lost, true_neighbors
 from idc_jax.ops.views import View
@@ -152,7 +152,7 @@ def _found(
     found = _look(cells, own, probes=probes, wanted=min(k + SPARE, n - 1))
     rows = cells.order.reshape(-1, size)[own].reshape(-1)
     indices = jnp.append(cells.order, n)[found]
-    near = by_distance(exact_distances2(x, rows, indices), indices)
+    near = refine(x, x[rows], indices)
     return rows, jax.tree.map(lambda a: a[:, :k], near)
 
 

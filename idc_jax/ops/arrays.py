@@ -214,7 +214,8 @@ def check_labels(labels: Int[Array, "..."], num_points: int, num_classes: int) -
     if labels.shape != (num_points,):
         raise UserError(f"labels have shape {labels.shape}; they must be [{num_points}]")
     if is_concrete(labels):
-        low, high = int(labels.min()), int(labels.max())
+        with jax.ensure_compile_time_eval():
+            low, high = int(labels.min()), int(labels.max())
         if low < -1 or high >= num_classes:
             raise UserError(
                 f"labels are {low} to {high}; they must be from -1 (unknown) to {num_classes - 1}"

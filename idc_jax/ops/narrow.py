@@ -1,4 +1,4 @@
-"""Rows that stay as narrow as they come (float16, bfloat16), a few at a time made float32."""
+"""Rows that stay as narrow as they come (float16, bfloat16)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
-from idc_jax.ops import arrays, blocks
+from idc_jax.ops import arrays
 
 _KEPT = (jnp.float32, jnp.float16, jnp.bfloat16)
 
@@ -22,18 +22,3 @@ def check_rows(x: jax.Array) -> jax.Array:
     arrays.check_finite(x)
     arrays.check_scale(x)
     return x if x.dtype in _KEPT else x.astype(jnp.float32)
-
-
-def exact_distances2(
-    x: jax.Array, rows: jax.Array, found: jax.Array, block: int = 256
-) -> jax.Array:
-    """``Σ (xᵢ − xⱼ)²`` in float32, of each of the ``rows`` ``[m]`` and those ``found`` ``[m, k]``.
-
-    A row of ``n`` stands for nothing: it is infinitely far.
-    """
-
-    def exact(rows: jax.Array, found: jax.Array) -> jax.Array:
-        gaps = x[rows].astype(jnp.float32)[:, None] - x[found].astype(jnp.float32)
-        return jnp.where(found < x.shape[0], jnp.sum(jnp.square(gaps), axis=-1), jnp.inf)
-
-    return blocks.map_rows(exact, (rows, found), block)

@@ -202,13 +202,14 @@ def refine(x: jax.Array, queries: jax.Array, indices: jax.Array) -> Neighbors:
 def exact_distances2(
     x: jax.Array, queries: jax.Array, indices: jax.Array, block: int = 256
 ) -> jax.Array:
-    """``Σ (q − x)²`` of each query and its neighbours ``[m, k]``, free of cancellation.
+    """``Σ (q − x)²`` of each query and its neighbours ``[m, k]``, free of cancellation, in float32.
 
     An index of ``n`` stands for nothing: it is infinitely far.
     """
 
     def exact(points: jax.Array, found: jax.Array) -> jax.Array:
-        distances2 = jnp.sum(jnp.square(points[:, None] - x[found]), axis=-1)
+        gaps = points.astype(jnp.float32)[:, None] - x[found].astype(jnp.float32)
+        distances2 = jnp.sum(jnp.square(gaps), axis=-1)
         return jnp.where(found < x.shape[0], distances2, jnp.inf)
 
     return blocks.map_rows(exact, (queries, indices), block)

@@ -10,8 +10,7 @@ import numpy as np
 
 from idc_jax.ops import arrays, blocks, topk
 from idc_jax.ops.cells import Cells
-from idc_jax.ops.narrow import exact_distances2
-from idc_jax.ops.neighbors import Neighbors, by_distance
+from idc_jax.ops.neighbors import Neighbors, refine
 from idc_jax.ops.parts import collect, cut_in_parts
 from idc_jax.ops.views import View
 
@@ -43,7 +42,7 @@ def _nearest(x: jax.Array, view: View, rows: jax.Array, k: int) -> Neighbors:
     shape = (len(rows), wanted)
     start = jnp.full(shape, -jnp.inf), jnp.zeros(shape, jnp.int32)
     found = blocks.scan_rows(step, start, len(x), _BLOCK)[1]
-    near = by_distance(exact_distances2(x, rows, found), found)
+    near = refine(x, x[rows], found)
     return jax.tree.map(lambda a: a[:, :k], near)
 
 

@@ -48,22 +48,17 @@ def like(*arrays: Any) -> AbstractContextManager[object]:
     for array in arrays:
         found = axis_of_rows(array) if isinstance(array, jax.Array) else None
         if found and len(found[0].axis_names) == 1:
-            return over(found[0])
+            return _over(found[0])
     return contextlib.nullcontext()
 
 
-def over(mesh: Mesh | None) -> AbstractContextManager[object]:
-    """Where what is compiled works on rows that are spread over ``mesh``, of one axis.
-
-    Within what is being compiled nothing is set: it is left to the partitioner.
-    """
-    if mesh is None:
-        return contextlib.nullcontext()
+def _over(mesh: Mesh) -> AbstractContextManager[object]:
     # What it was called before it was settled.
     use: Any = getattr(jax, "set_mesh", None) or jax.sharding.use_mesh  # type: ignore[attr-defined]
     try:
         return use(mesh)
     except ValueError:
+        # Within what is being compiled: it is left to the partitioner.
         return contextlib.nullcontext()
 
 
@@ -233,11 +228,6 @@ def sums_at(indices: jax.Array, values: jax.Array) -> jax.Array:
     return on_each(local, how, (indices, values))
 
 
-def repeats(num_rows: int, mesh: Mesh | None) -> int:
-    """Rows that are missing where every device of ``mesh`` is to have as many of ``num_rows``."""
-    return 0 if mesh is None else -num_rows % mesh.size
-
-
 def rows_over(mesh: Mesh) -> NamedSharding:
     """Rows that are spread over ``mesh``, of one axis."""
     return NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
@@ -247,7 +237,7 @@ def spread_out(x: jax.Array, mesh: Mesh | None) -> jax.Array:
     """``x`` ``[n, ...]`` spread over ``mesh``, with first rows again at the end where any miss."""
     if mesh is None or axis_of_rows(x):
         return x
-    more = repeats(len(x), mesh)
+    more = -len(x) % mesh.size
     return jax.jit(lambda x: jnp.concatenate([x, x[:more]]), out_shardings=rows_over(mesh))(x)
 
 

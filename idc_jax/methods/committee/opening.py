@@ -85,11 +85,12 @@ def _best_of_largest(
     The largest group first; -1 where there are too few of them.
     """
     # In a group that nobody was asked about, whoever may not be picked is no sample of its own.
-    worth = jnp.where(allowed | asked, worth, -jnp.inf)
+    there = allowed | asked
+    worth = jnp.where(there, worth, -jnp.inf)
     best = jax.ops.segment_max(worth, groups, num_groups)
     first = jnp.where(worth == best[groups], jnp.arange(len(worth)), len(worth))
     indices = jax.ops.segment_min(first, groups, num_groups)
-    sizes = jax.ops.segment_sum((allowed | asked).astype(jnp.int32), groups, num_groups)
+    sizes = jax.ops.segment_sum(there.astype(jnp.int32), groups, num_groups)
     free = jax.ops.segment_max(asked.astype(jnp.int32), groups, num_groups) <= 0
     size, order = jax.lax.top_k(jnp.where(free & (sizes > 0), sizes, 0), budget)
     return Selection(
