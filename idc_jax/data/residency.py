@@ -15,9 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.errors import UserError
+from idc_jax.ops import sharded
 
 # Threads that read a chunk's rows from the disk while the device is at work.
 _READERS = 4
+# Bytes of samples that are spread over devices and are brought to all of them at a time.
+_BROUGHT = 2**26
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,8 @@ def chunks(
     """Yield all steps of a schedule, in order.
 
     While the device works on one streamed chunk the next is being read and uploaded, so each
-    takes at most half of the budget, but never less than one step. All chunks have the same
+    takes at most half of the budget, but never less than one step. Samples that are spread over
+    devices are brought to all of them, 64 MB at a time. All chunks have the same
     number of steps where some good number divides the schedule, else the last is shorter: two
     shapes at most.
 
@@ -141,10 +145,22 @@ def chunks(
     if isinstance(samples, Streamed):
         yield from _streamed(samples, np.asarray(indices), most)
         return
+    if spread := sharded.is_spread(samples):
+        most = min(most, max(_BROUGHT // (indices.shape[1] * _row_bytes(samples)), 1))
     length = steps_per_chunk(total, most)
     for start in range(0, total, length):
         steps = slice(start, min(start + length, total))
-        yield Chunk(samples, taken(indices, steps).astype(jnp.int32), steps)
+        rows = taken(indices, steps).astype(jnp.int32)
+        yield (
+            Chunk(sharded.rows_at(samples, rows.reshape(-1)), _places(rows.shape), steps)
+            if spread
+            else Chunk(samples, rows, steps)
+        )
+
+
+def _places(shape: tuple[int, ...]) -> jax.Array:
+    """Where the rows of a chunk of its own stand in it, int32 of a ``shape``."""
+    return jax.device_put(np.arange(math.prod(shape), dtype=np.int32).reshape(shape))
 
 
 def taken(schedule: jax.Array | np.ndarray, steps: slice) -> jax.Array:
@@ -198,11 +214,10 @@ def _streamed(samples: Streamed, indices: np.ndarray, most: int) -> Iterator[Chu
     for rows in _read_ahead(samples.inputs, indices, length):
         steps = slice(start, start + rows.shape[0])
         start = steps.stop
-        local = np.arange(rows.shape[0] * batch, dtype=np.int32).reshape(-1, batch)
         array = upload(rows.reshape(-1, *rows.shape[2:]), samples.sharding)
         if pending is not None:
             yield pending
-        pending = Chunk(array, jnp.asarray(local), steps)
+        pending = Chunk(array, _places(rows.shape[:2]), steps)
     if pending is not None:
         yield pending
 
@@ -218,5 +233,5 @@ def _read_ahead(inputs: np.ndarray, indices: np.ndarray, length: int) -> Iterato
     yield from read.batch(length, drop_remainder=False)
 
 
-def _row_bytes(samples: Streamed) -> int:
-    return max(samples.inputs.nbytes // len(samples.inputs), 1)
+def _row_bytes(samples: Samples) -> int:
+    return max(math.prod(samples.shape[1:]) * samples.dtype.itemsize, 1)

@@ -155,7 +155,6 @@ class MethodSpec(NamedTuple):
       quick: whether it learns within seconds, so also while people are still answering.
       grows: whether it has an output for every group that people name, however many; else those
         beyond its own number are not learned.
-      spreads: whether the rows that it compares may be spread over devices.
     """
 
     name: str
@@ -174,4 +173,3 @@ class MethodSpec(NamedTuple):
     usual: bool = False
     quick: bool = False
     grows: bool = False
-    spreads: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +51,7 @@ def map_rows(
     function: Callable[..., Rows],
     arrays: tuple[jax.Array, ...],
     block: int,
-    shared: tuple[jax.Array, ...] = (),
+    shared: tuple[Any, ...] = (),
 ) -> Rows:
     """``function`` of blocks of rows of ``arrays``, its results put together along axis 0.
 
@@ -60,11 +60,12 @@ def map_rows(
         ``[b, ...]``, or a tree of such arrays.
       arrays: arrays with the same number of rows.
       block: rows of one block.
-      shared: what it takes besides, the same for all blocks: at least what it indexes.
+      shared: trees of arrays that it takes besides, the same for all blocks: at least what it
+        indexes.
     """
     if how := sharded.divides(arrays[0].shape[0]):
 
-        def own(arrays: tuple[jax.Array, ...], shared: tuple[jax.Array, ...]) -> Rows:
+        def own(arrays: tuple[jax.Array, ...], shared: tuple[Any, ...]) -> Rows:
             return map_rows(function, arrays, block, shared)
 
         return sharded.on_each(own, how, (arrays,), shared=(shared,))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax.errors import UserError
-from idc_jax.ops import arrays, blocks
+from idc_jax.ops import arrays, blocks, sharded
 
 # Rows whose cosines with all others are counted: of more samples, so many evenly spaced ones.
 _ROWS = 16_384
@@ -50,12 +50,17 @@ def _exceeded_by(z: jax.Array, share: float) -> jax.Array:
 
     def count(total: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
         here = jax.lax.dynamic_slice_in_dim(chosen, start, block)
-        cosines = arrays.inner(z[here], z)
-        counted = fresh[:, None] & (here[:, None] != jnp.arange(n))
-        bins = jnp.clip((cosines + 1.0) * (_BINS / 2), 0, _BINS - 1).astype(jnp.int32)
-        # What does not count falls off the end.
-        bins = jnp.where(counted, bins, _BINS).reshape(-1)
-        found = jnp.zeros(_BINS, jnp.int32).at[bins].add(1, mode="drop")
+        compared = sharded.take(z, here)
+
+        def histogram(live: jax.Array, z: jax.Array, places: jax.Array) -> jax.Array:
+            cosines = arrays.inner(compared, z)
+            counted = fresh[:, None] & live & (here[:, None] != places)
+            bins = jnp.clip((cosines + 1.0) * (_BINS / 2), 0, _BINS - 1).astype(jnp.int32)
+            # What does not count falls off the end.
+            bins = jnp.where(counted, bins, _BINS).reshape(-1)
+            return jnp.zeros(_BINS, jnp.int32).at[bins].add(1, mode="drop")
+
+        found = blocks.sum_rows(histogram, (z, jnp.arange(n)), n)
         return total + found / (rows * (n - 1))
 
     shares = blocks.scan_rows(count, jnp.zeros(_BINS, jnp.float32), rows, block)

@@ -98,7 +98,11 @@ def _whitened(z: jax.Array, queries: jax.Array, found: jax.Array, shrinkage: flo
     sphere = jnp.maximum(jnp.trace(covariance) / d, 1e-12) * jnp.eye(d)
     values, vectors = jnp.linalg.eigh((1 - shrinkage) * covariance + shrinkage * sphere)
     scale = jax.lax.rsqrt(jnp.maximum(values, 1e-12 * values[-1]))
-    return arrays.normalize(arrays.matmul(z - jnp.mean(z, axis=0), vectors * scale))
+    # The same direction of each axis on every machine: a network learns otherwise of the opposite.
+    largest = jnp.take_along_axis(vectors, jnp.argmax(jnp.abs(vectors), axis=0)[None], axis=0)
+    return arrays.normalize(
+        arrays.matmul(z - jnp.mean(z, axis=0), vectors * (scale * jnp.sign(largest)))
+    )
 
 
 @jax.jit

@@ -279,7 +279,12 @@ def cluster_sums(
     """Sums ``[c, d]`` and counts ``[c]`` of the points of each cluster."""
     counts = jnp.zeros((num_clusters,), x.dtype).at[assignments].add(1.0)
     if num_clusters > _DENSE_SUMS:
-        return sums_by(assignments, x, num_clusters), counts
+
+        def scattered(fresh: jax.Array, points: jax.Array, own: jax.Array) -> jax.Array:
+            del fresh  # all at once
+            return sums_by(own, points, num_clusters)
+
+        return blocks.sum_rows(scattered, (x, assignments), x.shape[0]), counts
 
     def sums(fresh: jax.Array, points: jax.Array, own: jax.Array) -> jax.Array:
         member = (own[None] == jnp.arange(num_clusters)[:, None]) & fresh[None]

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, floats, ints, key, takes
-from idc_jax.ops.kmeans import KMeans, check_num_clusters, lloyd, plus_plus
+from idc_jax.ops.kmeans import KMeans, check_num_clusters, cluster_sums, lloyd, plus_plus
 from idc_jax.ops.shapes import Array, Int, Num, PRNGKeyArray
-from idc_jax.ops.sums import sums_by
 
 
 @takes(
@@ -96,6 +95,5 @@ def _class_means(x: jax.Array, labels: jax.Array, num_clusters: int) -> tuple[ja
     """Mean of each class's labelled points ``[c, d]``, and which classes have any ``[c]``."""
     # Unlabelled points add to one row past the end, which is cut off.
     slots = jnp.where(labels >= 0, labels, num_clusters)
-    sums = sums_by(slots, x, num_clusters + 1)[:-1]
-    counts = jnp.zeros((num_clusters + 1,), x.dtype).at[slots].add(1.0)[:-1]
+    sums, counts = (found[:-1] for found in cluster_sums(x, slots, num_clusters + 1))
     return sums / jnp.maximum(counts, 1.0)[:, None], counts > 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -50,6 +51,11 @@ def like(*arrays: Any) -> AbstractContextManager[object]:
         if found and len(found[0].axis_names) == 1:
             return _over(found[0])
     return contextlib.nullcontext()
+
+
+def is_spread(array: Any) -> bool:
+    """Whether the rows of ``array`` are spread over devices."""
+    return isinstance(array, jax.Array) and axis_of_rows(array) is not None
 
 
 def _over(mesh: Mesh) -> AbstractContextManager[object]:
@@ -215,6 +221,17 @@ def take(x: jax.Array, places: jax.Array) -> jax.Array:
     return on_each(local, how, (x,), shared=(places,), together=True)
 
 
+def rows_at(tree: _Tree, places: jax.Array) -> _Tree:
+    """:func:`take` of every array of ``tree``, for callers outside compiled functions."""
+    with like(*jax.tree.leaves(tree)):
+        return _rows_at(tree, places)
+
+
+@jax.jit
+def _rows_at(tree: _Tree, places: jax.Array) -> _Tree:
+    return jax.tree.map(lambda a: take(a, places), tree)
+
+
 def sums_at(indices: jax.Array, values: jax.Array) -> jax.Array:
     """The sum ``[n]`` of the ``values`` ``[n, k]`` whose ``indices`` ``[n, k]`` name each row."""
     n, how = len(indices), divides(len(indices))
@@ -239,6 +256,23 @@ def spread_out(x: jax.Array, mesh: Mesh | None) -> jax.Array:
         return x
     more = -len(x) % mesh.size
     return jax.jit(lambda x: jnp.concatenate([x, x[:more]]), out_shardings=rows_over(mesh))(x)
+
+
+def first(tree: _Tree, size: int) -> _Tree:
+    """The first ``size`` rows of every array of ``tree``, whole on each device.
+
+    Called outside compiled functions: what follows them are repeats, which mean nothing.
+    """
+    leaves = jax.tree.leaves(tree)
+    if all(len(leaf) == size and not is_spread(leaf) for leaf in leaves):
+        return tree
+    with like(*leaves):
+        return _first(tree, size)
+
+
+@partial(jax.jit, static_argnames=("size",))
+def _first(tree: _Tree, size: int) -> _Tree:
+    return jax.tree.map(lambda a: a[:size], whole(tree))
 
 
 def whole(tree: _Tree) -> _Tree:

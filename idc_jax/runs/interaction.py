@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,10 +21,19 @@ from idc_jax.annotate.questions import (
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Context, Method, MethodSpec, Round, State, embeddings_of
 from idc_jax.ops.inputs import in_32_bits
-from idc_jax.ops.ring import axis_of_rows
+from idc_jax.ops.sharded import is_spread
 from idc_jax.outlook import SECONDS
 
 _INIT, _ASK, _LEARN = range(3)
+
+
+def _lacks(array: Any) -> bool:
+    """Whether the rows of ``array`` were not saved."""
+    return np.shape(array)[:1] == (0,)
+
+
+def _filled(array: Any, made: Any) -> Any:
+    return made if _lacks(array) else array
 
 
 def _own(round_: int) -> int:
@@ -78,7 +88,7 @@ class Interaction:
         with in_32_bits():
             self.context, self.state = self._method.init(self._key(_INIT, 0))
             jax.block_until_ready((self.context, self.state))
-        if not self.keeps_context:
+        if any(is_spread(array) for array in jax.tree.leaves(self.context)):
             fixed = hosts.rows_together(embeddings_of(self.context, self.state))
             # What is asked by them every process has to come to.
             self._fixed = fixed if self._asks_alone else hosts.told(lambda: fixed)
@@ -89,21 +99,24 @@ class Interaction:
         return self._kinds == self.spec.asks[:1]
 
     @property
-    def keeps_context(self) -> bool:
-        """Whether one process may save the context: its rows are not spread over devices."""
-        arrays = (a for a in jax.tree.leaves(self.context) if isinstance(a, jax.Array))
-        return not any(axis_of_rows(array) for array in arrays)
+    def kept(self) -> Context:
+        """The context as one process can save it: no rows of what is spread over devices."""
+
+        def own(array: Any) -> Any:
+            return np.zeros((0, *array.shape[1:]), array.dtype) if is_spread(array) else array
+
+        return jax.tree.map(own, self.context)
 
     def go_on(self, context: Context | None, state: State) -> None:
         """Take the place of an interaction that was saved.
 
-        A ``context`` of None is made again, as it was.
+        What a ``context`` that is :attr:`kept` lacks is made again, all of it where it is None.
         """
-        if context is None:
+        if context is None or any(map(_lacks, jax.tree.leaves(context))):
             self._begin()
-        else:
-            self.context = context
-        self.state = state
+            made = self.context
+            context = made if context is None else jax.tree.map(_filled, context, made)
+        self.context, self.state = context, state
 
     def hear(self, questions: Questions, answers: Answers) -> None:
         """Enter what was said."""

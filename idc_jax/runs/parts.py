@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from idc_jax import data, models
@@ -90,17 +91,14 @@ def check_fits(config: ConfigDict, dataset: Dataset) -> None:
     Raises:
       UserError: naming the option.
     """
-    allowed, spec = config.data.device_gigabytes, registry.get(config.method)
-    mesh = mesh_for(config.devices, dataset.inputs) if _spreads(config) else None
-    if dataset.inputs.nbytes <= allowed * 1e9 * (1 if mesh is None else mesh.size):
+    allowed, size = config.data.device_gigabytes, dataset.inputs.nbytes
+    if size <= allowed * 1e9 * _devices(mesh_for(config.devices, dataset.inputs)):
         return
-    for group in spec.options:
-        if config[group].get("space") == "input":
-            raise UserError(
-                f"the samples take {dataset.inputs.nbytes / 1e9:.1f} GB, and "
-                f"data.device_gigabytes allows {allowed}; raise it, or use {group}.space=network, "
-                "for which they are streamed"
-            )
+    for group in _compares_inputs(config):
+        raise UserError(
+            f"the samples take {size / 1e9:.1f} GB, and data.device_gigabytes allows {allowed}; "
+            f"raise it, or use {group}.space=network, for which they are streamed"
+        )
 
 
 def make_parts(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log) -> Parts:
@@ -118,13 +116,14 @@ def make_parts(config: ConfigDict, dataset: Dataset, pretraining: Path, log: Log
     imported = open_published(config, dataset)
     views, seen = make_views(config, dataset, imported)
     model = make_network(config, seen) if imported is None else imported.model
-    samples, repeats = place_compared(config, dataset)
+    samples, repeats = place_spread(config, dataset)
     begin = make_begin(
         Start(config.init, PretrainOptions(**config.pretrain), imported),
         model,
         views,
         samples,
         pretraining,
+        num_samples=dataset.size,
         log=log,
         progress=config.progress,
     )
@@ -176,22 +175,31 @@ def place_samples(config: ConfigDict, dataset: Dataset) -> Samples:
     return place(dataset.inputs, int(config.data.device_gigabytes * 1e9), everywhere(mesh))
 
 
-def place_compared(config: ConfigDict, dataset: Dataset) -> tuple[Samples, int]:
-    """The same; where they are compared as they are, spread over the devices, if the method can.
+def place_spread(config: ConfigDict, dataset: Dataset) -> tuple[Samples, int]:
+    """The same, for a method.
+
+    Over several devices they are spread where they are compared as they are, or where each device
+    can hold its part of them but not all.
 
     Returns:
       The samples, and how many rows at the end are repeats.
     """
     mesh = mesh_for(config.devices, dataset.inputs)
-    if mesh is None or not _spreads(config):
-        return place_samples(config, dataset), 0
-    return place_rows(dataset.inputs, rows_over(mesh))
+    allowed, size = config.data.device_gigabytes * 1e9, dataset.inputs.nbytes
+    fits = size <= allowed * _devices(mesh)
+    if mesh is not None and fits and (size > allowed or _compares_inputs(config)):
+        return place_rows(dataset.inputs, rows_over(mesh))
+    return place_samples(config, dataset), 0
 
 
-def _spreads(config: ConfigDict) -> bool:
-    """Whether only rows that are spread over devices are compared."""
-    spec = registry.get(config.method)
-    return spec.spreads and all(config[group].space == "input" for group in spec.options)
+def _devices(mesh: Mesh | None) -> int:
+    return 1 if mesh is None else mesh.size
+
+
+def _compares_inputs(config: ConfigDict) -> list[str]:
+    """The groups of the method's options that say that samples are compared as they are."""
+    groups = registry.get(config.method).options
+    return [group for group in groups if config[group].get("space") == "input"]
 
 
 def open_published(config: ConfigDict, dataset: Dataset) -> Imported | None:

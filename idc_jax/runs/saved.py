@@ -57,11 +57,10 @@ def save(this: Run, checkpoints: Checkpoints, progress: Progress) -> None:
 def keep_context(this: Run, initial: np.ndarray) -> None:
     """Keep what never changes, and the probabilities before any answer.
 
-    A context that is spread over devices is made again when the run goes on, be it over others.
+    What is spread over devices is made again when the run goes on, be it over others.
     """
     kept = Checkpoints(_context_folder(this))
-    context = {"context": this.interaction.context} if this.interaction.keeps_context else {}
-    kept.save(0, {**context, "initial": initial}, {})
+    kept.save(0, {"context": this.interaction.kept, "initial": initial}, {})
     kept.close()
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.errors import UserError
+from idc_jax.ops import sharded
 from idc_jax.ops.inputs import count, floats, ints, takes
 from idc_jax.ops.neighbors import Neighbors, knn
 from idc_jax.ops.shapes import Array, Float, Int, Num
@@ -69,7 +70,7 @@ def compactness(
     if neighbors is None:
         neighbors = knn(x, k) if rows is None else _neighbors_of(x, rows, k)
     elif rows is not None:
-        neighbors = Neighbors(neighbors.distances2[rows], neighbors.indices[rows])
+        neighbors = sharded.rows_at(neighbors, rows)
     if neighbors.distances2.shape[1] < k:
         raise UserError(f"{neighbors.distances2.shape[1]} neighbours given; {k} are needed")
     values = 1.0 / jnp.maximum(jnp.sum(neighbors.distances2[:, :k], axis=1), _SUM_FLOOR)
@@ -78,7 +79,7 @@ def compactness(
 
 def _neighbors_of(x: jax.Array, rows: jax.Array, k: int) -> Neighbors:
     """The ``k`` nearest of ``x`` to some of its own rows, each left out of its own by index."""
-    found = knn(x, k + 1, queries=x[rows])
+    found = knn(x, k + 1, queries=sharded.rows_at(x, rows))
     distances2 = jnp.where(found.indices == rows[:, None], jnp.inf, found.distances2)
     distances2, indices = jax.lax.sort((distances2, found.indices), num_keys=2)
     return Neighbors(distances2[:, :k], indices[:, :k])

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax import scores
-from idc_jax.ops import arrays
+from idc_jax.ops import arrays, sharded
 from idc_jax.ops.cosines import cosine_exceeded_by
 from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.ops.neighbors import Neighbors
@@ -142,10 +142,10 @@ def _pick(
         worth = jnp.where(free, value + diverse, -jnp.inf)
         anchor = jnp.argmax(worth)
         # One row of cosines tells the partners and how far the others are from this anchor.
-        cosines = arrays.inner(z, z[anchor][None])[:, 0]
+        cosines = arrays.inner(z, sharded.take(z, anchor[None]))[:, 0]
         open_ = allowed & ~_known_with(anchor, known) & ~_paired(anchor, state.selection.indices, n)
         nearness = jnp.where(open_, -jnp.abs(cosines - threshold), -jnp.inf)
-        best, partners = jax.lax.top_k(nearness, per_anchor)
+        best, partners = sharded.top_k(nearness, per_anchor)
         picked = jnp.isfinite(best) & (jnp.arange(per_anchor) < budget - state.made)
         places = jnp.where(picked, state.made + jnp.arange(per_anchor), budget)
         pairs = jnp.stack([jnp.minimum(anchor, partners), jnp.maximum(anchor, partners)], axis=1)

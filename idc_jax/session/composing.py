@@ -76,7 +76,9 @@ def compose(
     # Pairs turn what a network knows already; the others learn from labels at once.
     init = "pretrain" if spec.chooses == "pairs" else "random"
     start = Start(init, PretrainOptions(epochs=_EPOCHS, batch_size=min(256, len(features) // 2)))
-    begin = make_begin(start, model, views, data, folder, log=log, progress=progress)
+    begin = make_begin(
+        start, model, views, data, folder, num_samples=len(data), log=log, progress=progress
+    )
     parts = Parts(
         model,
         views,

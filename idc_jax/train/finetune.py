@@ -104,7 +104,8 @@ def finetune(
       key: fixes batches, views and sampled negatives.
       model: the network.
       views: ``strong`` trains, ``val`` makes pseudo-labels.
-      data: raw samples ``[n, ...]``, on a device, on each device of a mesh, or streamed.
+      data: raw samples ``[n, ...]``, on a device, on each device of a mesh, spread over them, or
+        streamed; those beyond the labels' are not looked at.
       variables: the network so far; it is left as it is.
       supervision: what is known.
       store: int32 ``[n]``, pseudo-labels of ``pseudo_labels="store"``.
@@ -128,7 +129,7 @@ def finetune(
     plan_key, run_key = jax.random.split(key)
     restart = options.restart_unlabelled
     told = _Told(
-        *_plan(plan_key, pool, data.shape[0], steps, batch, width, restart=restart),
+        *_plan(plan_key, pool, len(supervision.labels), steps, batch, width, restart=restart),
         step=np.arange(steps, dtype=np.uint32),
         regularise=np.arange(steps) >= options.regularise_from * steps,
     )

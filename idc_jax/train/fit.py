@@ -42,7 +42,7 @@ def fit_targets(
       model: the network.
       view: what it is shown.
       variables: where it starts; they are left as they are.
-      data: raw samples ``[n, ...]``.
+      data: raw samples ``[n, ...]``; those beyond the targets' are not drawn.
       targets: ``[n, c]``, rows summing to one.
       steps: how many.
       batch_size: drawn with replacement.
@@ -54,7 +54,7 @@ def fit_targets(
     """
     options = _Options(steps, learning_rate, head_only)
     program = Program(model, Views(view, view, view), options, _optimizer, mesh_of(data))
-    chosen, keys = _draw(key, steps, batch_size, data.shape[0])
+    chosen, keys = _draw(key, steps, batch_size, len(targets))
     learner = begin(program, variables)
     learner, found = run_steps(_step, program, learner, data, chosen, (chosen, keys), targets)
     return learner.variables, jnp.concatenate([part["loss"] for part in found])

@@ -14,6 +14,8 @@ from idc_jax.data.residency import Samples, chunks, taken
 from idc_jax.data.views import View, view_batch
 from idc_jax.models import attention
 from idc_jax.models.base import Model, Outputs, Variables
+from idc_jax.ops import sharded
+from idc_jax.ops.blocks import map_rows
 from idc_jax.train.parallel import gather, mesh_of, replicate, split
 
 # Samples that are evaluated at a time, and pixels of theirs: 92 images of 224 by 224.
@@ -89,15 +91,29 @@ def run_network(
         that attends was trained on, in the order of the data.
 
     Returns:
-      :class:`Outputs` of ``[n, ...]`` arrays.
+      :class:`Outputs` of ``[n, ...]`` arrays, whose rows are spread over devices where those of
+      the data are and the network does not attend.
     """
     total = data.shape[0]
     block = min(block or _block(model, view, data), total)
+    if isinstance(data, jax.Array) and sharded.is_spread(data) and model.module.attention is None:
+        with sharded.like(data):
+            return _over_rows(model, replicate(variables, mesh_of(data)), view, data, block)
     blocks = np.append(np.arange(total), np.full(-total % block, -1)).reshape(-1, block)
     # A deterministic view ignores its key; any will do.
     outputs = run_blocks(_any_key(), model, variables, view, data, blocks.astype(np.int32))
     rows = jax.tree.map(lambda a: a.reshape(-1, a.shape[-1]), outputs)
     return jax.tree.map(lambda a: jax.lax.slice_in_dim(a, 0, total), rows)
+
+
+@partial(jax.jit, static_argnames=("model", "view", "block"))
+def _over_rows(
+    model: Model, variables: Variables, view: View, data: jax.Array, block: int
+) -> Outputs:
+    def one(raw: jax.Array, variables: Variables) -> Outputs:
+        return model.apply(variables, view_batch(view, _any_key(), raw), False)[0]
+
+    return map_rows(one, (data,), block, (variables,))
 
 
 @jax.jit

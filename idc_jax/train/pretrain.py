@@ -24,11 +24,13 @@ import optax
 from tqdm import tqdm
 
 from idc_jax.data.residency import Samples, Streamed
-from idc_jax.data.views import Views, view_batch
+from idc_jax.data.views import View, Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.losses.contrastive import ContrastiveTerms, contrastive_terms
 from idc_jax.models.base import Model, Outputs, Variables
+from idc_jax.ops import sharded
 from idc_jax.ops.arrays import normalize
+from idc_jax.ops.blocks import map_rows
 from idc_jax.ops.neighbors import knn
 from idc_jax.train.engine import (
     Learner,
@@ -58,6 +60,8 @@ __all__ = [
 
 # A cluster below this part of its even share counts as dead, as the collapse watch has it.
 LIVE_SHARE = 0.01
+# Samples that are prepared for the network at a time.
+_BLOCK = 512
 
 
 class PretrainState(NamedTuple):
@@ -105,12 +109,12 @@ def build(model: Model, views: Views, options: PretrainOptions, num_samples: int
     def init(key: jax.Array, data: Samples) -> PretrainState:
         state = _init(program, key, data[:2])
         if options.neighbors and options.neighbor_start == 0:
-            return state._replace(neighbors=_search(_seen(views, data), options))
+            return state._replace(neighbors=_search(_seen(views, data), num_samples, options))
         return state
 
     def refresh(state: PretrainState, data: Samples) -> PretrainState:
         found = run_network(model, state.variables, views.val, data)
-        return state._replace(neighbors=_search(found.embedding, options))
+        return state._replace(neighbors=_search(found.embedding, num_samples, options))
 
     return Pretraining(init, partial(_run_epoch, program), refresh)
 
@@ -122,7 +126,13 @@ def _seen(views: Views, data: Samples) -> jax.Array:
             "pretrain.neighbor_start is 0, which compares the samples themselves, and they do not "
             "fit on the device; raise it above 0, or raise data.device_gigabytes"
         )
-    return jax.lax.map(lambda raw: views.val(jax.random.key(0), raw), data)
+    with sharded.like(data):
+        return _shown(views.val, data)
+
+
+@partial(jax.jit, static_argnames=("view",))
+def _shown(view: View, data: jax.Array) -> jax.Array:
+    return map_rows(lambda raw: view_batch(view, jax.random.key(0), raw), (data,), _BLOCK)
 
 
 def pretrain(
@@ -133,6 +143,7 @@ def pretrain(
     options: PretrainOptions,
     *,
     log: Log,
+    num_samples: int = 0,
     start: PretrainState | None = None,
     on_epoch: Callable[[PretrainState, int], None] | None = None,
     progress: bool = True,
@@ -144,10 +155,11 @@ def pretrain(
       model: the network; its cluster head has as many outputs as clusters are wanted.
       views: ``weak`` trains, ``val`` embeds for the neighbour search.
       data: raw samples ``[n, ...]``, uint8 images or float32 features, on a device, on each
-        device of a mesh, or streamed.
+        device of a mesh, spread over them, or streamed.
       options: how.
       log: called after each epoch with the losses, ``live_clusters`` (those with a fair share of
         at least 1 %) and ``assignment_entropy`` (1 where the clusters are even).
+      num_samples: train on the first so many; 0 for all.
       start: a state to go on from, one that ``on_epoch`` was given in a run with the same
         arguments; the result then equals that of an uninterrupted run.
       on_epoch: called with the state and the number of epochs done. The state's buffers are given
@@ -157,7 +169,7 @@ def pretrain(
     Returns:
       The last state; ``state.variables`` is the pre-trained network.
     """
-    num_samples = data.shape[0]
+    num_samples = num_samples or data.shape[0]
     pieces = build(model, views, options, num_samples)
     init_key, run_key = jax.random.split(key)
     state = pieces.init(init_key, data) if start is None else start
@@ -327,10 +339,12 @@ def _only_self(setup: _Setup) -> jax.Array:
     return jnp.tile(jnp.arange(setup.num_samples, dtype=jnp.int32)[:, None], (1, width))
 
 
-def _search(values: jax.Array, options: PretrainOptions) -> jax.Array:
+def _search(values: jax.Array, num_samples: int, options: PretrainOptions) -> jax.Array:
     flat = values.reshape(values.shape[0], -1)
     # By the cosine, whose value nobody asks for.
-    return knn(normalize(flat), options.neighbors).indices
+    found = sharded.first(knn(normalize(flat), options.neighbors).indices, num_samples)
+    # A sample that is there again is the same.
+    return found if len(values) == num_samples else found % num_samples
 
 
 def _histogram(logits: jax.Array) -> jax.Array:

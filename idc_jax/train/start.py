@@ -75,6 +75,7 @@ def make_begin(
     data: Samples,
     directory: Path,
     *,
+    num_samples: int,
     log: Log,
     progress: bool,
 ) -> Begin:
@@ -86,6 +87,7 @@ def make_begin(
       views: of its samples.
       data: raw samples ``[n, ...]``.
       directory: where the pre-training keeps its checkpoints; it goes on from the latest.
+      num_samples: n; rows beyond are not trained on.
       log: for the pre-training's losses.
       progress: show a bar.
 
@@ -110,9 +112,9 @@ def make_begin(
                 f"use 'pretrain', 'random' or one of {', '.join(KNOWN)}"
             )
         return lambda key: _loaded(path, fresh(key))
-    pretrain.check_options(start.pretraining, data.shape[0])
+    pretrain.check_options(start.pretraining, num_samples)
     return lambda key: _pretrained(
-        key, start.pretraining, model, views, data, directory, log, progress
+        key, start.pretraining, model, views, data, directory, num_samples, log, progress
     )
 
 
@@ -123,6 +125,7 @@ def _pretrained(
     views: Views,
     data: Samples,
     directory: Path,
+    num_samples: int,
     log: Log,
     progress: bool,
 ) -> Variables:
@@ -132,7 +135,7 @@ def _pretrained(
         saved = hosts.told(lambda: _latest(kept))
         resumed = None
         if saved is not None:
-            pieces = pretrain.build(model, views, options, data.shape[0])
+            pieces = pretrain.build(model, views, options, num_samples)
             template = jax.eval_shape(lambda k: pieces.init(k, data), key)
             resumed = rebuild(template, saved)
         if told := _slow(model, views, data, options, resumed):
@@ -148,6 +151,7 @@ def _pretrained(
             views,
             data,
             options,
+            num_samples=num_samples,
             log=lambda values: log({"phase": "pretrain", **values}),
             start=resumed,
             on_epoch=on_epoch,

@@ -1,18 +1,25 @@
-"""What the committee finds on rows that are spread over devices: ``python sharded.py FILE``."""
+"""What methods find on rows that are spread over devices: ``python sharded.py FOLDER METHOD``."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
+from conformance import compose
 from playing import Game
 
+from idc_jax.annotate.questions import DIFFERENT, SAME, Questions
+from idc_jax.data.base import Dataset
 from idc_jax.data.residency import place, place_rows
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Parts
 from idc_jax.ops import sharded
+from idc_jax.runs import configuration
 from idc_jax.train.parallel import make_mesh
 
 N, DIMS, CLUSTERS, WAVES = 1024, 24, 4, 8
@@ -43,22 +50,80 @@ def play(num_samples: int, *, spread: bool, budgets: Sequence[int] = (CLUSTERS, 
     return game
 
 
+def composed(method: str, num_samples: int = N, rounds: int = 2) -> tuple[Game, list[np.ndarray]]:
+    """A run of ``method`` on all devices there are, as :mod:`idc_jax.runs` composes it.
+
+    Returns:
+      The run, and what each round asked.
+    """
+    samples, labels = blobs(num_samples)
+    data = Dataset(
+        name="blobs",
+        kind="features",
+        inputs=samples,
+        labels=labels.astype(np.int32),
+        class_names=tuple("abcd"),
+        train=np.ones(num_samples, bool),
+        names=tuple(map(str, range(num_samples))),
+        skipped=(),
+    )
+    spec = registry.get(method)
+    with tempfile.TemporaryDirectory() as folder:
+        made = compose(spec, Path(folder), data, suit=configuration.for_features)
+        game = Game(made, num_samples, 40, shown=spec.asks[0] != "cluster")
+    asked = []
+    for _ in range(rounds):
+        questions = game.ask(12)
+        asked.append(questions.indices)
+        game.say(questions, _said(questions, labels))
+    return game, asked
+
+
+def _said(questions: Questions, labels: np.ndarray) -> np.ndarray:
+    """What somebody says who knows the groups."""
+    of = labels[questions.indices]
+    if questions.kind == "label":
+        return of
+    if questions.kind == "pair":
+        return np.where(of[:, 0] == of[:, 1], SAME, DIFFERENT)
+    shown = labels[questions.exemplars][questions.candidates] == of[:, None]
+    first = questions.candidates[np.arange(len(of)), shown.argmax(1)]
+    return np.where(shown.any(1), first, -1)
+
+
+def spread_parts(tree: Any) -> list[str]:
+    """The names of the parts of ``tree`` of which each of four devices has a quarter."""
+    rows = {
+        name: [leaf for leaf in jax.tree.leaves(part) if leaf.ndim]
+        for name, part in tree._asdict().items()
+    }
+    return [
+        name
+        for name, found in rows.items()
+        if found and all(4 * len(a.addressable_shards[0].data) == len(a) for a in found)
+    ]
+
+
 def main() -> None:
+    folder, method = Path(sys.argv[1]), sys.argv[2]
     # One column of all rows at a time.
     sharded._COLUMNS = N
-    game = play(N, spread=True)
-    context = game.context.space._asdict()
-    spread = {
-        name: all(4 * len(leaf.addressable_shards[0].data) == len(leaf) for leaf in leaves)
-        for name, leaves in ((name, jax.tree.leaves(part)) for name, part in context.items())
-    }
-    np.savez(
-        sys.argv[1],
-        asked=game.ledger.evidence().asked,
-        probabilities=game.probabilities,
-        odd=play(N - 3, spread=True, budgets=(24,)).probabilities,
-        spread=[name for name, found in spread.items() if found],
-    )
+    found: dict[str, Any]
+    if method == "graph_committee":
+        game = play(N, spread=True)
+        found = {
+            "asked": game.ledger.evidence().asked,
+            "odd": play(N - 3, spread=True, budgets=(24,)).probabilities,
+            "spread": spread_parts(game.context.space),
+        }
+    else:
+        game, asked = composed(method)
+        found = {
+            "asked": np.stack(asked),
+            "odd": composed(method, N - 3, 1)[0].probabilities,
+            "spread": spread_parts(game.context),
+        }
+    np.savez(folder / f"{method}.npz", probabilities=game.probabilities, **found)
 
 
 if __name__ == "__main__":

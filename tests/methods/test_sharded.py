@@ -1,4 +1,4 @@
-"""The committee on rows that are spread over devices: the same as on one, and no device has all."""
+"""Methods on rows that are spread over devices: the same as on one, and no device has all."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from sharded import CLUSTERS, WAVES, N, blobs, play
+from sharded import CLUSTERS, WAVES, N, blobs, composed, play
 
 from idc_jax.metrics import clustering_metrics
 
@@ -21,25 +24,35 @@ _GATHERED = re.compile(r"= \w+\[([0-9,]*)\]\S* all-gather\(")
 _WAVES = WAVES + 20
 
 
+class Found(NamedTuple):
+    """What four devices found, and the largest gathering of each compiled program by its name."""
+
+    values: Mapping[str, np.ndarray]
+    programs: dict[str, int]
+
+
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory):
-    """What four devices found, and the compiled programs by name."""
-    folder = tmp_path_factory.mktemp("sharded")
-    environment = {
-        **os.environ,
-        "JAX_ENABLE_COMPILATION_CACHE": "false",
-        "XLA_FLAGS": f"--xla_backend_optimization_level=0 --xla_dump_to={folder} "
-        f"--xla_dump_hlo_as_text --xla_force_host_platform_device_count={DEVICES}",
-        "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
-    }
-    command = [sys.executable, str(SCRIPT), str(folder / "found.npz")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    programs: dict[str, int] = {}
-    for file in folder.glob("*after_optimizations.txt"):
-        name = file.name.split(".")[1]
-        programs[name] = max(programs.get(name, 0), *_sizes(file.read_text()), 0)
-    return np.load(folder / "found.npz"), programs
+def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Found]:
+    @cache
+    def play_on_four(method: str) -> Found:
+        folder = tmp_path_factory.mktemp(method)
+        environment = {
+            **os.environ,
+            "JAX_ENABLE_COMPILATION_CACHE": "false",
+            "XLA_FLAGS": f"--xla_backend_optimization_level=0 --xla_dump_to={folder} "
+            f"--xla_dump_hlo_as_text --xla_force_host_platform_device_count={DEVICES}",
+            "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
+        }
+        command = [sys.executable, str(SCRIPT), str(folder), method]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        programs: dict[str, int] = {}
+        for file in folder.glob("*after_optimizations.txt"):
+            name = file.name.split(".")[1]
+            programs[name] = max(programs.get(name, 0), *_sizes(file.read_text()), 0)
+        return Found(np.load(folder / f"{method}.npz"), programs)
+
+    return play_on_four
 
 
 def _sizes(text: str) -> list[int]:
@@ -50,37 +63,67 @@ def _sizes(text: str) -> list[int]:
     ]
 
 
-def test_four_devices_ask_and_predict_what_one_does(found):
-    here = play(N, spread=False)
-    there, _ = found
-    asked = np.flatnonzero(here.ledger.evidence().asked)
-    assert set(np.flatnonzero(there["asked"])) == set(asked)
-    np.testing.assert_allclose(there["probabilities"], here.probabilities, atol=1e-3)
-
-
-def test_what_is_wide_is_spread(found):
-    there, _ = found
-    wide = {"features", "plain", "smooth", "further", "neighbors", "graphs", "widest"}
-    assert set(there["spread"].tolist()) == wide
-
-
-def test_no_device_is_brought_all_rows_but_a_column_at_a_time(found):
-    _, programs = found
-    # What the run hears of each sample, and factors that do not grow with the samples.
-    known = {
+# By method: what is spread of its context, and the gatherings that are larger than a column of all
+# rows. These are what a run hears of each sample, and factors that do not grow with the samples.
+SPREAD = {
+    "graph_committee": {"features", "plain", "smooth", "further", "neighbors", "graphs", "widest"},
+    "idc": {"compared"},
+    "dsac": {"embeddings", "neighbors"},
+    "ipc": {"embeddings", "graph", "near"},
+}
+GATHERED = {
+    "graph_committee": {
         "jit__near": N * CLUSTERS,
         "jit__decide": N * CLUSTERS,
         "jit__coordinates": DEVICES * _WAVES**2,
         # As many queries as there are samples here, and the neighbours of each.
         "jit__whitened": 5 * N,
-    }
-    assert known.keys() | {"jit__averaged", "jit_idc_from_scores", "jit__kmeans"} <= programs.keys()
+    },
+    "idc": {"jit__first": N * CLUSTERS, "jit_spread_answers": N * CLUSTERS},
+    "dsac": {"jit__first": N * CLUSTERS, "jit_spread_answers": N * CLUSTERS},
+    "ipc": {"jit__first": N * CLUSTERS, "jit_spread_answers": N * CLUSTERS, "jit__whitened": 5 * N},
+}
+SEEN = {
+    "graph_committee": {"jit__averaged", "jit_idc_from_scores", "jit__kmeans"},
+    "idc": {"jit__over_rows", "jit__rows_at", "jit_smooth", "jit__kmeans"},
+    "dsac": {"jit__over_rows", "jit__rows_at", "jit__dsac", "jit__run"},
+    "ipc": {"jit__over_rows", "jit__rows_at", "jit__pick", "jit__exceeded_by"},
+}
+METHODS = pytest.mark.parametrize("method", list(SPREAD))
+
+
+@METHODS
+def test_four_devices_ask_and_predict_what_one_does(found, method):
+    there = found(method).values
+    if method == "graph_committee":
+        here = play(N, spread=False)
+        asked = here.ledger.evidence().asked
+        np.testing.assert_array_equal(there["asked"], asked)
+    else:
+        here, asked = composed(method)
+        for one, other in zip(there["asked"], asked, strict=True):
+            assert {*map(frozenset, one.reshape(len(one), -1).tolist())} == {
+                *map(frozenset, other.reshape(len(other), -1).tolist())
+            }
+    np.testing.assert_allclose(there["probabilities"], here.probabilities, atol=1e-3)
+
+
+@METHODS
+def test_what_is_wide_is_spread(found, method):
+    assert {*found(method).values["spread"].tolist()} == SPREAD[method]
+
+
+@METHODS
+def test_no_device_is_brought_all_rows_but_a_column_at_a_time(found, method):
+    programs = found(method).programs
+    known = GATHERED[method]
+    assert known.keys() | SEEN[method] <= programs.keys()
     assert {name: size for name, size in programs.items() if size > known.get(name, N)} == {}
 
 
-def test_samples_that_devices_do_not_divide_are_all_there(found):
-    there, _ = found
-    probabilities = there["odd"]
+@METHODS
+def test_samples_that_devices_do_not_divide_are_all_there(found, method):
+    probabilities = found(method).values["odd"]
     assert probabilities.shape == (N - 3, CLUSTERS)
     _, labels = blobs(N - 3)
     assert clustering_metrics(probabilities.argmax(1), labels, CLUSTERS)["acc"] > 0.9

@@ -20,6 +20,5 @@ SPEC = MethodSpec(
     usual=True,
     quick=True,
     grows=True,
-    spreads=True,
 )
 """The graph committee."""

@@ -33,31 +33,39 @@ def choose(
       probabilities: ``[n, c]``.
       evidence: what was said.
       budget: how many.
-      clusters: centres ``[c, d]`` and assignments ``[n]``; by default the means of the predicted
-        clusters, and the predictions.
+      clusters: centres ``[c, d]`` and assignments ``[n]`` of the samples; by default the means of
+        the predicted clusters, and the predictions.
       **options: the selector's.
     """
-    more = len(embeddings) - len(probabilities)
-    probabilities = jnp.concatenate([probabilities, probabilities[:more]])
     if clusters is None:
         assignments = jnp.argmax(probabilities, axis=1)
         clusters = mean_centers(embeddings, assignments, probabilities.shape[1])[0], assignments
+    size, more = len(probabilities), len(embeddings) - len(probabilities)
     inputs = SelectorInputs(
         embeddings=embeddings,
-        probabilities=probabilities,
+        probabilities=again(probabilities, more),
         centers=clusters[0],
-        assignments=clusters[1],
+        assignments=again(clusters[1], more),
         labelled=jnp.asarray(np.pad(evidence.asked, (0, more))),
-        allowed=jnp.asarray(np.pad(~evidence.asked, (0, more))) if more else None,
+        allowed=jnp.arange(size + more) < size if more else None,
     )
     return selectors.get(name, **options).select(key, inputs, budget)
+
+
+def again(values: jax.Array, more: int) -> jax.Array:
+    """``values`` ``[n, ...]`` of samples whose first ``more`` are there again at the end."""
+    return jnp.concatenate([values, values[:more]]) if more else values
 
 
 def mean_centers(
     embeddings: jax.Array, assignments: jax.Array, num_clusters: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The mean ``[c, d]`` and the size ``[c]`` of each cluster."""
-    members = jax.nn.one_hot(assignments, num_clusters)
+    """The mean ``[c, d]`` and the size ``[c]`` of each cluster.
+
+    Embeddings beyond the assignments are repeats, and count for nothing.
+    """
+    more = len(embeddings) - len(assignments)
+    members = jax.nn.one_hot(jnp.pad(assignments, (0, more), constant_values=-1), num_clusters)
     counts = members.sum(0)
     sums = ops.matmul(members.T, embeddings)
     return sums / jnp.maximum(counts, 1)[:, None], counts

@@ -19,6 +19,7 @@ from idc_jax.annotate.closure import CLUSTERS, Closure
 from idc_jax.annotate.evidence import Evidence
 from idc_jax.annotate.questions import SKIP
 from idc_jax.methods.common.meeting import meet, renamed
+from idc_jax.ops import sharded
 from idc_jax.ops.sums import sums_by
 
 # ``(slots [c], new groups [g], a sample's probabilities summed by group [g, c]) -> slots [c]``.
@@ -245,7 +246,7 @@ def around_answers(z: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
     """Take the ``count`` samples nearest each answered one for its class.
 
     Args:
-      z: embeddings ``[n, d]``.
+      z: embeddings ``[n, d]``; beyond n, repeats.
       labels: int ``[n]``, outputs by answer, negative without one.
       count: how many of the samples that are nearer to this answered one than to any other.
 
@@ -255,7 +256,8 @@ def around_answers(z: jax.Array, labels: np.ndarray, count: int) -> np.ndarray:
     answered = np.flatnonzero(labels >= 0)
     if not len(answered):
         return np.full(len(labels), -1, np.int32)
-    found = ops.knn(z[answered], 1, queries=z)
+    chosen = sharded.rows_at(z, jnp.asarray(answered))
+    found = sharded.first(ops.knn(chosen, 1, queries=z), len(labels))
     owner = np.asarray(found.indices)[:, 0]
     near = nearest_to_centers(owner, np.asarray(found.distances2)[:, 0], len(answered), count)
     return np.where(near, labels[answered][owner], -1).astype(np.int32)

@@ -22,7 +22,7 @@ from idc_jax import ops
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import SKIP, Questions, label_questions
 from idc_jax.data.residency import Samples
-from idc_jax.methods.common.choosing import choose, found
+from idc_jax.methods.common.choosing import again, choose, found
 from idc_jax.methods.common.class_space import Heard, agreed, by_number, hear
 from idc_jax.methods.common.embedding import as_they_are
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round, embeddings_of
@@ -31,6 +31,7 @@ from idc_jax.methods.dsac.state import DsacContext, DsacOptions, DsacState, chec
 from idc_jax.methods.dsac.targets import cluster_probabilities, make_targets, pseudo_labels
 from idc_jax.methods.dsac.training import DsacTraining, Targets, embedding, train_round
 from idc_jax.models.base import Variables
+from idc_jax.ops import sharded
 from idc_jax.train.loop import run_network
 
 __all__ = ["DsacOptions", "build", "check_options"]
@@ -54,7 +55,7 @@ def build(parts: Parts, options: Options) -> Method:
     own = options["dsac"]
     if parts.selector != OWN:
         own = own._replace(picks=parts.selector)
-    check_options(own, parts.num_clusters, parts.data.shape[0])
+    check_options(own, parts.num_clusters, parts.num_samples)
     setting = _Setting(parts, parts.data, own, options["dsac_training"])
     return Method(
         init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
@@ -65,28 +66,39 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[DsacContext, DsacState]:
     begin_key, cluster_key = jax.random.split(key)
     options, c = setting.options, setting.parts.num_clusters
     variables = setting.parts.begin(begin_key)
-    trained, _ = _network(setting, variables)
-    fixed = None if options.space == "network" else ops.normalize(as_they_are(setting.data))
-    z = trained if fixed is None else fixed
+    if options.space == "network":
+        fixed, trained = None, _network(setting, variables)[0]
+        z = trained
+    else:
+        z = fixed = ops.normalize(as_they_are(setting.data))
+        trained = None
     clusters = ops.kmeans(cluster_key, z, c, restarts=options.restarts)
+    size = setting.parts.num_samples
     graph = None
     if options.pseudo_labels == "graph":
         graph = setting.parts.search(z, max(options.graph_neighbors, options.num_neighbors))
     state = DsacState(
         variables=variables,
         embeddings=trained,
-        probabilities=cluster_probabilities(z, clusters.centers),
+        probabilities=cluster_probabilities(z, clusters.centers, size),
         slots=jnp.full(c, -1, jnp.int32),
         centers=clusters.centers,
-        assignments=clusters.assignments,
+        assignments=sharded.first(clusters.assignments, size),
     )
     return DsacContext(fixed, graph), state
 
 
 def _network(setting: _Setting, variables: Variables) -> tuple[jax.Array, jax.Array]:
-    """The embedding ``[n, e]`` and the probabilities ``[n, c]`` of all samples, in one pass."""
-    outputs = run_network(setting.parts.model, variables, setting.parts.views.val, setting.data)
-    return embedding(outputs, setting.training), jax.nn.softmax(outputs.logits, axis=-1)
+    """The embedding ``[n, e]`` and the probabilities ``[n, c]`` of all samples, in one pass.
+
+    Where the samples are compared as they are, embeddings are spread over devices as those are.
+    """
+    parts, size = setting.parts, setting.parts.num_samples
+    outputs = run_network(parts.model, variables, parts.views.val, setting.data)
+    found = embedding(outputs, setting.training)
+    if setting.options.space == "network":
+        found = sharded.first(found, size)
+    return found, jax.nn.softmax(sharded.first(outputs.logits, size), axis=-1)
 
 
 def _ask(
@@ -107,10 +119,13 @@ def _ask(
         )
         indices, values, _ = found(picks)
         return label_questions(round_.number, indices, values)
-    labelled, allowed = jnp.asarray(evidence.asked), jnp.ones(z.shape[0], bool)
+    # Nobody is asked about a repeat.
+    size, more = len(evidence.asked), len(z) - len(evidence.asked)
+    labelled, allowed = jnp.asarray(np.pad(evidence.asked, (0, more))), jnp.arange(len(z)) < size
+    clusters = state.centers, again(state.assignments, more)
     if options.groups == "growing" and options.picks != "random":
-        groups, allowed = growing_groups(group_key, z, labelled, budget, round_.total)
-        clusters = groups.centers, groups.assignments
+        groups, open_ = growing_groups(group_key, z, labelled, budget, round_.total)
+        clusters, allowed = (groups.centers, groups.assignments), allowed & open_
     picks, roles = pick(
         pick_key,
         cast(Own, options.picks),
@@ -149,7 +164,11 @@ def _learn(
     if steered:
         state = _cluster(setting, steer_key, state, z, heard.choice)
     pseudo = pseudo_labels(context, state, evidence, heard, z, round_, options)
-    targets = make_targets(context, state, heard.choice, pseudo, z, options)
+    trained = state.embeddings
+    if trained is None:
+        trained, _ = _network(setting, state.variables)
+    targets = make_targets(context, state, heard.choice, pseudo, z, trained, options)
+    del trained
     variables, info = train_round(
         train_key,
         setting.parts.model,
@@ -163,7 +182,9 @@ def _learn(
     )
     trained, probabilities = _network(setting, variables)
     probabilities = agreed(probabilities, heard.linked)
-    state = state._replace(variables=variables, embeddings=trained, probabilities=probabilities)
+    state = state._replace(variables=variables, probabilities=probabilities)
+    if options.space == "network":
+        state = state._replace(embeddings=trained)
     if options.space == "network" or not steered:
         # The training has moved the samples, or the answers are new to the clusters.
         z = embeddings_of(context, state)
@@ -179,10 +200,12 @@ def _cluster(
         key,
         z,
         setting.parts.num_clusters,
-        jnp.asarray(np.maximum(choice, -1)),
+        # Of a sample that is repeated, nothing more was said.
+        jnp.asarray(np.pad(np.maximum(choice, -1), (0, len(z) - len(choice)), constant_values=-1)),
         restarts=setting.options.restarts,
     )
-    return state._replace(centers=clusters.centers, assignments=clusters.assignments)
+    assignments = sharded.first(clusters.assignments, len(choice))
+    return state._replace(centers=clusters.centers, assignments=assignments)
 
 
 def _counts(heard: Heard, targets: Targets) -> dict[str, float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from idc_jax import ops, selectors
 from idc_jax.annotate.questions import Role
+from idc_jax.ops import sharded
 from idc_jax.ops.kmeans import lloyd, sample_rows
 from idc_jax.selectors.dsac import Kinds
 
@@ -112,7 +113,7 @@ def growing_groups(
         rows[: len(answered)] = answered
     groups = ops.semi_supervised_kmeans(
         key,
-        z[jnp.asarray(rows)],
+        sharded.rows_at(z, jnp.asarray(rows)),
         size,
         jnp.asarray(own[rows]),
         restarts=1,
@@ -120,7 +121,8 @@ def growing_groups(
         used=used,
     )
     if drawn is not None:
-        groups = _over_all(z, groups.centers, jnp.asarray(own))
+        with sharded.like(z):
+            groups = _over_all(z, groups.centers, jnp.asarray(own))
     return groups, groups.assignments >= len(answered)
 
 

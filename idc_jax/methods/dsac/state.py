@@ -78,7 +78,7 @@ class DsacState(NamedTuple):
 
     Attributes:
       variables: the network's.
-      embeddings: float32 ``[n, e]``, the network's.
+      embeddings: float32 ``[n, e]``, the network's, where samples are compared by them.
       probabilities: float32 ``[n, c]``, the present prediction.
       slots: int32 ``[c]``, the group that each output stands for, -1 for none yet.
       centers: float32 ``[c, d]``, of the clusters, where samples are compared.
@@ -86,7 +86,7 @@ class DsacState(NamedTuple):
     """
 
     variables: Variables
-    embeddings: jax.Array
+    embeddings: jax.Array | None
     probabilities: jax.Array
     slots: jax.Array
     centers: jax.Array

@@ -9,6 +9,7 @@ import numpy as np
 from idc_jax import losses, ops, scores
 from idc_jax.annotate.evidence import Evidence
 from idc_jax.annotate.questions import Role
+from idc_jax.methods.common.choosing import again
 from idc_jax.methods.common.class_space import (
     Heard,
     around_answers,
@@ -19,6 +20,7 @@ from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import Round
 from idc_jax.methods.dsac.state import DsacContext, DsacOptions, DsacState
 from idc_jax.methods.dsac.training import Targets
+from idc_jax.ops import sharded
 
 # Labelled samples whose neighbours are looked for at once.
 _ROWS = 2048
@@ -40,7 +42,7 @@ def pseudo_labels(
       state: has the clusters.
       evidence: has what samples were asked for.
       heard: what was said, in outputs.
-      z: ``[n, d]``, where samples are compared.
+      z: ``[n, d]``, where samples are compared; beyond n, repeats.
       round_: where the run stands.
       options: by which rule, and k2.
 
@@ -56,8 +58,9 @@ def pseudo_labels(
         return _along_graph(context, state, heard, z, reach, options.spread)
     c = len(heard.slots)
     assignments = np.asarray(state.assignments)
-    within = ops.within_cluster_squared_distances(z, state.centers, state.assignments)
-    distances2 = np.asarray(within)
+    own = again(state.assignments, len(z) - len(assignments))
+    within = ops.within_cluster_squared_distances(z, state.centers, own)
+    distances2 = np.asarray(sharded.first(within, len(assignments)))
     if options.pseudo_labels == "cluster" or options.picks == "difficult":
         # No sample stands for a cluster here: it stands for its own group, once that is named.
         meaning = np.where(heard.slots >= 0, np.arange(c), -1)
@@ -76,34 +79,45 @@ def make_targets(
     choice: np.ndarray,
     pseudo: np.ndarray,
     z: jax.Array,
+    trained: jax.Array,
     options: DsacOptions,
 ) -> Targets:
     """Put answers before pseudo-labels, and weigh both by compactness.
 
     Args:
       context: has the graph.
-      state: has the clusters and the network's embedding.
+      state: has the clusters.
       choice: int ``[n]``, outputs by answer, negative without.
       pseudo: int ``[n]``, -1 without.
-      z: ``[n, d]``, where samples are compared.
+      z: ``[n, d]``, where samples are compared; beyond n, repeats.
+      trained: ``[n, e]``, the network's embedding, likewise.
       options: of the compactness and of λ.
     """
     told = np.where(choice >= 0, choice, pseudo)
-    weights = _class_weights(np.flatnonzero(told >= 0), z, context, options)
-    classes, trained, c = jnp.asarray(told), state.embeddings, state.centers.shape[0]
-    class_centers, _ = losses.class_means(trained, classes, classes >= 0, c)
+    weights = _class_weights(told >= 0, z, context, options)
+    classes, c = jnp.asarray(told), state.centers.shape[0]
+    more = len(z) - len(told)
+    known, own = jnp.pad(classes, (0, more), constant_values=-1), again(state.assignments, more)
+    class_centers, _ = losses.class_means(trained, known, known >= 0, c)
     centers = state.centers
     if options.space != "network":
-        every = jnp.ones(z.shape[0], bool)
-        centers, _ = losses.class_means(trained, state.assignments, every, c)
-    distances2 = ops.within_cluster_squared_distances(trained, centers, state.assignments)
+        every = jnp.arange(len(z)) < len(told)
+        centers, _ = losses.class_means(trained, own, every, c)
+    distances2 = ops.within_cluster_squared_distances(trained, centers, own)
+    distances2 = sharded.first(distances2, len(told))
     _, age = scores.self_paced_weights(distances2, options.percentile)
     return Targets(classes, weights, class_centers, centers, state.assignments, age)
 
 
-def cluster_probabilities(z: jax.Array, centers: jax.Array) -> jax.Array:
-    """Softmax ``[n, c]`` over squared distances to the centres, relative to the usual one."""
-    distances2 = ops.squared_distances(z, centers)
+def cluster_probabilities(z: jax.Array, centers: jax.Array, num_samples: int) -> jax.Array:
+    """Softmax ``[n, c]`` over squared distances to the centres, relative to the usual one.
+
+    Args:
+      z: ``[n, d]``; beyond n, repeats.
+      centers: ``[c, d]``.
+      num_samples: n.
+    """
+    distances2 = sharded.first(ops.squared_distances(z, centers), num_samples)
     usual = jnp.maximum(jnp.mean(jnp.min(distances2, axis=1)), 1e-12)
     return jax.nn.softmax(-distances2 / usual, axis=-1)
 
@@ -113,19 +127,20 @@ def _along_graph(
 ) -> np.ndarray:
     """The ``reach`` surest samples of each output; an output without a group keeps its cluster."""
     assert context.neighbors is not None
-    prior = cluster_probabilities(z, state.centers)
+    prior = cluster_probabilities(z, state.centers, len(heard.choice))
     said = (jnp.asarray(heard.choice), jnp.asarray(heard.rejected))
-    posterior = spread_answers(context.neighbors, prior, prior, *said, alpha)
+    with sharded.like(z):
+        posterior = spread_answers(context.neighbors, prior, prior, *said, alpha)
     taken_for, sure = np.asarray(jnp.argmax(posterior, axis=1)), np.asarray(posterior.max(axis=1))
     near = nearest_to_centers(taken_for, -sure, prior.shape[1], reach)
     return np.where(near, taken_for, -1).astype(np.int32)
 
 
 def _class_weights(
-    labelled: np.ndarray, z: jax.Array, context: DsacContext, options: DsacOptions
+    known: np.ndarray, z: jax.Array, context: DsacContext, options: DsacOptions
 ) -> jax.Array:
-    """The compactness C_i of the labelled rows ``[m]``, scattered into ``[n]``."""
-    weights = np.ones(z.shape[0], np.float32)
+    """The compactness C_i ``[n]`` of the samples that are ``known`` ``[n]``, 1 of the others."""
+    weights, labelled = np.ones(len(known), np.float32), np.flatnonzero(known)
     if len(labelled):
         compact = _compactness(labelled, z, context, options.num_neighbors)
         weights[labelled] = compact / compact.mean() if options.normalized_compactness else compact
@@ -136,7 +151,8 @@ def _compactness(rows: np.ndarray, z: jax.Array, context: DsacContext, k: int) -
     """The compactness of ``rows`` ``[m]``, a block at a time: no number of them compiles anew."""
     if context.neighbors is not None:
         # Known for all samples: looking for them anew costs more than the training.
-        return np.asarray(scores.compactness(z, k, neighbors=context.neighbors))[rows]
+        every = scores.compactness(z, k, neighbors=context.neighbors)
+        return np.asarray(sharded.first(every, len(z)))[rows]
     block = min(_ROWS, z.shape[0])
     blocks = np.resize(rows, (-(-len(rows) // block), block))
     found = [np.asarray(scores.compactness(z, k, rows=jnp.asarray(part))) for part in blocks]

@@ -97,7 +97,7 @@ def train_round(
       model: the network.
       views: ``weak`` trains.
       variables: where it starts.
-      data: raw samples ``[n, ...]``.
+      data: raw samples ``[n, ...]``; those beyond the targets' are not looked at.
       targets: towards what.
       options: how.
       log: called with each epoch's mean losses.
@@ -113,7 +113,7 @@ def train_round(
         rows, keys = _draw(
             epoch_key(key, span.start),
             targets.classes,
-            num_samples=data.shape[0],
+            num_samples=len(targets.classes),
             batch_size=options.batch_size,
             labelled_batch=options.labelled_batch,
         )

@@ -27,6 +27,7 @@ from idc_jax.methods.idc.questions import ask_clusters
 from idc_jax.methods.idc.state import Compared, IDCContext, IDCState, compared_in
 from idc_jax.metrics import match_clusters
 from idc_jax.models.base import Outputs, Variables
+from idc_jax.ops import sharded
 from idc_jax.ops.graph import smooth
 from idc_jax.train.finetune import FinetuneOptions, Supervision, check_options, finetune
 from idc_jax.train.fit import fit_targets
@@ -63,7 +64,7 @@ def build(parts: Parts, options: Options) -> Method:
         own, finetuning = for_new_head(own, finetuning)
     if parts.selector == OWN:
         parts = parts._replace(selector="idc")
-    check_idc_options(own, parts.selector, parts.num_clusters, parts.data.shape[0])
+    check_idc_options(own, parts.selector, parts.num_clusters, parts.num_samples)
     check_options(finetuning)
     setting = _Setting(parts, own, finetuning)
     return Method(
@@ -88,14 +89,19 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[IDCContext, IDCState]:
         variables=variables,
         probabilities=probs,
         slots=jnp.full(setting.parts.num_clusters, -1, jnp.int32),
-        store=jnp.full(setting.parts.data.shape[0], -1, jnp.int32),
+        store=jnp.full(setting.parts.num_samples, -1, jnp.int32),
         compared=None if stays else compared,
     )
     return IDCContext(probs, compared if stays else None), state
 
 
 def _network(setting: _Setting, variables: Variables) -> Outputs:
-    return run_network(setting.parts.model, variables, setting.parts.views.val, setting.parts.data)
+    """What the network says of the samples; of embeddings only where it is them that count."""
+    parts = setting.parts
+    found = run_network(parts.model, variables, parts.views.val, parts.data)
+    if setting.options.space == "input":
+        found = Outputs(found.logits[:, :0], found.logits[:, :0], found.logits)
+    return sharded.first(found, parts.num_samples)
 
 
 def _fit_head(
@@ -108,7 +114,8 @@ def _fit_head(
     """The network once its cluster head knows the k-means clusters of ``z``, and ``p [n, c]``."""
     options, data = setting.options, setting.parts.data
     clusters = ops.kmeans(cluster_key, z, setting.parts.num_clusters, restarts=options.restarts)
-    targets = jax.nn.one_hot(clusters.assignments, setting.parts.num_clusters)
+    assignments = sharded.first(clusters.assignments, setting.parts.num_samples)
+    targets = jax.nn.one_hot(assignments, setting.parts.num_clusters)
     variables, _ = fit_targets(
         head_key,
         setting.parts.model,
@@ -117,7 +124,7 @@ def _fit_head(
         data,
         targets,
         steps=options.head_steps,
-        batch_size=min(512, data.shape[0]),
+        batch_size=min(512, len(targets)),
         learning_rate=1e-3,
         head_only=options.space != "input",
     )
@@ -129,7 +136,7 @@ def _spherical(setting: _Setting, key: jax.Array, z: jax.Array) -> jax.Array:
     """Clusters of directions as the first prediction ``[n, c]``, whatever the head says."""
     count = setting.parts.num_clusters
     clusters = ops.spherical_kmeans(key, z, count, restarts=setting.options.restarts)
-    return jax.nn.one_hot(clusters.assignments, count)
+    return jax.nn.one_hot(sharded.first(clusters.assignments, setting.parts.num_samples), count)
 
 
 def _plain_embeddings(setting: _Setting, outputs: Outputs) -> jax.Array:
@@ -141,8 +148,13 @@ def _plain_embeddings(setting: _Setting, outputs: Outputs) -> jax.Array:
 
 def _compare(setting: _Setting, outputs: Outputs) -> Compared:
     """Where samples are compared, the graph that answers spread along, and the nearest."""
-    options = setting.options
     plain = _plain_embeddings(setting, outputs)
+    with sharded.like(plain):
+        return _compared(setting, plain)
+
+
+def _compared(setting: _Setting, plain: jax.Array) -> Compared:
+    options = setting.options
     inner = options.hop_neighbors if options.hops else options.num_neighbors
     found = setting.parts.search(plain, max(options.graph_neighbors, inner))
     graph = ops.nearest(found, options.graph_neighbors)
@@ -177,7 +189,9 @@ def _ask(
         clusters=(centers, assignments),
         **own,
     )
-    scored = ops.inner(compared.embeddings, ops.normalize(centers))
+    scored = sharded.first(
+        ops.inner(compared.embeddings, ops.normalize(centers)), len(state.probabilities)
+    )
     return ask_clusters(
         round_.number,
         picks,
@@ -239,14 +253,12 @@ def _learn(
 
 
 def _spread(setting: _Setting, context: IDCContext, state: IDCState, heard: Heard) -> jax.Array:
-    return spread_answers(
-        compared_in(context, state).neighbors,
-        context.prior,
-        state.probabilities,
-        jnp.asarray(heard.choice),
-        jnp.asarray(heard.rejected),
-        setting.options.spread,
-    )
+    graph = compared_in(context, state).neighbors
+    said = jnp.asarray(heard.choice), jnp.asarray(heard.rejected)
+    with sharded.like(graph.indices):
+        return spread_answers(
+            graph, context.prior, state.probabilities, *said, setting.options.spread
+        )
 
 
 def _centers(
@@ -262,11 +274,12 @@ def _centers(
     if options.centers != "kmeans" or options.head_steps or not first:
         return mean_centers(z, predicted, num_clusters)
     clusters = ops.kmeans(key, z, num_clusters, restarts=options.restarts)
-    matching = match_clusters(np.asarray(clusters.assignments), np.asarray(predicted), num_clusters)
+    assignments = sharded.first(clusters.assignments, len(predicted))
+    matching = match_clusters(np.asarray(assignments), np.asarray(predicted), num_clusters)
     order = np.asarray(matching.cluster_of_class)
     left = np.setdiff1d(np.arange(num_clusters), order)
     # A cluster that the head never predicts takes any centre that is left over.
     order = np.concatenate([order, np.full(num_clusters - len(order), -1)]).astype(int)
     order[order < 0] = left[: int((order < 0).sum())]
-    counts = jnp.bincount(clusters.assignments, length=num_clusters)
+    counts = jnp.bincount(assignments, length=num_clusters)
     return clusters.centers[order], counts[order]

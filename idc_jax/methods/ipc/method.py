@@ -47,9 +47,10 @@ from idc_jax.methods.ipc.training import (
 from idc_jax.methods.ipc.words import chosen_criterion
 from idc_jax.metrics import match_clusters
 from idc_jax.models.base import Model, Variables
+from idc_jax.ops import sharded
 from idc_jax.ops.graph import decorrelate_neighbors, smooth
 from idc_jax.train.loop import host_generator, run_network
-from idc_jax.train.parallel import mesh_of, replicate
+from idc_jax.train.parallel import mesh_of
 
 __all__ = ["IpcOptions", "build"]
 
@@ -77,7 +78,7 @@ def build(parts: Parts, options: Options) -> Method:
         samples.
     """
     own, training = options["ipc"], options["ipc_training"]
-    check_options(own, parts.num_clusters, parts.data.shape[0])
+    check_options(own, parts.num_clusters, parts.num_samples)
     check_training(training)
     criterion = chosen_criterion(own)
     if criterion is not None and own.space == "input":
@@ -100,7 +101,9 @@ def _check_width(criterion: Criterion, width: int) -> None:
 def _init(setting: _Setting, key: jax.Array) -> tuple[IpcContext, IpcState]:
     begin_key, space_key, cluster_key, warm_key = jax.random.split(key, 4)
     variables, features = embed(setting.parts, setting.options.space, begin_key)
-    context = _compare(setting, space_key, features)._replace(network=variables)
+    features = sharded.spread_out(features, mesh_of(setting.parts.data))
+    with sharded.like(features):
+        context = _compare(setting, space_key, features)._replace(network=variables)
     context = context._replace(starts=_starts(setting, cluster_key, context.embeddings))
     start, prior = _begin(setting, warm_key, context, 0)
     slots = jnp.full(setting.parts.num_clusters, -1, jnp.int32)
@@ -109,11 +112,12 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[IpcContext, IpcState]:
 
 def _starts(setting: _Setting, key: jax.Array, x: jax.Array) -> jax.Array:
     """Clusterings ``[s, n]`` of ``x`` ``[n, w]``, their clusters numbered as the first's."""
-    options, c = setting.options, setting.parts.num_clusters
-    found = [
-        np.asarray(ops.kmeans(one, x, c, restarts=1 if number else options.restarts).assignments)
+    options, c, size = setting.options, setting.parts.num_clusters, setting.parts.num_samples
+    clusterings = [
+        ops.kmeans(one, x, c, restarts=1 if number else options.restarts)
         for number, one in enumerate(jax.random.split(key, options.starts))
     ]
+    found = [np.asarray(sharded.first(one.assignments, size)) for one in clusterings]
     return jnp.asarray(np.stack([_numbered_as(found[0], one, c) for one in found]), jnp.int32)
 
 
@@ -128,7 +132,7 @@ def _begin(
 ) -> tuple[Variables, jax.Array]:
     """The small network that knows the clustering ``chosen``, and what it predicts ``[n, c]``."""
     network_key, warm_key = jax.random.split(key)
-    x = _placed(setting, context.embeddings)
+    x = context.embeddings
     start = warm_up(
         warm_key,
         setting.model,
@@ -161,19 +165,14 @@ def _compare(setting: _Setting, key: jax.Array, features: jax.Array) -> IpcConte
         embeddings=x,
         graph=ops.nearest(found, options.graph_neighbors),
         near=ops.nearest(near, options.num_neighbors),
-        starts=jnp.zeros((0, len(x)), jnp.int32),
+        starts=jnp.zeros((0, setting.parts.num_samples), jnp.int32),
         threshold=ops.cosine_exceeded_by(x, 1 / c),
     )
 
 
-def _placed(setting: _Setting, x: jax.Array) -> jax.Array:
-    """``x`` on every device that the samples are on."""
-    return replicate(jnp.asarray(x), mesh_of(setting.parts.data))
-
-
 def _predict(setting: _Setting, variables: Variables, x: jax.Array) -> jax.Array:
     logits = run_network(setting.model, variables, _as_it_is, x).logits
-    return jax.nn.softmax(logits, axis=-1)
+    return jax.nn.softmax(sharded.first(logits, setting.parts.num_samples), axis=-1)
 
 
 def _as_it_is(key: jax.Array, sample: jax.Array) -> jax.Array:
@@ -192,13 +191,16 @@ def _ask(
     del key
     options, x = setting.options, context.embeddings
     assignments = jnp.argmax(state.probabilities, axis=1)
+    repeats = len(x) - len(assignments)
     centers, _ = mean_centers(x, assignments, setting.parts.num_clusters)
     found = selectors.ipc(
         x,
         centers,
         round_.budget,
-        labelled=jnp.asarray(_asked_about(evidence)),
-        known=known_pairs(evidence, round_.total),
+        labelled=jnp.asarray(np.pad(_asked_about(evidence), (0, repeats))),
+        # Nobody is asked about a repeat.
+        allowed=jnp.arange(len(x)) < len(assignments) if repeats else None,
+        known=known_pairs(evidence, round_.total, repeats),
         per_anchor=options.per_anchor,
         hardness=options.hardness,
         num_neighbors=options.num_neighbors,
@@ -230,7 +232,7 @@ def _learn(
     choose_key, draw_key, train_key = jax.random.split(key, 3)
     state = _chosen(setting, choose_key, context, state, evidence)
     heard = _heard(evidence, state.prior, unnamed=False)
-    x = _placed(setting, context.embeddings)
+    x = context.embeddings
     variables, info = refine(
         train_key,
         setting.model,
@@ -290,15 +292,10 @@ def _spread(
     What is linked has the output that it fits, as long as no group has a name.
     """
     heard = _heard(evidence, probabilities, unnamed=True)
-    found = spread_answers(
-        context.graph,
-        probabilities,
-        probabilities,
-        jnp.asarray(heard.choice),
-        jnp.asarray(heard.rejected),
-        setting.options.spread,
-    )
-    return found, heard.linked
+    said = jnp.asarray(heard.choice), jnp.asarray(heard.rejected)
+    graph, reach = context.graph, setting.options.spread
+    with sharded.like(graph.indices):
+        return spread_answers(graph, probabilities, probabilities, *said, reach), heard.linked
 
 
 def _counts(evidence: Evidence) -> dict[str, float]:

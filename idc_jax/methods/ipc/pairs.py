@@ -87,18 +87,22 @@ def drawn_pairs(generator: np.random.Generator, closure: Closure, count: int) ->
     return np.stack([order[starts[first] + one], order[starts[second] + other], same], axis=1)
 
 
-def known_pairs(evidence: Evidence, capacity: int) -> Known:
+def known_pairs(evidence: Evidence, capacity: int, repeats: int = 0) -> Known:
     """The pairs that need no asking: they were asked about, or follow from the answers.
 
     Args:
       evidence: everything said.
       capacity: as many pairs as there may be: as long as there are no more, no number of them
         compiles anything anew.
+      repeats: further samples at the end, of which nothing is known.
     """
     closure = evidence.closure
     groups = np.stack([closure.label, closure.cluster], axis=1)
+    groups = np.pad(groups, ((0, repeats), (0, 0)), constant_values=-1)
+    size = len(closure.component)
+    component = np.append(closure.component, np.arange(size, size + repeats)).astype(np.int32)
     rows = (_padded(rows, capacity) for rows in (closure.cannot, evidence.pairs[:, :2]))
-    return Known(jnp.asarray(closure.component), next(rows), jnp.asarray(groups), next(rows))
+    return Known(jnp.asarray(component), next(rows), jnp.asarray(groups), next(rows))
 
 
 def _padded(rows: np.ndarray, capacity: int) -> jnp.ndarray:

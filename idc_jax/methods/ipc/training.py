@@ -110,12 +110,16 @@ def warm_up(
     log: Log,
     progress: bool,
 ) -> Variables:
-    """Teach the network the ``clusters`` ``[n]`` of ``x`` ``[n, d]``, each with the same weight."""
-    batch = min(training.warmup_batch, len(x))
-    steps = training.warmup_epochs * steps_per_epoch(len(x), batch)
+    """Teach the network the ``clusters`` ``[n]`` of ``x`` ``[n, d]``, each with the same weight.
+
+    Rows of ``x`` beyond those are not looked at.
+    """
+    size = len(clusters)
+    batch = min(training.warmup_batch, size)
+    steps = training.warmup_epochs * steps_per_epoch(size, batch)
     if not steps:
         return variables
-    rows = repeated_epochs(host_generator(key), len(x), batch, steps).astype(np.int32)
+    rows = repeated_epochs(host_generator(key), size, batch, steps).astype(np.int32)
     program = _program(model, views, training, x)
     learner, _ = drive_steps(
         _warm_step,
@@ -155,7 +159,7 @@ def refine(
       model: of :func:`network`.
       views: not looked through: features are shown as they are.
       variables: the network so far; it is left as it is.
-      x: ``[n, d]``.
+      x: ``[n, d]``; rows beyond those of the clusters are not looked at.
       clusters: int32 ``[n]``, the first pseudo-labels.
       pairs: int ``[p, 3]``, two samples, and 1 if they are of one group, else 0.
       taught: what is known of single samples.
@@ -167,7 +171,7 @@ def refine(
     Returns:
       The new variables, and the losses of the last steps; empty where nothing is known.
     """
-    told = _plan(host_generator(key), pairs, taught, len(x), training, answers)
+    told = _plan(host_generator(key), pairs, taught, len(clusters), training, answers)
     if told is None:
         return variables, {}
     program = _program(model, views, training, x)

@@ -69,7 +69,7 @@ def build(parts: Parts, options: Options) -> Method:
       UserError: options that mean nothing, or no sample to train on.
     """
     own, training, data = options["pcl"], options["pcl_training"], parts.data
-    train = np.ones(data.shape[0], bool) if parts.train is None else parts.train
+    train = np.ones(parts.num_samples, bool) if parts.train is None else parts.train
     check_options(own, training, train)
     if own.attention == "none":
         model = without_attention(parts.model)
@@ -223,7 +223,7 @@ def _predicted(setting: _Setting, context: PclContext, learner: Learner) -> PclS
         context.blocks,
     )
     embeddings, logits = (
-        scatter_blocks(values, context.blocks, setting.data.shape[0])
+        scatter_blocks(values, context.blocks, setting.parts.num_samples)
         for values in (outputs.embedding, outputs.logits)
     )
     return PclState(
