@@ -124,6 +124,13 @@ def upload(array: np.ndarray, sharding: jax.sharding.Sharding | None) -> jax.Arr
     return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
 
 
+def some(samples: Samples, count: int) -> jax.Array:
+    """The first ``count`` of the ``samples``, on the device, or on each."""
+    if sharded.is_spread(samples):
+        return sharded.rows_at(samples, jnp.arange(count))
+    return samples[:count]
+
+
 def chunks(
     samples: Samples, indices: jax.Array | np.ndarray, most: int | None = None
 ) -> Iterator[Chunk]:

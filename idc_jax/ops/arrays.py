@@ -91,6 +91,7 @@ def squared_distances(x: Num[Array, "n d"], y: Num[Array, "m d"]) -> Num[Array, 
     return jnp.maximum(squared_norms(x)[:, None] + squared_norms(y)[None] - 2.0 * products, 0.0)
 
 
+@jax.jit
 def within_cluster_squared_distances(
     x: Num[Array, "n d"], centers: Num[Array, "c d"], assignments: Int[Array, "n"]
 ) -> Num[Array, "n"]:

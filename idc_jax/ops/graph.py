@@ -155,15 +155,41 @@ def propagate(
       P ``[n, c]``, not normalised: a row's sum tells how much evidence reached the sample, and
       is 0 where none did.
     """
-    indices = neighbors.indices
+    graph, how = (neighbors.indices, weights), sharded.divides(len(seeds))
+    seeds = sharded.whole(seeds)
 
     def step(_: jax.Array, spread: jax.Array) -> jax.Array:
-        forth = gathered(spread, indices, weights)
-        given = (weights.T[:, :, None] * spread).reshape(-1, spread.shape[1])
-        back = sums_by(indices.T.ravel(), given, len(spread))
-        return alpha * (forth + back) + (1 - alpha) * seeds
+        if how:
+            local = partial(_reached_over, how.axis)
+            reached = sharded.on_each(local, how, graph, shared=(spread,), together=True)
+        else:
+            reached = _reached(*graph, spread)
+        return alpha * reached + (1 - alpha) * seeds
 
     return jax.lax.fori_loop(0, iterations, step, (1 - alpha) * seeds)
+
+
+def _reached(indices: jax.Array, weights: jax.Array, spread: jax.Array) -> jax.Array:
+    """What ``spread`` ``[n, c]`` brings to each sample along its edges, forth and back."""
+    return gathered(spread, indices, weights) + _given_back(indices, weights, spread, len(spread))
+
+
+def _reached_over(
+    axis: str, indices: jax.Array, weights: jax.Array, spread: jax.Array
+) -> jax.Array:
+    """The same by one device's rows of the graph, summed over all devices."""
+    own = jax.lax.axis_index(axis) * len(indices)
+    rows = jax.lax.dynamic_slice_in_dim(spread, own, len(indices))
+    forth = gathered(spread, indices, weights)
+    back = _given_back(indices, weights, rows, len(spread))
+    here = jax.lax.dynamic_slice_in_dim(back, own, len(indices))
+    return jax.lax.psum(jax.lax.dynamic_update_slice_in_dim(back, here + forth, own, 0), axis)
+
+
+def _given_back(indices: jax.Array, weights: jax.Array, rows: jax.Array, size: int) -> jax.Array:
+    """What ``rows`` ``[m, c]`` give to their neighbours, ``[size, c]``."""
+    given = (weights.T[:, :, None] * rows).reshape(-1, rows.shape[1])
+    return sums_by(indices.T.ravel(), given, size)
 
 
 def gathered(x: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:

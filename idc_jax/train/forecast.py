@@ -6,7 +6,7 @@ import time
 
 import jax
 
-from idc_jax.data.residency import Samples
+from idc_jax.data.residency import Samples, some
 from idc_jax.data.views import Views
 from idc_jax.models.base import Model, Variables
 from idc_jax.train.loop import run_network, steps_per_epoch
@@ -37,7 +37,7 @@ def hours(
       done: epochs that are over.
     """
     n = data.shape[0]
-    few = data[: min(_TIMED, n)]
+    few = some(data, min(_TIMED, n))
 
     def seconds() -> float:
         start = time.perf_counter()

@@ -23,7 +23,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
-from idc_jax.data.residency import Samples, Streamed
+from idc_jax.data.residency import Samples, Streamed, some
 from idc_jax.data.views import View, Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.losses.contrastive import ContrastiveTerms, contrastive_terms
@@ -107,7 +107,7 @@ def build(model: Model, views: Views, options: PretrainOptions, num_samples: int
     program = Program(model, views, _Setup(options, num_samples), _optimizer, None)
 
     def init(key: jax.Array, data: Samples) -> PretrainState:
-        state = _init(program, key, data[:2])
+        state = _init(program, key, some(data, 2))
         if options.neighbors and options.neighbor_start == 0:
             return state._replace(neighbors=_search(_seen(views, data), num_samples, options))
         return state

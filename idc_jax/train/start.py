@@ -11,7 +11,7 @@ import jax
 
 from idc_jax import hosts
 from idc_jax.data.registry import expanded
-from idc_jax.data.residency import Samples
+from idc_jax.data.residency import Samples, some
 from idc_jax.data.views import Views, view_batch
 from idc_jax.errors import UserError
 from idc_jax.models.base import Model, Variables
@@ -97,7 +97,7 @@ def make_begin(
 
     def fresh(key: jax.Array) -> Variables:
         # Only now: a method that compares the samples themselves never begins with a network.
-        return model.init(key, view_batch(views.val, jax.random.key(0), data[:2]))
+        return model.init(key, view_batch(views.val, jax.random.key(0), some(data, 2)))
 
     if start.init == "random":
         return fresh
@@ -172,7 +172,7 @@ def _slow(
         return forecast.warning(
             model, resumed.variables, views, data, options, done=int(resumed.epoch)
         )
-    fresh = model.init(jax.random.key(0), view_batch(views.val, jax.random.key(0), data[:2]))
+    fresh = model.init(jax.random.key(0), view_batch(views.val, jax.random.key(0), some(data, 2)))
     return forecast.warning(model, fresh, views, data, options)
 
 

@@ -81,7 +81,13 @@ GATHERED = {
     },
     "idc": {"jit__first": N * CLUSTERS, "jit_spread_answers": N * CLUSTERS},
     "dsac": {"jit__first": N * CLUSTERS, "jit_spread_answers": N * CLUSTERS},
-    "ipc": {"jit__first": N * CLUSTERS, "jit_spread_answers": N * CLUSTERS, "jit__whitened": 5 * N},
+    "ipc": {
+        "jit__first": N * CLUSTERS,
+        "jit_spread_answers": N * CLUSTERS,
+        "jit__whitened": 5 * N,
+        # Two groups of each sample: what is known of pairs.
+        "jit__pick": 2 * N,
+    },
 }
 SEEN = {
     "graph_committee": {"jit__averaged", "jit_idc_from_scores", "jit__kmeans"},

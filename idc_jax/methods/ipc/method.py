@@ -22,6 +22,7 @@ from idc_jax import ops, selectors
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import DIFFERENT, SAME, Questions, pair_questions
 from idc_jax.data.criterion import Criterion
+from idc_jax.data.residency import some
 from idc_jax.errors import UserError
 from idc_jax.methods.common.choosing import mean_centers
 from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear
@@ -137,7 +138,7 @@ def _begin(
         warm_key,
         setting.model,
         setting.parts.views,
-        setting.model.init(network_key, x[:1]),
+        setting.model.init(network_key, some(x, 1)),
         x,
         context.starts[chosen],
         setting.training,

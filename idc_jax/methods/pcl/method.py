@@ -19,7 +19,7 @@ import numpy as np
 from idc_jax.annotate.closure import asked_pairs, block_links
 from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import DIFFERENT, SAME, Questions, pair_questions
-from idc_jax.data.residency import Samples
+from idc_jax.data.residency import Samples, some
 from idc_jax.methods.contract import Method, Options, Parts, Round
 from idc_jax.methods.pcl.pairs import Unknown, pick_pairs, turning_point
 from idc_jax.methods.pcl.state import (
@@ -85,7 +85,7 @@ def build(parts: Parts, options: Options) -> Method:
 def _init(setting: _Setting, key: jax.Array) -> tuple[PclContext, PclState]:
     block_key, begin_key, attention_key, warm_key = jax.random.split(key, 4)
     training, parts = setting.training, setting.parts
-    sample = parts.views.val(attention_key, setting.data[:1][0])[None]
+    sample = parts.views.val(attention_key, some(setting.data, 1)[0])[None]
     variables = merge(parts.model.init(attention_key, sample), parts.begin(begin_key))
     blocks = make_blocks(block_key, setting.train, training.block_size)
     context = PclContext(jnp.asarray(blocks))
