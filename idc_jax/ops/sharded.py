@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,7 @@ def like(*arrays: Any) -> AbstractContextManager[object]:
     return contextlib.nullcontext()
 
 
-def is_spread(array: Any) -> bool:
+def is_spread(array: Any) -> TypeGuard[jax.Array]:
     """Whether the rows of ``array`` are spread over devices."""
     return isinstance(array, jax.Array) and axis_of_rows(array) is not None
 

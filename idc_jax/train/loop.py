@@ -96,7 +96,7 @@ def run_network(
     """
     total = data.shape[0]
     block = min(block or _block(model, view, data), total)
-    if isinstance(data, jax.Array) and sharded.is_spread(data) and model.module.attention is None:
+    if sharded.is_spread(data) and model.module.attention is None:
         with sharded.like(data):
             return _over_rows(model, replicate(variables, mesh_of(data)), view, data, block)
     blocks = np.append(np.arange(total), np.full(-total % block, -1)).reshape(-1, block)
