@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from idc_jax import hosts
 from idc_jax.errors import UserError
 from idc_jax.ops.arrays import GREATEST, LEAST
 
@@ -53,10 +54,13 @@ def checked_features(
         raise _refused(what, "masked features", rows, len(features), "fill in or drop these rows")
     with np.errstate(over="ignore"):
         found = np.ascontiguousarray(features, np.float32)
-    least, greatest = row_ranges(found)
-    _check_ranges(what, features, least, greatest)
-    largest = max(-float(least.min()), float(greatest.max()))
-    if 0 < largest < smallest:
+    # Of what is read where it is looked at, each of several processes looks at its share.
+    shared = isinstance(features, np.memmap) and hosts.count() > 1
+    own = hosts.share(len(found)) if shared else slice(0, len(found))
+    least, greatest = row_ranges(found[own])
+    _check_ranges(what, features, least, greatest, own.start)
+    largest = max(-float(least.min(initial=0)), float(greatest.max(initial=0)))
+    if 0 < largest < smallest and not shared:
         raise UserError(
             f"{what}: features are {largest:.3g} at most, too small to tell distances: divide "
             "all by their standard deviation"
@@ -64,15 +68,20 @@ def checked_features(
     return found, _notes(least, greatest)
 
 
-def _check_ranges(what: str, features: np.ndarray, least: np.ndarray, greatest: np.ndarray) -> None:
-    """Refuse rows of ``features`` whose ranges, as float32, cannot be computed with."""
+def _check_ranges(
+    what: str, features: np.ndarray, least: np.ndarray, greatest: np.ndarray, start: int
+) -> None:
+    """Refuse rows of ``features`` whose ranges, as float32, cannot be computed with.
+
+    The ranges are those of the rows from ``start`` on.
+    """
     count = len(features)
-    bad = np.flatnonzero(~np.isfinite(least) | ~np.isfinite(greatest))
+    bad = start + np.flatnonzero(~np.isfinite(least) | ~np.isfinite(greatest))
     given = np.asarray(features[bad], np.float64)
     if not np.isfinite(given).all():
         raise _refused(what, "NaN or infinite features", bad, count, "repair or drop these rows")
     sizes = np.maximum(np.abs(least), np.abs(greatest))
-    large = np.flatnonzero(sizes > GREATEST)
+    large = start + np.flatnonzero(sizes > GREATEST)
     if len(large):
         value = float(np.abs(np.asarray(features[large[0]], np.float64)).max())
         told = f"features as large as {value:.3g}"

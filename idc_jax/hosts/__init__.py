@@ -10,6 +10,7 @@ can disturb a run, so they belong on a network of one's own.
 """
 
 from idc_jax.hosts.group import (
+    by_rows,
     count,
     fail,
     fail_by,
@@ -17,6 +18,7 @@ from idc_jax.hosts.group import (
     leads,
     leave,
     rows_together,
+    share,
     tell,
     told,
     wait_for_all,
@@ -27,6 +29,7 @@ __all__ = [
     "AUTO",
     "UNSAID",
     "Meeting",
+    "by_rows",
     "count",
     "fail",
     "fail_by",
@@ -35,6 +38,7 @@ __all__ = [
     "leave",
     "meet",
     "rows_together",
+    "share",
     "tell",
     "told",
     "wait_for_all",

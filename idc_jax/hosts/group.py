@@ -149,6 +149,30 @@ def rows_together(rows: jax.Array) -> np.ndarray | None:
     return found
 
 
+def share(total: int) -> slice:
+    """Which of ``total`` rows this process looks at, where each looks at some."""
+    process, size = (0, 1) if _GROUP is None else (_GROUP.process, _GROUP.size)
+    return slice(total * process // size, total * (process + 1) // size)
+
+
+def by_rows(function: Callable[[slice], np.ndarray], total: int) -> np.ndarray:
+    """``function`` of all ``total`` rows, of which each process does its :func:`share`.
+
+    Every process calls it, with the same number of rows, and has all that was found.
+    """
+    own = function(share(total))
+    if _GROUP is None:
+        return own
+    if not _GROUP.leads:
+        tell({str(_GROUP.process): own})
+        return np.asarray(told(lambda: own))
+    parts = {"0": own}
+    for _ in range(count() - 1):
+        parts |= hear()
+    whole = np.concatenate([parts[str(process)] for process in range(count())])
+    return told(lambda: whole)
+
+
 def wait_for_all() -> None:
     """Process 0 goes on once every other has come here: what ends one of them, ends it before."""
     if _GROUP is None:

@@ -58,6 +58,10 @@ from idc_jax.train.log import silent
 if TYPE_CHECKING:
     from idc_jax.annotate.page import Lodging
 
+# Of samples of more bytes, processes compare about so many, all over them, to see whether all
+# have the same: to look at all would be to read all.
+_LARGE, _COMPARED = 2**28, 4096
+
 
 def run_experiment(config: ConfigDict, workdir: str | Path) -> Path:
     """Load, cluster, ask, learn, evaluate and report.
@@ -167,8 +171,9 @@ def _prepare(given: ConfigDict, workdir: Path) -> _Prepared:
     config = resolve(given, before)
     dataset = load_dataset(config)
     announce_data(dataset)
-    samples = Samples(dataset.names, digests(dataset.inputs))
-    _check_same(digest_of(samples.digests), dataset)
+    _check_same(dataset)
+    found = hosts.by_rows(lambda rows: digests(dataset.inputs[rows]), dataset.size)
+    samples = Samples(dataset.names, found)
     config, groups = with_number_of_groups(config, dataset, before)
     _announce_recipe(config)
     check_against_data(config, dataset)
@@ -177,8 +182,14 @@ def _prepare(given: ConfigDict, workdir: Path) -> _Prepared:
     return _Prepared(config, dataset, groups, samples)
 
 
-def _check_same(digest: str, dataset: Dataset) -> None:
-    """Refuse other samples than process 0 has."""
+def _check_same(dataset: Dataset) -> None:
+    """Refuse other samples than process 0 has, by all of them or, where they are large, by some."""
+    if hosts.count() == 1:
+        return
+    some = np.arange(dataset.size)
+    if dataset.inputs.nbytes > _LARGE:
+        some = some[:: max(dataset.size // _COMPARED, 1)]
+    digest = digest_of(digests(dataset.inputs[some]))
     first = hosts.told(lambda: {"digest": digest, "size": dataset.size})
     if first["digest"] != digest:
         raise UserError(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from files import locked
 
+from idc_jax import hosts
 from idc_jax.data import Dataset, load
 from idc_jax.data.sources import archive
 from idc_jax.errors import UserError
@@ -223,6 +224,21 @@ def test_large_arrays_are_read_where_they_are_looked_at(
     listed = archive._listed(tmp_path / "plain.npz")
     found = archive._read(tmp_path / "plain.npz", "features", listed["features"])
     assert isinstance(found, np.memmap)
+
+
+def test_each_of_several_processes_looks_at_its_share_of_a_large_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_LARGE", 1)
+    monkeypatch.setattr(hosts, "count", lambda: 2)
+    x = X.copy()
+    x[3] = np.nan
+    np.savez(tmp_path / "f.npz", features=x)
+    monkeypatch.setattr(hosts, "share", lambda total: slice(10, total))
+    np.testing.assert_array_equal(load("features", path=tmp_path / "f.npz").inputs, x)
+    x[12] = np.inf
+    np.savez(tmp_path / "f.npz", features=x)
+    assert "NaN or infinite features in 1 of 30 rows (12)" in refused(tmp_path, "f.npz")
 
 
 def test_what_is_no_file_of_features(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from idc_jax.data import Streamed, chunks, place, slabs
+from idc_jax.data import Streamed, chunks, place, residency, slabs
 from idc_jax.data.residency import steps_per_chunk
 from idc_jax.errors import UserError
 
@@ -62,6 +62,16 @@ def test_streaming_gives_what_residing_gives(budget):
 def test_no_chunk_has_more_steps_than_wanted(budget):
     *_, traces = run(place(INPUTS, budget), INDICES, most=4)
     assert max(steps for _, steps in traces) <= 4
+
+
+def test_spread_samples_are_brought_some_steps_at_a_time(monkeypatch):
+    # What marks them is the devices' business; one device brings the same rows.
+    monkeypatch.setattr(residency.sharded, "is_spread", lambda samples: True)
+    monkeypatch.setattr(residency, "_BROUGHT", 2 * 5 * INPUTS[0].nbytes)
+    _, found, traces = run(place(INPUTS, 10**6), INDICES)
+    assert traces == [(10, 2)]
+    monkeypatch.undo()
+    np.testing.assert_array_equal(found, run(place(INPUTS, 10**6), INDICES)[1])
 
 
 def test_no_steps_are_no_chunks_when_streaming():

@@ -5,12 +5,26 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from idc_jax.errors import UserError
-from idc_jax.hosts import AUTO, Meeting, count, fail, leads, meet, meeting, tell, told
+from idc_jax.hosts import (
+    AUTO,
+    Meeting,
+    by_rows,
+    count,
+    fail,
+    group,
+    leads,
+    meet,
+    meeting,
+    share,
+    tell,
+    told,
+)
 from idc_jax.hosts.lines import Line, packed, unpacked
 
 ABOUT = {"budget": 10, "classes": ["a", "b"], "rate": 0.5}
@@ -158,3 +172,16 @@ def test_half_a_message_is_no_message():
 
 def test_auto_is_a_coordinator():
     assert Meeting(AUTO).coordinator == "auto"
+
+
+@pytest.mark.parametrize(("total", "size"), [(10, 3), (2, 4), (0, 2), (7, 1)])
+def test_every_row_is_looked_at_once(monkeypatch, total, size):
+    seen = []
+    for process in range(size):
+        monkeypatch.setattr(group, "_GROUP", SimpleNamespace(process=process, size=size))
+        seen += np.arange(total)[share(total)].tolist()
+    assert seen == list(range(total))
+
+
+def test_one_process_looks_at_all_rows():
+    np.testing.assert_array_equal(by_rows(lambda rows: np.arange(5)[rows], 5), np.arange(5))

@@ -1,7 +1,7 @@
 """Train a little network in every way there is, and print the losses.
 
     python parallel_run.py                          # on all local devices
-    python parallel_run.py ADDRESS PROCESS COUNT    # as one of COUNT processes
+    python parallel_run.py ADDRESS PROCESS COUNT    # as one of COUNT processes, with spread samples
 
 Run with XLA_FLAGS=--xla_force_host_platform_device_count=N for N devices per process.
 """
@@ -16,13 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import models
-from idc_jax.data.residency import place
+from idc_jax.data.residency import place, place_rows, some
 from idc_jax.data.views import Views
 from idc_jax.methods.dsac.training import DsacTraining, Targets, train_round
 from idc_jax.methods.pcl import training as pcl_training
 from idc_jax.methods.pcl.training import PclTraining
 from idc_jax.models.heads import ClusterNet
 from idc_jax.models.layers import Conv, batch_norm
+from idc_jax.ops import sharded
 from idc_jax.train.engine import Learner
 from idc_jax.train.finetune import FinetuneOptions, Supervision, finetune
 from idc_jax.train.loop import run_blocks, run_network
@@ -69,7 +70,9 @@ def train(samples):
     seen, logs = [], []
     model = network(seen)
     arguments = {"log": logs.append, "progress": False}
-    state = pretrain(jax.random.key(0), model, VIEWS, samples, PRETRAIN, **arguments)
+    state = pretrain(
+        jax.random.key(0), model, VIEWS, samples, PRETRAIN, num_samples=COUNT, **arguments
+    )
     variables = state.variables
     labels = jnp.full(COUNT, -1).at[2:8].set(jnp.arange(2, 8) % CLUSTERS)
     rejected = jnp.zeros((COUNT, CLUSTERS), bool).at[:2, 0].set(True)
@@ -88,7 +91,7 @@ def train(samples):
         capacity=8,
         **arguments,
     )
-    outputs = run_network(model, tuned, VIEWS.val, samples, block=8)
+    outputs = sharded.first(run_network(model, tuned, VIEWS.val, samples, block=8), COUNT)
     assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves((state, tuned, outputs)))
     figures = {
         "pretrain": [line["pretrain/loss"] for line in logs if "pretrain/loss" in line],
@@ -103,7 +106,7 @@ def train_others(samples):
     seen, logs = [], []
     model = network(seen)
     arguments = {"log": logs.append, "progress": False}
-    variables = model.init(jax.random.key(0), samples[:2] / 255)
+    variables = model.init(jax.random.key(0), some(samples, 2) / 255)
     targets = Targets(
         classes=jnp.arange(COUNT) % CLUSTERS,
         weights=jnp.ones(COUNT),
@@ -139,6 +142,8 @@ def main(arguments):
         jax.distributed.initialize(address, int(count), int(process))
     mesh = make_mesh()
     samples = place(images(), 10**6, everywhere(mesh))
+    if arguments:
+        samples, _ = place_rows(images(), sharded.rows_over(mesh))
     figures, seen = train(samples)
     others, seen_too = train_others(samples)
     seen += seen_too
