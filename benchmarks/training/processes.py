@@ -1,4 +1,4 @@
-"""Memory of each process of a run of the graph committee by 1, 2 and 4 processes.
+"""Memory of each process of a run by 1, 2 and 4 processes: the graph committee's, or another's.
 
     python -m benchmarks.training.processes --folder=/tmp/processes    # half an hour on two cores
 
@@ -41,12 +41,12 @@ def own_megabytes(process: subprocess.Popen[bytes]) -> float:
     return float(found.get("RssAnon", "0 kB").split()[0]) / 1024
 
 
-def measured(processes: int, data: Path, workdir: Path) -> dict[str, object]:
-    """A run by so many ``processes``: their largest memory in MB, seconds, and its metrics."""
+def measured(method: str, processes: int, data: Path, workdir: Path) -> dict[str, object]:
+    """A run of ``method``: the largest memory of each of its processes in MB, seconds, accuracy."""
     command = [
         sys.executable,
         "launch.py",
-        "--config=configs/features.py",
+        f"--config=configs/features.py:{method}",
         f"--config.data.path={data}",
         f"--config.num_clusters={GROUPS}",
         "--config.budget=100",
@@ -72,7 +72,7 @@ def measured(processes: int, data: Path, workdir: Path) -> dict[str, object]:
     if any(process.returncode for process in running):
         raise SystemExit(f"a process failed: see {workdir}.*.txt")
     final = json.loads((workdir / "result.json").read_text())["final"]
-    return {"processes": processes, "megabytes": [round(a) for a in peaks]} | {
+    return {"method": method, "processes": processes, "megabytes": [round(a) for a in peaks]} | {
         "seconds": round(seconds),
         "accuracy": round(final["acc"], 4),
     }
@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="for the samples and the runs")
     parser.add_argument("--count", type=int, default=2**18, help="samples")
     parser.add_argument("--width", type=int, default=256, help="numbers of a sample")
+    parser.add_argument("--method", default="graph_committee")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -90,8 +91,8 @@ def main() -> None:
     if not data.exists():
         samples(data, given.count, given.width)
     for processes in given.processes:
-        workdir = given.folder / f"{data.stem}-{processes}-{int(time.time())}"
-        print(json.dumps(measured(processes, data, workdir)), flush=True)
+        workdir = given.folder / f"{data.stem}-{given.method}-{processes}-{int(time.time())}"
+        print(json.dumps(measured(given.method, processes, data, workdir)), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ neighbours. Of each product only the best of every few columns is kept, in one p
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import jax
@@ -88,7 +89,16 @@ def approximate_knn(
         check_at_least("probes", probes, 1)
     elif not arrays.is_concrete(x):
         raise UserError("the number of probes cannot be chosen under jit; give probes")
-    k = min(k, n - 1)
+    # Rows that a program closes over are searched while it is compiled.
+    known = jax.ensure_compile_time_eval() if arrays.is_concrete(x) else contextlib.nullcontext()
+    with known:
+        return _approximate(x, min(k, n - 1), recall, probes, cell)
+
+
+def _approximate(
+    x: jax.Array, k: int, recall: float, probes: int | None, cell: int | None
+) -> Neighbors:
+    n = x.shape[0]
     if spread := ring.axis_of_rows(x):
         how = functools.partial(approximate_knn, recall=recall, probes=probes, cell=cell)
         return Neighbors(*ring.search_around(x, k, *spread, how))

@@ -240,7 +240,8 @@ def least_distance(z: Float[Array, "n d"], members: Bool[Array, "n"]) -> Float[A
 
 def _check_positive(name: str, value: float) -> None:
     if arrays.is_concrete(value):
-        check_above(name, value, 0)
+        with jax.ensure_compile_time_eval():
+            check_above(name, value, 0)
 
 
 def _cover(

@@ -38,6 +38,12 @@ def test_no_float32_copy_of_rows_of_half_precision():
     assert program.memory_analysis().temp_size_in_bytes < 2 * 60_000 * D * 4 + approximate._KEPT * 4
 
 
+def test_a_program_may_close_over_the_points():
+    x = jnp.asarray(flat_points())
+    found = jax.jit(lambda: ops.approximate_knn(x, K, cell=32).indices)()
+    np.testing.assert_array_equal(found, ops.approximate_knn(x, K, cell=32).indices)
+
+
 def test_half_precision_that_is_not_finite_is_refused():
     x = flat_points().astype(np.float16)
     x[7] = np.inf

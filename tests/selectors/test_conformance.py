@@ -57,6 +57,14 @@ def test_same_under_jit(name):
 
 
 @every
+def test_same_in_a_program_that_closes_over_what_is_known(name):
+    inputs = base()._replace(labelled=jnp.arange(N) % 8 == 0)
+    select = jax.jit(lambda key: selectors.get(name).select(key, inputs, BUDGET))
+    found = selectors.get(name).select(cases.key(), inputs, BUDGET)
+    np.testing.assert_array_equal(select(cases.key()).indices, found.indices)
+
+
+@every
 def test_only_allowed_and_not_labelled(name):
     index = np.arange(N)
     inputs = base()._replace(
