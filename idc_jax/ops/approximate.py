@@ -81,24 +81,23 @@ def approximate_knn(
       UserError: ``recall`` or ``probes`` out of range, no ``probes`` under ``jit``, or rows that
         are not finite.
     """
-    x = jax.lax.stop_gradient(check_rows(x))
-    n = x.shape[0]
+    # Rows that a program closes over are searched while it is compiled.
+    known = jax.ensure_compile_time_eval() if arrays.is_concrete(x) else contextlib.nullcontext()
+    with known:
+        return _approximate(jax.lax.stop_gradient(check_rows(x)), k, recall, probes, cell)
+
+
+def _approximate(
+    x: jax.Array, k: int, recall: float, probes: int | None, cell: int | None
+) -> Neighbors:
     if not 0.0 < recall <= 1.0:
         raise UserError(f"recall is {recall}; it must be above 0 and at most 1")
     if probes is not None:
         check_at_least("probes", probes, 1)
     elif not arrays.is_concrete(x):
         raise UserError("the number of probes cannot be chosen under jit; give probes")
-    # Rows that a program closes over are searched while it is compiled.
-    known = jax.ensure_compile_time_eval() if arrays.is_concrete(x) else contextlib.nullcontext()
-    with known:
-        return _approximate(x, min(k, n - 1), recall, probes, cell)
-
-
-def _approximate(
-    x: jax.Array, k: int, recall: float, probes: int | None, cell: int | None
-) -> Neighbors:
     n = x.shape[0]
+    k = min(k, n - 1)
     if spread := ring.axis_of_rows(x):
         how = functools.partial(approximate_knn, recall=recall, probes=probes, cell=cell)
         return Neighbors(*ring.search_around(x, k, *spread, how))
