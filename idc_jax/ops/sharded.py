@@ -251,8 +251,11 @@ def rows_over(mesh: Mesh) -> NamedSharding:
 
 
 def spread_out(x: jax.Array, mesh: Mesh | None) -> jax.Array:
-    """``x`` ``[n, ...]`` spread over ``mesh``, with first rows again at the end where any miss."""
-    if mesh is None or axis_of_rows(x):
+    """``x`` ``[n, ...]`` spread over ``mesh``, with first rows again at the end where any miss.
+
+    Fewer rows than there are devices stay together.
+    """
+    if mesh is None or axis_of_rows(x) or len(x) < mesh.size:
         return x
     more = -len(x) % mesh.size
     return jax.jit(lambda x: jnp.concatenate([x, x[:more]]), out_shardings=rows_over(mesh))(x)

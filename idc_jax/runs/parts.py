@@ -186,7 +186,7 @@ def place_spread(config: ConfigDict, dataset: Dataset) -> tuple[Samples, int]:
     """
     mesh = mesh_for(config.devices, dataset.inputs)
     allowed, size = config.data.device_gigabytes * 1e9, dataset.inputs.nbytes
-    fits = size <= allowed * _devices(mesh)
+    fits = dataset.size >= _devices(mesh) and size <= allowed * _devices(mesh)
     if mesh is not None and fits and (size > allowed or _compares_inputs(config)):
         return place_rows(dataset.inputs, rows_over(mesh))
     return place_samples(config, dataset), 0

@@ -23,6 +23,8 @@ from idc_jax.runs import configuration
 from idc_jax.train.parallel import make_mesh
 
 N, DIMS, CLUSTERS, WAVES = 1024, 24, 4, 8
+# Of those methods that compare what a network makes of the samples, not the samples.
+LOOKING = {"idc_network": "idc", "pcl": "pcl"}
 
 
 def blobs(num_samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +52,9 @@ def play(num_samples: int, *, spread: bool, budgets: Sequence[int] = (CLUSTERS, 
     return game
 
 
-def composed(method: str, num_samples: int = N, rounds: int = 2) -> tuple[Game, list[np.ndarray]]:
+def composed(
+    method: str, num_samples: int = N, rounds: int = 2, **how: Any
+) -> tuple[Game, list[np.ndarray]]:
     """A run of ``method`` on all devices there are, as :mod:`idc_jax.runs` composes it.
 
     Returns:
@@ -69,7 +73,7 @@ def composed(method: str, num_samples: int = N, rounds: int = 2) -> tuple[Game, 
     )
     spec = registry.get(method)
     with tempfile.TemporaryDirectory() as folder:
-        made = compose(spec, Path(folder), data, suit=configuration.for_features)
+        made = compose(spec, Path(folder), data, **{"suit": configuration.for_features, **how})
         game = Game(made, num_samples, 40, shown=spec.asks[0] != "cluster")
     asked = []
     for _ in range(rounds):
@@ -77,6 +81,12 @@ def composed(method: str, num_samples: int = N, rounds: int = 2) -> tuple[Game, 
         asked.append(questions.indices)
         game.say(questions, _said(questions, labels))
     return game, asked
+
+
+def looked_at(name: str) -> tuple[Game, list[np.ndarray]]:
+    """A run of one of `LOOKING`; of the samples' 98 KB a device may hold a half."""
+    suit = configuration.for_small_network
+    return composed(LOOKING[name], N - 3, 1, suit=suit, gigabytes=5e-5)
 
 
 def _said(questions: Questions, labels: np.ndarray) -> np.ndarray:
@@ -116,6 +126,11 @@ def main() -> None:
             "odd": play(N - 3, spread=True, budgets=(24,)).probabilities,
             "spread": spread_parts(game.context.space),
         }
+    elif method in LOOKING:
+        game, asked = looked_at(method)
+        # What the method was built with.
+        parts = game.method.init.args[0].parts
+        found = {"asked": np.stack(asked), "spread": sharded.is_spread(parts.data)}
     else:
         game, asked = composed(method)
         found = {
