@@ -84,9 +84,10 @@ def composed(
 
 
 def looked_at(name: str) -> tuple[Game, list[np.ndarray]]:
-    """A run of one of `LOOKING`; of the samples' 98 KB a device may hold a half."""
+    """One of `LOOKING` before any answer; of the samples' 98 KB a device may hold a half."""
     suit = configuration.for_small_network
-    return composed(LOOKING[name], N - 3, 1, suit=suit, gigabytes=5e-5)
+    game, _ = composed(LOOKING[name], N - 3, 0, suit=suit, gigabytes=5e-5)
+    return game, [game.ask(12).indices]
 
 
 def _said(questions: Questions, labels: np.ndarray) -> np.ndarray:
