@@ -8,6 +8,7 @@ mean beats each of them, once there are answers enough to draw planes by.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -24,12 +25,14 @@ from idc_jax.methods.committee.space import CommitteeSpace
 from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import folds, sharpened, stack
 from idc_jax.methods.common.spread import seed
-from idc_jax.ops import sharded
+from idc_jax.ops import blocks, sharded
 
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
 _ROWS = 128
 # The usual weights of the further views' regressions, where the others' are 1 together.
 _FURTHER = (0.25, 0.2, 0.1)
+# Rows of which all members are heard at a time.
+_BLOCK = 16_384
 # Of the answered samples, for the tests of what members know without an answer.
 _FOLDS = 5
 
@@ -131,18 +134,48 @@ def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) ->
     tests = options.stacking and len(shares) > 1
     flows, flows_held_out = _flows(space, lesson, options, tests)
     planes, planes_held_out = _planes(space, lesson, options, tests)
-    members = jnp.stack([*flows, *planes])
+    powers = None
     if tests:
         held_out = jnp.stack([*flows_held_out, *planes_held_out])
         powers, shares = stack(held_out, lesson.said, lesson.named, shares)
-        members = sharpened(members, lesson.named, powers[:, None, None])
-    pooled = jnp.tensordot(shares, members, 1)
+        powers = powers[:, None, None]
+    pooled = _pooled(space, lesson.named, flows, planes, powers, shares)
     if not options.regression or not options.student or not space.plain.shape[1]:
         return settled(pooled)
     # It is of the regressions' kind.
     weight = shares @ draws_planes
     student = _student(space, lesson, settled(pooled), options)
-    return settled((pooled + weight * student) / (1.0 + weight))
+    pooled = _by_rows(
+        lambda pooled, x: (pooled + weight * opinions(x, student, lesson.named)) / (1.0 + weight),
+        (pooled, space.plain),
+    )
+    return settled(pooled)
+
+
+def _pooled(
+    space: CommitteeSpace,
+    named: jax.Array,
+    flows: list[jax.Array],
+    planes: list[Planes],
+    powers: jax.Array | None,
+    shares: jax.Array,
+) -> jax.Array:
+    """The members' opinions ``[n, c]``, each to its power ``[j, 1, 1]``, added up by their shares.
+
+    By blocks of rows: the members' opinions of all rows would be the most that there is.
+    """
+
+    def pool(*parts: jax.Array) -> jax.Array:
+        views = zip(parts[len(flows) :], planes, strict=True)
+        heard = jnp.stack([*parts[: len(flows)], *(opinions(x, own, named) for x, own in views)])
+        heard = heard if powers is None else sharpened(heard, named, powers)
+        return jnp.tensordot(shares, heard, 1)
+
+    return _by_rows(pool, (*flows, *_views(space)[: len(planes)]))
+
+
+def _by_rows(function: Callable[..., jax.Array], arrays: tuple[jax.Array, ...]) -> jax.Array:
+    return blocks.map_rows(function, arrays, _BLOCK)
 
 
 def _usual(
@@ -178,8 +211,8 @@ def _flows(
 
 def _planes(
     space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, held_out: bool
-) -> tuple[list[jax.Array], list[jax.Array]]:
-    """What regressions say: opinions ``[n, c]``, and ``[m, c]`` without the own answers."""
+) -> tuple[list[Planes], list[jax.Array]]:
+    """Regressions on all views, and what they say ``[m, c]`` without the own answers."""
     if not options.regression:
         return [], []
     views = _views(space)
@@ -200,15 +233,15 @@ def _planes(
         return jnp.einsum("fm,fmc->mc", fold == jnp.arange(_FOLDS)[:, None], said)
 
     planes = jax.vmap(jax.vmap(fit, in_axes=(None, 0)), in_axes=(0, None))(rows, weights)
-    all_ = [
-        opinions(view, Planes(slopes[: view.shape[1]], offsets), lesson.named)
+    found = [
+        Planes(slopes[: view.shape[1]], offsets)
         for view, slopes, offsets in zip(
             views, planes.slopes[:, 0], planes.offsets[:, 0], strict=True
         )
     ]
     if not held_out:
-        return all_, []
-    return all_, list(jax.vmap(own)(rows, jax.tree.map(lambda a: a[:, 1:], planes)))
+        return found, []
+    return found, list(jax.vmap(own)(rows, jax.tree.map(lambda a: a[:, 1:], planes)))
 
 
 def _widened(rows: jax.Array, width: int) -> jax.Array:
@@ -223,7 +256,7 @@ def _views(space: CommitteeSpace) -> list[jax.Array]:
 
 def _student(
     space: CommitteeSpace, lesson: Lesson, opinion: jax.Array, options: CommitteeOptions
-) -> jax.Array:
+) -> Planes:
     """A regression on features as they are, from the answers and as many opinions.
 
     The opinions' squares are told: what is sure counts for more. Together they weigh as much as
@@ -232,16 +265,14 @@ def _student(
     taught = jnp.square(sharded.take(opinion, space.students))
     taught /= taught.sum(1, keepdims=True)
     share = lesson.weights.sum() / len(space.students)
-    x = space.plain
-    planes = fit_planes(
-        sharded.take(x, jnp.concatenate([lesson.rows, space.students])),
+    return fit_planes(
+        sharded.take(space.plain, jnp.concatenate([lesson.rows, space.students])),
         jnp.concatenate([lesson.said, taught]),
         jnp.concatenate([lesson.weights, jnp.full(len(space.students), share)]),
         lesson.named,
         options.regression,
         options.steps,
     )
-    return opinions(x, planes, lesson.named)
 
 
 def _answered(choice: jax.Array | np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:
