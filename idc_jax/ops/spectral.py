@@ -8,11 +8,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from idc_jax.ops import arrays, sharded
+from idc_jax.ops import arrays, blocks
 from idc_jax.ops.edges import Edges, multiply
+from idc_jax.ops.orthonormal import orthonormal
 
 # Vectors beyond those wanted, which make the last of them converge.
 _SPARE = 20
+# Rows of the vectors that are turned at a time.
+_ROWS = 16_384
 # Where unwanted eigenvalues are taken to end before anything is known of them, and at the least
 # and the most: an interval from −1 to damp is needed, and some that is not damped.
 _FIRST_CUT, _LEAST_CUT, _LAST_CUT = 0.5, 0.0, 0.95
@@ -43,6 +46,17 @@ def leading_eigenpairs(
       degree: products by the matrix in a round.
       rounds: filterings; each is followed by a Rayleigh-Ritz step.
     """
+    values, vectors = leading_subspace(key, edges, count, degree=degree, rounds=rounds)
+    return Eigenpairs(values[::-1][:count], vectors[:, ::-1][:, :count])
+
+
+def leading_subspace(
+    key: jax.Array, edges: Edges, count: int, *, degree: int = 12, rounds: int = 3
+) -> Eigenpairs:
+    """:func:`leading_eigenpairs` with some more, the largest last.
+
+    Of many samples, a few columns are multiplied at a time, and what comes of it takes their place.
+    """
     n = edges.indices.shape[0]
     width = min(count + _SPARE, n)
 
@@ -59,14 +73,33 @@ def leading_eigenpairs(
 
         return jax.lax.fori_loop(1, degree, step, (block, product(block)))[1]
 
+    def turned(_: jax.Array, fresh: jax.Array, rows: jax.Array, turn: jax.Array) -> jax.Array:
+        del fresh
+        return arrays.matmul(rows, turn)
+
     def round_(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         block, cut, _ = state
-        basis = sharded.orthonormal(filtered(block, cut))
-        inside = arrays.matmul(basis.T, multiply(edges, basis))
+        basis = orthonormal(blocks.replace_columns(lambda x: filtered(x, cut), block))
+        inside = _inside(edges, basis)
         values, turn = jnp.linalg.eigh((inside + inside.T) / 2.0)
-        return arrays.matmul(basis, turn), jnp.clip(values[0], _LEAST_CUT, _LAST_CUT), values
+        vectors = blocks.replace_rows(turned, basis, _ROWS, (turn,))
+        return vectors, jnp.clip(values[0], _LEAST_CUT, _LAST_CUT), values
 
-    start = sharded.orthonormal(jax.random.normal(key, (n, width)))
+    start = orthonormal(jax.random.normal(key, (n, width)))
     state = (start, jnp.float32(_FIRST_CUT), jnp.zeros(width))
     vectors, _, values = jax.lax.fori_loop(0, rounds, round_, state)
-    return Eigenpairs(values[::-1][:count], vectors[:, ::-1][:, :count])
+    return Eigenpairs(values, vectors)
+
+
+def _inside(edges: Edges, basis: jax.Array) -> jax.Array:
+    """The matrix ``[w, w]`` that the graph's is on the ``basis`` ``[n, w]``."""
+    width = blocks.num_columns(*basis.shape)
+
+    def step(inside: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
+        del fresh  # the overlap is written twice with the same values
+        own = jax.lax.dynamic_slice_in_dim(basis, start, width, axis=1)
+        found = arrays.matmul(basis.T, multiply(edges, own))
+        return jax.lax.dynamic_update_slice_in_dim(inside, found, start, axis=1)
+
+    empty = jnp.zeros((basis.shape[1],) * 2)
+    return blocks.scan_rows(step, empty, basis.shape[1], width)

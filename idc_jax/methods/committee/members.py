@@ -21,7 +21,7 @@ from idc_jax.methods.committee.options import CommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
 from idc_jax.methods.committee.prior import class_prior, with_shares
 from idc_jax.methods.committee.regression import Planes, fit_planes, opinions
-from idc_jax.methods.committee.space import CommitteeSpace
+from idc_jax.methods.committee.space import CommitteeSpace, View
 from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import folds, sharpened, stack
 from idc_jax.methods.common.spread import seed
@@ -145,11 +145,13 @@ def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) ->
     # It is of the regressions' kind.
     weight = shares @ draws_planes
     student = _student(space, lesson, settled(pooled), options)
-    pooled = _by_rows(
-        lambda pooled, x: (pooled + weight * opinions(x, student, lesson.named)) / (1.0 + weight),
-        (pooled, space.plain),
-    )
-    return settled(pooled)
+    view = View(space.plain, space.look)
+
+    def both(pooled: jax.Array, rows: jax.Array) -> jax.Array:
+        own = opinions(view.of(rows), student, lesson.named)
+        return (pooled + weight * own) / (1.0 + weight)
+
+    return settled(_by_rows(both, (pooled, view.rows)))
 
 
 def _pooled(
@@ -165,13 +167,16 @@ def _pooled(
     By blocks of rows: the members' opinions of all rows would be the most that there is.
     """
 
+    views = _views(space)[: len(planes)]
+
     def pool(*parts: jax.Array) -> jax.Array:
-        views = zip(parts[len(flows) :], planes, strict=True)
-        heard = jnp.stack([*parts[: len(flows)], *(opinions(x, own, named) for x, own in views)])
+        looked = [view.of(rows) for view, rows in zip(views, parts[len(flows) :], strict=True)]
+        drawn = [opinions(x, own, named) for x, own in zip(looked, planes, strict=True)]
+        heard = jnp.stack([*parts[: len(flows)], *drawn])
         heard = heard if powers is None else sharpened(heard, named, powers)
         return jnp.tensordot(shares, heard, 1)
 
-    return _by_rows(pool, (*flows, *_views(space)[: len(planes)]))
+    return _by_rows(pool, (*flows, *(view.rows for view in views)))
 
 
 def _by_rows(function: Callable[..., jax.Array], arrays: tuple[jax.Array, ...]) -> jax.Array:
@@ -183,8 +188,8 @@ def _usual(
 ) -> tuple[jax.Array, jax.Array]:
     """The members' weights before any is tested ``[j]``, and which of them draw planes ``[j]``."""
     flowing = bool(options.reaches) + bool(options.poisson and space.widest is not None)
-    known = len(_views(space)) - len(space.further)
-    planes = [1.0 / known] * known + [*_FURTHER[: len(space.further)]] if options.regression else []
+    known, further = len(space.known_views()), len(space.further_views())
+    planes = [1.0 / known] * known + [*_FURTHER[:further]] if options.regression else []
     weight = jnp.minimum(lesson.weights.sum() / lesson.named.sum() / options.regression_from, 1.0)
     flows = jnp.full(flowing, 1.0 / max(flowing, 1))
     usual = jnp.concatenate([flows, weight * jnp.asarray(planes) / max(sum(planes), 1e-9)])
@@ -216,9 +221,9 @@ def _planes(
     if not options.regression:
         return [], []
     views = _views(space)
-    width = max(view.shape[1] for view in views)
+    width = max(view.rows.shape[1] for view in views)
     # Columns of zeros change no plane, and all views and folds are fitted as one.
-    rows = jnp.stack([_widened(sharded.take(view, lesson.rows), width) for view in views])
+    rows = jnp.stack([_padded(view.at(lesson.rows), width) for view in views])
     fold = folds(lesson.said, _FOLDS)
     others = (fold != jnp.arange(_FOLDS)[:, None]) * lesson.weights
     weights = jnp.concatenate([lesson.weights[None], others[: _FOLDS * held_out]])
@@ -234,7 +239,7 @@ def _planes(
 
     planes = jax.vmap(jax.vmap(fit, in_axes=(None, 0)), in_axes=(0, None))(rows, weights)
     found = [
-        Planes(slopes[: view.shape[1]], offsets)
+        Planes(slopes[: view.rows.shape[1]], offsets)
         for view, slopes, offsets in zip(
             views, planes.slopes[:, 0], planes.offsets[:, 0], strict=True
         )
@@ -244,14 +249,12 @@ def _planes(
     return found, list(jax.vmap(own)(rows, jax.tree.map(lambda a: a[:, 1:], planes)))
 
 
-def _widened(rows: jax.Array, width: int) -> jax.Array:
+def _padded(rows: jax.Array, width: int) -> jax.Array:
     return jnp.pad(rows, ((0, 0), (0, width - rows.shape[1])))
 
 
-def _views(space: CommitteeSpace) -> list[jax.Array]:
-    """The features, the graph's coordinates where there are any, and what else there is."""
-    known = [view for view in (space.features, space.smooth) if view.shape[1]]
-    return [*known, *space.further]
+def _views(space: CommitteeSpace) -> list[View]:
+    return [*space.known_views(), *space.further_views()]
 
 
 def _student(
@@ -266,7 +269,7 @@ def _student(
     taught /= taught.sum(1, keepdims=True)
     share = lesson.weights.sum() / len(space.students)
     return fit_planes(
-        sharded.take(space.plain, jnp.concatenate([lesson.rows, space.students])),
+        View(space.plain, space.look).at(jnp.concatenate([lesson.rows, space.students])),
         jnp.concatenate([lesson.said, taught]),
         jnp.concatenate([lesson.weights, jnp.full(len(space.students), share)]),
         lesson.named,

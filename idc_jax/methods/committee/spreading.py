@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.methods.committee.left_out import own_influence, placed
-from idc_jax.ops import sharded
+from idc_jax.ops import blocks, sharded
 from idc_jax.ops.edges import Edges, multiply
 
 _TINY = 1e-12
@@ -44,18 +44,16 @@ def spreading(
       ``[n, c]``, rows summing to one, and the same of the answered samples, each without its own
       answer, ``[m, c]``; None unless ``held_out``.
     """
-    counts, classes = said.sum(0), said.shape[1]
-    weights = said.sum(1)
+    counts, weights = said.sum(0), said.sum(1)
     total, without = jnp.zeros_like(seeds), jnp.zeros_like(said)
-    columns = [seeds, placed(rows, weights, len(seeds))] if held_out else [seeds]
-    start = jnp.concatenate(columns, axis=1)
     for edges, alpha in zip(graphs, reaches, strict=True):
-        heard = _spread(edges, start, alpha, iterations)
-        total += _shares(heard[:, :classes], named)
+        spread = partial(_spread, edges, alpha=alpha, iterations=iterations)
+        heard = blocks.replace_columns(spread, seeds)
+        total += _shares(heard, named)
         if held_out:
-            there = sharded.take(heard, rows)
-            own = own_influence(there[:, classes:])[:, None] * said / jnp.maximum(counts, 1.0)
-            less = jnp.maximum(there[:, :classes] - own, 0.0)
+            probes = sharded.take(spread(placed(rows, weights, len(seeds))), rows)
+            own = own_influence(probes)[:, None] * said / jnp.maximum(counts, 1.0)
+            less = jnp.maximum(sharded.take(heard, rows) - own, 0.0)
             # Of the class's answers, which count for one together, there is one less.
             less *= jnp.where(said > 0, counts / jnp.maximum(counts - 1.0, 1.0), 1.0)
             without += _shares(less, named)
