@@ -125,9 +125,9 @@ def test_members_are_heard_by_blocks_of_rows(features, monkeypatch):
     # What was compiled has the larger block.
     members._decide.clear_cache()
     np.testing.assert_allclose(decide(*given, own), whole, atol=1e-6)
-    rows, weights = members._answered(choice, 0)
-    belief = np.ones(N, np.float32)
-    text = members._decide.lower(*given, belief, rows, weights, own).as_text()
+    lesson = members._lesson(*given[1:], *members._answered(choice, 0), N)
+    flows = members._flows(space, lesson, own, True)
+    text = members._decide.lower(space, lesson, flows, np.ones(N), own, N, True).as_text()
     # Two that follow the graph and five that draw planes.
     assert f"tensor<7x32x{C}xf32>" in text
     assert f"tensor<7x{N}x{C}xf32>" not in text

@@ -75,9 +75,10 @@ def test_nothing_makes_all_rows_float32(spaces, monkeypatch):
         )
 
     space = jax.tree.map(many, spaces[0])._replace(students=spaces[0].students)
-    probs, choice, rejected = (many(jnp.asarray(a)) for a in told())
     near = ops.Neighbors(*(jax.ShapeDtypeStruct((MANY, 10), a.dtype) for a in spaces[0].neighbors))
-    answered = members._answered(told()[1], 0)
+    lesson = members._lesson(*told(), *members._answered(told()[1], 0), N)
+    flows = members._flows(spaces[0], lesson, OWN, True)
+    lesson, flows = jax.tree.map(many, (lesson, flows))
     flags = jax.ShapeDtypeStruct((MANY,), bool)
     floats = jax.ShapeDtypeStruct((MANY,), jnp.float32)
     centers = jnp.zeros((C, D))
@@ -87,7 +88,7 @@ def test_nothing_makes_all_rows_float32(spaces, monkeypatch):
         )
     )
     programs = {
-        "decide": members._decide.lower(space, probs, choice, rejected, floats, *answered, OWN),
+        "decide": members._decide.lower(space, lesson, flows, floats, OWN, MANY, True),
         "near": method._near.lower(space.features, centers, MANY),
         "everywhere": method._everywhere.lower(space),
         "to own": opening._to_own.lower(space.features, centers, many(jnp.asarray(told()[1]))),

@@ -31,6 +31,8 @@ from idc_jax.ops import blocks, sharded
 _ROWS = 128
 # The usual weights of the further views' regressions, where the others' are 1 together.
 _FURTHER = (0.25, 0.2, 0.1)
+# Opinions ``[n, c]``, and ``[m, c]`` of answered samples without the own answers.
+Flows = tuple[list[jax.Array], list[jax.Array]]
 # Rows of which all members are heard at a time.
 _BLOCK = 16_384
 # Of the answered samples, for the tests of what members know without an answer.
@@ -70,33 +72,50 @@ def decide(
     """
     rows, weights = _answered(choice, capacity)
     belief = np.ones(len(choice), np.float32) if belief is None else belief
-    return _decide(space, probabilities, choice, rejected, belief, rows, weights, options)
+    given = (probabilities, choice, rejected, rows, weights, len(space.features))
+    lesson = _lesson(*given)
+    tests = options.stacking and sum(map(len, _kinds(space, options))) > 1
+    flows = _flows(space, lesson, options, tests)
+    return _decide(space, lesson, flows, belief, options, len(choice), tests)
 
 
-@partial(jax.jit, static_argnames=("options",))
-def _decide(
-    space: CommitteeSpace,
+@partial(jax.jit, static_argnames="num_rows")
+def _lesson(
     probabilities: jax.Array,
     choice: jax.Array,
     rejected: jax.Array,
-    belief: jax.Array,
     rows: jax.Array,
     weights: jax.Array,
-    options: CommitteeOptions,
-) -> jax.Array:
-    """:func:`decide`, with the answered ``rows`` ``[m]`` and their ``weights``."""
+    num_rows: int,
+) -> Lesson:
+    """What there is to learn of ``num_rows`` rows, the last of which may be repeats."""
     size, classes = probabilities.shape
     # Of a sample that is repeated, nothing more was said.
-    more = len(space.features) - size
-    probabilities = jnp.concatenate([probabilities, probabilities[:more]])
-    choice = jnp.pad(choice, (0, more), constant_values=SKIP)
-    rejected = jnp.pad(rejected, ((0, more), (0, 0)))
-    belief = jnp.pad(belief, (0, more), constant_values=1.0)
+    more = num_rows - size
+    if more:
+        probabilities = jnp.concatenate([probabilities, probabilities[:more]])
+        choice = jnp.pad(choice, (0, more), constant_values=SKIP)
+        rejected = jnp.pad(rejected, ((0, more), (0, 0)))
     named = jnp.zeros(classes, bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
     said = weights[:, None] * jax.nn.one_hot(choice[rows], classes)
-    lesson = Lesson(probabilities, choice, rejected, rows, said, weights, named)
-    opinion = _joined(space, lesson, options)
-    return sharded.whole(_weigh(opinion, choice, rejected, options.trust * belief))[:size]
+    return Lesson(probabilities, choice, rejected, rows, said, weights, named)
+
+
+@partial(jax.jit, static_argnames=("options", "size", "tests"))
+def _decide(
+    space: CommitteeSpace,
+    lesson: Lesson,
+    flows: Flows,
+    belief: jax.Array,
+    options: CommitteeOptions,
+    size: int,
+    tests: bool,
+) -> jax.Array:
+    """:func:`decide`, once what flows along the graph has come to rest."""
+    belief = jnp.pad(belief, (0, len(lesson.choice) - size), constant_values=1.0)
+    opinion = _joined(space, lesson, flows, options, tests)
+    trust = options.trust * belief
+    return sharded.whole(_weigh(opinion, lesson.choice, lesson.rejected, trust))[:size]
 
 
 class Lesson(NamedTuple):
@@ -121,7 +140,9 @@ class Lesson(NamedTuple):
     named: jax.Array
 
 
-def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) -> jax.Array:
+def _joined(
+    space: CommitteeSpace, lesson: Lesson, heard: Flows, options: CommitteeOptions, tests: bool
+) -> jax.Array:
     """The members' opinion, the regressions counting by how many answers there are."""
     prior = None
     if options.prior:
@@ -131,8 +152,7 @@ def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) ->
         return opinion if prior is None else with_shares(opinion, prior)
 
     shares, draws_planes = _usual(space, lesson, options)
-    tests = options.stacking and len(shares) > 1
-    flows, flows_held_out = _flows(space, lesson, options, tests)
+    flows, flows_held_out = heard
     planes, planes_held_out = _planes(space, lesson, options, tests)
     powers = None
     if tests:
@@ -187,23 +207,30 @@ def _usual(
     space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions
 ) -> tuple[jax.Array, jax.Array]:
     """The members' weights before any is tested ``[j]``, and which of them draw planes ``[j]``."""
-    flowing = bool(options.reaches) + bool(options.poisson and space.widest is not None)
-    known, further = len(space.known_views()), len(space.further_views())
-    planes = [1.0 / known] * known + [*_FURTHER[:further]] if options.regression else []
+    flows, planes = _kinds(space, options)
     weight = jnp.minimum(lesson.weights.sum() / lesson.named.sum() / options.regression_from, 1.0)
-    flows = jnp.full(flowing, 1.0 / max(flowing, 1))
-    usual = jnp.concatenate([flows, weight * jnp.asarray(planes) / max(sum(planes), 1e-9)])
-    return usual / usual.sum(), jnp.arange(len(usual)) >= flowing
+    drawn = weight * jnp.asarray(planes) / max(sum(planes), 1e-9)
+    usual = jnp.concatenate([jnp.asarray(flows), drawn])
+    return usual / usual.sum(), jnp.arange(len(usual)) >= len(flows)
+
+
+def _kinds(space: CommitteeSpace, options: CommitteeOptions) -> tuple[list[float], list[float]]:
+    """The usual weights of what flows, one in all, and those of what draws planes."""
+    flowing = bool(options.reaches) + bool(options.poisson and space.widest is not None)
+    flows = [1.0 / max(flowing, 1)] * flowing
+    if not options.regression:
+        return flows, []
+    known, further = len(space.known_views()), len(space.further_views())
+    return flows, [1.0 / known] * known + [*_FURTHER[:further]]
 
 
 def _flows(
     space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, held_out: bool
-) -> tuple[list[jax.Array], list[jax.Array]]:
+) -> Flows:
     """What flows along the graph: opinions ``[n, c]``, and ``[m, c]`` without the own answers."""
     found = []
     if options.reaches:
-        said = seed(lesson.probabilities, lesson.choice, lesson.rejected)
-        seeds = jnp.where(lesson.named, said, 0.0)
+        seeds = _seeds(lesson)
         reaches = tuple(alpha for _, alpha in options.reaches)
         given = (lesson.rows, lesson.said, lesson.named)
         how = (reaches, options.iterations)
@@ -212,6 +239,12 @@ def _flows(
         given = (lesson.rows, lesson.said, lesson.named)
         found.append(poisson(space.widest, *given, options.poisson, held_out=held_out))
     return [all_ for all_, _ in found], [own for _, own in found if own is not None]
+
+
+@jax.jit
+def _seeds(lesson: Lesson) -> jax.Array:
+    said = seed(lesson.probabilities, lesson.choice, lesson.rejected)
+    return jnp.where(lesson.named, said, 0.0)
 
 
 def _planes(

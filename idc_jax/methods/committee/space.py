@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from idc_jax import ops, scores
 from idc_jax.methods.committee.options import GraphCommitteeOptions
 from idc_jax.methods.common.searching import Search
-from idc_jax.ops import blocks, narrow, sharded
+from idc_jax.ops import blocks, sharded
 from idc_jax.ops.edges import Edges, normalized_edges
 from idc_jax.ops.graph import Directions, decorrelation, looked_at, plain_directions, smooth
 from idc_jax.ops.narrow import widened
@@ -23,7 +23,7 @@ _GRAPH = 15
 _STUDENTS = 2_500
 # Keeps the waves of a graph that falls apart, of eigenvalue 1, from being all there is.
 _SHORTEST = 0.01
-# Rows whose coordinates are made at a time.
+# Rows that are made float32 at a time.
 _ROWS = 16_384
 # Up to so many columns, how far a sample lies from the mean says more than rounding: directions
 # alone leave a circle of a plane, and two points of a line.
@@ -130,7 +130,10 @@ def compare(
     looks = (look, given)[: 1 + options.decorrelate] if weighed else ()
     learns = bool(options.student and options.regression)
     needed = options.poisson or (options.coordinates and options.regression)
-    graphs = {k: normalized_edges(ops.nearest(near, k)) for k, _ in options.reaches}
+    # The widest has the neighbours themselves, and not a copy.
+    parts = {k: near if k == widest else ops.nearest(near, k) for k, _ in options.reaches}
+    graphs = {k: normalized_edges(part) for k, part in parts.items()}
+    del parts
     edges = (graphs.get(widest) or normalized_edges(near)) if needed else None
     waves = options.coordinates if edges is not None and options.regression else 0
     return CommitteeSpace(
@@ -175,11 +178,11 @@ def _drawn(key: jax.Array, num_samples: int) -> jax.Array:
 @partial(jax.jit, static_argnames=("count", "dtype"))
 def _coordinates(key: jax.Array, edges: Edges, count: int, dtype: jnp.dtype) -> jax.Array:
     """Each sample's place ``[n, e]`` on the graph: long waves count for more than short ones."""
-    values, vectors = leading_subspace(key, edges, count)
+    values, vectors = leading_subspace(key, edges, count, dtype=dtype)
     lengths = jax.lax.rsqrt(jnp.maximum(1.0 - values, 0.0) + _SHORTEST)
 
     def places(rows: jax.Array) -> jax.Array:
-        return ops.normalize((rows * lengths)[:, ::-1][:, :count]).astype(dtype)
+        return ops.normalize((widened(rows) * lengths)[:, ::-1][:, :count]).astype(dtype)
 
     return blocks.map_rows(places, (vectors,), _ROWS)
 
@@ -190,6 +193,12 @@ def _on_sphere(x: jax.Array) -> jax.Array:
     return ops.on_sphere(wide, *ops.center_and_radius(wide)).astype(x.dtype)
 
 
-@partial(jax.jit, static_argnames=("count", "hops"))
+@partial(jax.jit, static_argnames=("count", "hops"), donate_argnames="z")
 def _averaged(z: jax.Array, found: ops.Neighbors, count: int, hops: int) -> jax.Array:
-    return narrow.each(ops.normalize, smooth(z, ops.nearest(found, count), hops=hops))
+    """``z`` averaged over neighbours, of unit length, in its place."""
+
+    def unit(_: jax.Array, fresh: jax.Array, rows: jax.Array) -> jax.Array:
+        del fresh
+        return ops.normalize(rows).astype(rows.dtype)
+
+    return blocks.replace_rows(unit, smooth(z, ops.nearest(found, count), hops=hops), _ROWS)
