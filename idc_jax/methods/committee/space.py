@@ -140,7 +140,7 @@ def compare(
         features=features,
         density=density,
         plain=x if learns or looks else x[:, :0],
-        smooth=_coordinates(start, edges, waves, x.dtype) if waves else x[:, :0],
+        smooth=_coordinates(start, edges, waves, x.dtype.name) if waves else x[:, :0],
         further=further,
         neighbors=near,
         graphs=tuple(graphs[k] for k, _ in options.reaches),
@@ -176,7 +176,7 @@ def _drawn(key: jax.Array, num_samples: int) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames=("count", "dtype"))
-def _coordinates(key: jax.Array, edges: Edges, count: int, dtype: jnp.dtype) -> jax.Array:
+def _coordinates(key: jax.Array, edges: Edges, count: int, dtype: str) -> jax.Array:
     """Each sample's place ``[n, e]`` on the graph: long waves count for more than short ones."""
     values, vectors = leading_subspace(key, edges, count, dtype=dtype)
     lengths = jax.lax.rsqrt(jnp.maximum(1.0 - values, 0.0) + _SHORTEST)
