@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import asking, hosts
@@ -116,7 +117,8 @@ class Interaction:
             self._begin()
             made = self.context
             context = made if context is None else jax.tree.map(_filled, context, made)
-        self.context, self.state = context, state
+        # What another process sent is not on the device yet.
+        self.context, self.state = jax.tree.map(jnp.asarray, (context, state))
 
     def hear(self, questions: Questions, answers: Answers) -> None:
         """Enter what was said."""

@@ -22,6 +22,7 @@ from idc_jax.metrics import clustering_metrics
 from idc_jax.runs import configuration
 from idc_jax.runs.interaction import Interaction
 from idc_jax.train.checkpoint import Checkpoints, rebuild
+from idc_jax.train.trees import plain_tree
 
 pytestmark = pytest.mark.parametrize("spec", registry.specs(), ids=lambda spec: spec.name)
 
@@ -92,6 +93,22 @@ def test_it_goes_on_from_a_checkpoint_as_if_nothing_had_happened(
         game.say(first, choose(first))
         resumed.say(second, choose(second))
         np.testing.assert_array_equal(game.probabilities, resumed.probabilities)
+
+
+def test_it_goes_on_from_what_another_process_sends(spec: MethodSpec, folder: Path) -> None:
+    method, round_ = compose(spec, folder), Round(1, 6, 0, 12, False, 1)
+    here, there = (Interaction(spec, method, N, seed=0) for _ in range(2))
+    here.begin()
+    # As the lines between processes bring them: NumPy's arrays.
+    sent = jax.tree.map(np.asarray, (plain_tree(here.context), plain_tree(here.state)))
+    there.go_on(rebuild(spec.context, sent[0]), rebuild(spec.state, sent[1]))
+    questions = here.ask(round_)
+    np.testing.assert_array_equal(there.ask(round_).indices, questions.indices)
+    said = answered(questions, choose(questions))
+    for one in (here, there):
+        one.hear(questions, said)
+        one.learn(round_)
+    np.testing.assert_array_equal(there.probabilities, here.probabilities)
 
 
 def test_budgets_may_be_uneven(spec: MethodSpec, folder: Path) -> None:

@@ -23,6 +23,7 @@ from idc_jax.methods.committee.regression import Planes, fit_planes, opinions
 from idc_jax.methods.committee.space import CommitteeSpace
 from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import folds, sharpened, stack
+from idc_jax.methods.common.choosing import again
 from idc_jax.methods.common.spread import seed
 from idc_jax.ops import sharded
 
@@ -85,7 +86,7 @@ def _decide(
     size, classes = probabilities.shape
     # Of a sample that is repeated, nothing more was said.
     more = len(space.features) - size
-    probabilities = jnp.concatenate([probabilities, probabilities[:more]])
+    probabilities = again(probabilities, more)
     choice = jnp.pad(choice, (0, more), constant_values=SKIP)
     rejected = jnp.pad(rejected, ((0, more), (0, 0)))
     belief = jnp.pad(belief, (0, more), constant_values=1.0)

@@ -95,7 +95,7 @@ def compare(
     count = options.coordinates if edges is not None and options.regression else 0
     return CommitteeSpace(
         features=features,
-        density=_whole(density, size),
+        density=sharded.first(density, size),
         plain=z if learns else z[:, :0],
         smooth=_coordinates(start, edges, count) if count else z[:, :0],
         further=_further(z, given, around.indices.shape[1], options, search),
@@ -116,11 +116,6 @@ def _further(
         return (z,)
     found = search(given, count)
     return _averaged(given, found, options.hop_neighbors, options.hops), z, given
-
-
-@partial(jax.jit, static_argnames=("size",))
-def _whole(x: jax.Array, size: int) -> jax.Array:
-    return sharded.whole(x)[:size]
 
 
 @partial(jax.jit, static_argnames=("num_samples",))
