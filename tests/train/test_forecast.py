@@ -56,7 +56,14 @@ def test_the_line_comes_before_the_training(network, tmp_path, capsys, monkeypat
     monkeypatch.setattr(forecast, "_WORTH_A_LINE", 0.0)
     start = Start("pretrain", OPTIONS._replace(epochs=1))
     begin = make_begin(
-        start, model, views, samples, tmp_path, log=lambda values: None, progress=False
+        start,
+        model,
+        views,
+        samples,
+        tmp_path,
+        num_samples=len(samples),
+        log=lambda values: None,
+        progress=False,
     )
     begin(jax.random.key(0))
     assert capsys.readouterr().out.startswith("pre-training: about 0 minutes on this CPU (1 epochs")
