@@ -14,24 +14,28 @@ CLASSES, RANK = 20, 32
 _BLOCK = 50_000
 
 
-def pieces(n: int, d: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """Clustered features of low intrinsic dimension with some noise, unit length, in pieces."""
+def pieces(n: int, d: int, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Clustered features of low intrinsic dimension with some noise, unit length, in pieces.
+
+    With each piece come its clusters.
+    """
     rng = np.random.default_rng(seed)
     means = rng.standard_normal((CLASSES, d), np.float32)
     within = rng.standard_normal((RANK, d), np.float32)
     for start in range(0, n, _BLOCK):
-        part = means[rng.integers(0, CLASSES, min(_BLOCK, n - start))]
+        labels = rng.integers(0, CLASSES, min(_BLOCK, n - start))
+        part = means[labels]
         part += 0.15 * rng.standard_normal((len(part), RANK), np.float32) @ within
         part += 0.1 * rng.standard_normal(part.shape, np.float32)
         part /= np.linalg.norm(part, axis=1, keepdims=True)
-        yield part
+        yield part, labels
 
 
 def features(n: int, d: int, seed: int = 0) -> np.ndarray:
     """All :func:`pieces`."""
     x = np.empty((n, d), np.float32)
     start = 0
-    for part in pieces(n, d, seed):
+    for part, _ in pieces(n, d, seed):
         x[start : start + len(part)] = part
         start += len(part)
     return x

@@ -2,31 +2,33 @@
 
     python -m benchmarks.selectors.from_file --folder=DIR                  # 100,000 to 1,000,000
     python -m benchmarks.selectors.from_file --folder=DIR --n 10000000     # 2.6 GB on the disk
+    python -m benchmarks.selectors.from_file --folder=DIR --method=graph_committee
+
+With ``--method=graph_committee``, the committee's space, its first questions, what it learns from
+100 answers and its next questions (:mod:`benchmarks.selectors.committee_from_file`).
 
 The file is written in pieces and removed afterwards. Each number of rows has a process of its own,
 which ends with one line if it holds more than ``--limit`` GiB, file-backed pages counted. The rows
-stay float16 except where greedy picking needs them: it comes last, when all else is given back.
+stay float16 except where IDC's greedy picking needs them: it comes last, when all else is given
+back.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.harness.figures import peak_gib, resident_gib, timed
+from benchmarks.harness.figures import peak_gib
 from benchmarks.selectors import data
+from benchmarks.selectors.committee_from_file import learn
+from benchmarks.selectors.phases import Phases
 from idc_jax import ops, scores, selectors
 from idc_jax.ops import arrays
 
@@ -36,24 +38,24 @@ _BATCH, _BLOCK = 8192, 100_000
 
 
 def write(path: Path, n: int) -> None:
-    """The features as a float16 ``.npy`` file, never whole in memory."""
+    """The features as a float16 ``.npy`` file, never whole in memory, and their labels."""
     header = {"descr": "<f2", "fortran_order": False, "shape": (n, _D)}
+    labels = []
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for part in data.pieces(n, _D):
+        for part, own in data.pieces(n, _D):
             file.write(part.astype(np.float16).tobytes())
+            labels.append(own.astype(np.int8))
+    np.save(_labels_of(path), np.concatenate(labels))
 
 
-def select(path: Path) -> None:
+def _labels_of(path: Path) -> Path:
+    return path.with_suffix(".labels.npy")
+
+
+def select(path: Path, limit: float) -> None:
     """Select from the file, a line for each phase."""
-    began = time.perf_counter()
-
-    def phase(name: str, function: Callable[[], Any]) -> Any:
-        run = timed(function)
-        held = f"held {resident_gib():.2f} GiB, peak so far {peak_gib():.2f}"
-        print(f"  {name:<12} {run.wall:8.1f} s {run.cpu:8.1f} CPU s   {held}", flush=True)
-        return run.result
-
+    phase = Phases(limit)
     z = phase("read", lambda: jnp.asarray(np.load(path, mmap_mode="r")))
     n = len(z)
     centers = phase("k-means", lambda: _centers(z))
@@ -70,7 +72,7 @@ def select(path: Path) -> None:
         lambda: selectors.idc_from_scores(unit, base, _BUDGET, labelled=~free, candidates=free),
     )
     print(
-        f"{n:,} x {_D}: {time.perf_counter() - began:.1f} s, peak {peak_gib():.2f} GiB, recall "
+        f"{n:,} x {_D}: {phase.seconds():.1f} s, peak {peak_gib():.2f} GiB, recall "
         f"{float(reached):.3f}, mean value of {len(picks.indices)} picks {picks.values.mean():.4f}"
     )
 
@@ -93,28 +95,19 @@ def _base(z: jax.Array, centers: jax.Array, near: ops.Neighbors) -> jax.Array:
     return jnp.concatenate(hard) + jnp.concatenate(sums)
 
 
-def _end_beyond(limit: float) -> None:
-    """End this process once it holds more than ``limit`` GiB."""
-
-    def watch() -> None:
-        while resident_gib() <= limit:
-            time.sleep(0.2)
-        print(f"  more than {limit:g} GiB: stopped", flush=True)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="where the file is written")
     parser.add_argument("--n", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
     parser.add_argument("--limit", type=float, default=16.0, help="GiB")
+    parser.add_argument("--method", choices=("idc", "graph_committee"), default="idc")
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.file:
-        _end_beyond(given.limit)
-        select(given.file)
+        if given.method == "idc":
+            select(given.file, given.limit)
+        else:
+            learn(given.file, np.load(_labels_of(given.file)), given.limit)
         return
     given.folder.mkdir(parents=True, exist_ok=True)
     for n in given.n:
@@ -125,10 +118,12 @@ def main() -> None:
         try:
             write(path, n)
             own = ["--folder", given.folder, "--file", path, "--limit", given.limit]
+            own += ["--method", given.method]
             command = [sys.executable, "-m", "benchmarks.selectors.from_file", *map(str, own)]
             subprocess.run(command, check=False)
         finally:
             path.unlink(missing_ok=True)
+            _labels_of(path).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

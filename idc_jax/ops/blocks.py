@@ -15,6 +15,10 @@ import jax.numpy as jnp
 
 from idc_jax.ops import sharded
 
+# Numbers of a few columns of all rows that are worked on at a time: 64 MB, but for each row a
+# line of a CPU's cache at the least.
+_COLUMNS, _FEWEST = 2**24, 16
+
 Carry = TypeVar("Carry")
 # An array, or a tree of arrays, with as many rows as went in.
 Rows = TypeVar("Rows")
@@ -109,3 +113,62 @@ def sum_rows(function: Callable[..., Rows], arrays: tuple[jax.Array, ...], block
         return jax.tree.map(jnp.add, total, function(fresh, *parts))
 
     return scan_rows(step, zeros, num_rows, block)
+
+
+def replace_rows(
+    function: Callable[..., jax.Array], x: jax.Array, block: int, shared: tuple[jax.Array, ...] = ()
+) -> jax.Array:
+    """``x`` with what ``function`` makes of blocks of its rows in their place.
+
+    Within a program in which nothing else needs ``x``, nothing as large is held beside it.
+
+    Args:
+      function: ``(number, fresh [b], rows [b, d], *shared) -> [b, d]``; which block it is, and its
+        rows, of which those that are not ``fresh`` have been replaced before, and stay.
+      x: ``[n, d]``.
+      block: rows of one block.
+      shared: what it takes besides: at least what it indexes.
+    """
+    if how := sharded.divides(len(x)):
+
+        def own(x: jax.Array, shared: tuple[jax.Array, ...]) -> jax.Array:
+            return replace_rows(function, x, block, shared)
+
+        return sharded.on_each(own, how, (x,), shared=(shared,))
+    if len(x) <= block:
+        return function(jnp.int32(0), jnp.ones(len(x), bool), x, *shared)
+
+    def step(x: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
+        rows = jax.lax.dynamic_slice_in_dim(x, start, block)
+        new = function(-(-start // block), fresh, rows, *shared)
+        new = jnp.where(fresh[:, None], new, rows)
+        return jax.lax.dynamic_update_slice_in_dim(x, new, start, 0)
+
+    return scan_rows(step, x, len(x), block)
+
+
+def num_columns(num_rows: int, width: int) -> int:
+    """Of ``width`` columns, how many of so many rows are worked on at a time."""
+    how = sharded.divides(num_rows)
+    own = num_rows // how.size if how else num_rows
+    return min(width, max(_FEWEST, _COLUMNS // own))
+
+
+def replace_columns(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """``x`` ``[n, d]`` with what ``function`` makes of a few of its columns in their place.
+
+    Args:
+      function: of float32 ``[n, e]`` to ``[n, e]``, column by column the same.
+      x: ``[n, d]`` of any precision, which stays.
+    """
+    width = num_columns(*x.shape)
+    dtype = jnp.promote_types(x.dtype, jnp.float32)
+    if width == x.shape[1]:
+        return function(x.astype(dtype)).astype(x.dtype)
+
+    def step(x: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
+        before = jax.lax.dynamic_slice_in_dim(x, start, width, axis=1)
+        after = function(before.astype(dtype)).astype(x.dtype)
+        return jax.lax.dynamic_update_slice_in_dim(x, jnp.where(fresh, after, before), start, 1)
+
+    return scan_rows(step, x, x.shape[1], width)

@@ -22,6 +22,8 @@ from idc_jax.ops.sums import added_by
 
 # Edges beyond the lists are padded to a multiple of so many.
 _SPILL = 1024
+# Samples whose edges are sorted at a time.
+_ROWS = 2**18
 
 
 class Edges(NamedTuple):
@@ -56,19 +58,25 @@ def normalized_edges(neighbors: Neighbors) -> Edges:
     indices, root = np.asarray(neighbors.indices), 1.0 / np.sqrt(np.asarray(degrees))
     weights = np.asarray(raw) * root[:, None] * root[indices]
     n, k = indices.shape
-    target, value = indices.ravel(), weights.ravel()
-    order = np.argsort(target, kind="stable")
-    target, value, source = target[order], value[order], (order // k).astype(np.int32)
-    rank = np.arange(n * k) - np.searchsorted(target, np.arange(n))[target]
-    listed = rank < 2 * k
     named_by, named_weights = np.zeros((n, 2 * k), np.int32), np.zeros((n, 2 * k), np.float32)
-    named_by[target[listed], rank[listed]] = source[listed]
-    named_weights[target[listed], rank[listed]] = value[listed]
-    spill = [part[~listed] for part in (target, source, value)]
+    count, spills = np.zeros(n, np.int32), []
+    # Sorting all edges at once would take several times their memory.
+    for start in range(0, n, _ROWS):
+        target, value = (a[start : start + _ROWS].ravel() for a in (indices, weights))
+        order = np.argsort(target, kind="stable")
+        target, value, source = target[order], value[order], (start + order // k).astype(np.int32)
+        rank = np.arange(len(target)) - np.searchsorted(target, target) + count[target]
+        count += np.bincount(target, minlength=n).astype(np.int32)
+        listed = rank < 2 * k
+        named_by[target[listed], rank[listed]] = source[listed]
+        named_weights[target[listed], rank[listed]] = value[listed]
+        spills.append([part[~listed] for part in (target, source, value)])
+    spill = [np.concatenate(parts) for parts in zip(*spills, strict=True)]
+    order = np.argsort(spill[0], kind="stable")
     # Padding stands at the end, where the order by sample wants the last one.
-    missing = (0, -len(spill[0]) % _SPILL)
+    missing = (0, -len(order) % _SPILL)
     spill_to, spill_from, spilled = (
-        np.pad(part, missing, constant_values=filling)
+        np.pad(part[order], missing, constant_values=filling)
         for part, filling in zip(spill, (n - 1, 0, 0), strict=True)
     )
     return Edges(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from idc_jax.ops import arrays, sharded
+from idc_jax.ops import arrays, blocks, narrow, ring, sharded
+from idc_jax.ops.narrow import widened
 from idc_jax.ops.neighbors import Neighbors, knn
+from idc_jax.ops.probing import true_neighbors
 from idc_jax.ops.sums import sums_by
+from idc_jax.ops.views import View
 
 # Entries of neighbours' rows that are gathered at once: of a few, a pass for each neighbour saves
 # nothing and takes long to compile.
@@ -25,23 +29,46 @@ def smooth(x: jax.Array, neighbors: Neighbors, *, hops: int) -> jax.Array:
     with those around it stays, what it has alone is averaged away.
 
     Args:
-      x: ``[n, d]``.
+      x: ``[n, d]`` of any precision; of many rows, a few columns are averaged at a time.
       neighbors: of the same n samples, self excluded.
       hops: how often; 0 gives ``x`` back.
 
     Returns:
-      ``[n, d]``.
+      ``[n, d]``, as narrow as ``x``.
     """
     share = 1.0 / (neighbors.indices.shape[1] + 1)
-    weights = jnp.full(neighbors.indices.shape, share, x.dtype)
+    weights = jnp.full(neighbors.indices.shape[-1:], share)
 
-    def mean(own: jax.Array, x: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
-        return share * own + gathered(x, indices, weights)
+    def mean(own: jax.Array, x: jax.Array, indices: jax.Array) -> jax.Array:
+        even = jnp.broadcast_to(weights, indices.shape)
+        return share * own + gathered(x, indices, even)
 
-    def hop(_: jax.Array, x: jax.Array) -> jax.Array:
-        return sharded.by_columns(mean, x, neighbors.indices, weights)
+    def averaged(x: jax.Array) -> jax.Array:
+        hop = lambda _, x: sharded.by_columns(mean, x, neighbors.indices)  # noqa: E731
+        return jax.lax.fori_loop(0, hops, hop, x)
 
-    return jax.lax.fori_loop(0, hops, hop, x)
+    return blocks.replace_columns(averaged, x)
+
+
+class Directions(NamedTuple):
+    """How rows are looked at: by their directions from a mean, perhaps turned and stretched.
+
+    Attributes:
+      mean: ``[d]``, of the rows.
+      center: ``[d]``, of the directions; None where they are as they are.
+      turn: ``[d, d]``, by which they are multiplied.
+    """
+
+    mean: jax.Array
+    center: jax.Array | None = None
+    turn: jax.Array | None = None
+
+    def of(self, rows: jax.Array) -> jax.Array:
+        """What ``rows`` ``[m, d]`` of any precision look like: float32, of unit length."""
+        found = arrays.normalize(widened(rows) - self.mean)
+        if self.center is None or self.turn is None:
+            return found
+        return arrays.normalize(arrays.matmul(found - self.center, self.turn))
 
 
 def decorrelate_neighbors(
@@ -67,42 +94,70 @@ def decorrelate_neighbors(
       shrinkage: in [0, 1], how far the covariance of the differences is drawn to a sphere.
 
     Returns:
-      float32 ``[n, d]``, rows of unit length.
+      ``[n, d]``, rows of unit length, as narrow as ``x``.
     """
-    z = directions(x)
+    look = decorrelation(
+        key, x, num_neighbors=num_neighbors, num_queries=num_queries, shrinkage=shrinkage
+    )
+    return looked_at(x, look)
+
+
+def decorrelation(
+    key: jax.Array,
+    x: jax.Array,
+    *,
+    num_neighbors: int = 5,
+    num_queries: int = 4096,
+    shrinkage: float = 0.05,
+) -> Directions:
+    """How :func:`decorrelate_neighbors` looks at rows."""
+    look = plain_directions(x)
+    z = looked_at(x, look)
     n = z.shape[0]
     if n <= num_queries:
-        return _whitened(z, z, knn(z, num_neighbors).indices, shrinkage)
-    queries = _drawn(key, z, num_queries)
-    # One more than wanted: the nearest to a query is itself.
-    found = knn(z, num_neighbors + 1, queries=queries).indices[:, 1:]
-    return _whitened(z, queries, found, shrinkage)
+        turned = _whitened(z, z, knn(z, num_neighbors).indices, shrinkage)
+        return Directions(look.mean, *turned)
+    rows, queries = _drawn(key, z, num_queries)
+    if z.dtype == jnp.float32 or ring.axis_of_rows(z):
+        # One more than wanted: the nearest to a query is itself.
+        found = knn(z, num_neighbors + 1, queries=queries).indices[:, 1:]
+    else:
+        found = true_neighbors(z, View(jnp.zeros(z.shape[1])), rows, num_neighbors).indices
+    return Directions(look.mean, *_whitened(z, queries, found, shrinkage))
 
 
 @partial(jax.jit, static_argnames="count")
-def _drawn(key: jax.Array, z: jax.Array, count: int) -> jax.Array:
-    return sharded.take(z, jax.random.permutation(key, len(z))[:count])
+def _drawn(key: jax.Array, z: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
+    rows = jax.random.permutation(key, len(z))[:count]
+    return sharded.whole(rows), sharded.take(z, rows)
 
 
 @jax.jit
-def directions(x: jax.Array) -> jax.Array:
-    """Each row's direction from the mean of all, ``[n, d]`` of unit length."""
-    return arrays.normalize(x - jnp.mean(x, axis=0))
+def plain_directions(x: jax.Array) -> Directions:
+    """Each row's direction from the mean of all."""
+    return Directions(narrow.mean(x))
 
 
 @jax.jit
-def _whitened(z: jax.Array, queries: jax.Array, found: jax.Array, shrinkage: float) -> jax.Array:
+def looked_at(x: jax.Array, look: Directions) -> jax.Array:
+    """``x`` ``[n, d]`` as it looks: ``[n, d]`` of unit length, as narrow as ``x``."""
+    return narrow.each(look.of, x)
+
+
+@jax.jit
+def _whitened(
+    z: jax.Array, queries: jax.Array, found: jax.Array, shrinkage: float
+) -> tuple[jax.Array, jax.Array]:
+    """The mean ``[d]`` of ``z`` ``[n, d]`` and the turn ``[d, d]``."""
     d = z.shape[1]
-    differences = (queries[:, None] - sharded.take(z, found)).reshape(-1, d)
+    differences = (widened(queries)[:, None] - widened(sharded.take(z, found))).reshape(-1, d)
     covariance = arrays.matmul(differences.T, differences) / max(differences.shape[0], 1)
     sphere = jnp.maximum(jnp.trace(covariance) / d, 1e-12) * jnp.eye(d)
     values, vectors = jnp.linalg.eigh((1 - shrinkage) * covariance + shrinkage * sphere)
     scale = jax.lax.rsqrt(jnp.maximum(values, 1e-12 * values[-1]))
     # The same direction of each axis on every machine: a network learns otherwise of the opposite.
     largest = jnp.take_along_axis(vectors, jnp.argmax(jnp.abs(vectors), axis=0)[None], axis=0)
-    return arrays.normalize(
-        arrays.matmul(z - jnp.mean(z, axis=0), vectors * (scale * jnp.sign(largest)))
-    )
+    return narrow.mean(z), vectors * (scale * jnp.sign(largest))
 
 
 @jax.jit

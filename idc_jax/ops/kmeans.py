@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from idc_jax.errors import check_at_least, check_within
 from idc_jax.ops import arrays, blocks, sharded
 from idc_jax.ops.inputs import count, floats, key, takes
+from idc_jax.ops.narrow import check_rows, variances, widened
 from idc_jax.ops.shapes import Array, Bool, Float, Int, Num, PRNGKeyArray
 from idc_jax.ops.sums import sums_by
 
@@ -65,7 +66,8 @@ def kmeans(
     seeding"), on many points in a random sample of them, where Lloyd's steps also go first
     (Bradley and Fayyad, "Refining initial points for k-means clustering"); each restart has a
     sample of its own, and the steps over all points go on from the best of them alone. A cluster
-    that loses all its points is moved to the point farthest from its centre.
+    that loses all its points is moved to the point farthest from its centre. Float16 and bfloat16
+    points stay as they are, and what is found is what a float32 copy of them would give.
 
     Args:
       key: PRNG key.
@@ -83,7 +85,7 @@ def kmeans(
     Raises:
       UserError: ``num_clusters``, ``used`` or ``restarts`` out of range, rows that are not finite.
     """
-    x = arrays.check_matrix(x)
+    x = check_rows(x)
     check_num_clusters(num_clusters, x.shape[0])
     check_at_least("restarts", restarts, 1)
     if used is not None:
@@ -127,6 +129,7 @@ def _kmeans(
 
     keys = jax.random.split(key, restarts)
     if x.shape[0] < 2 * _sample_size(num_clusters):
+        x = widened(x)
         return best_of(jax.lax.map(lambda key: settle(key, start(key)), keys))
     # What a sample has settled, all points hardly change: one run over them is enough.
     return settle(keys[0], best_of(jax.lax.map(lambda key: _nearest(x, start(key)), keys)).centers)
@@ -140,7 +143,7 @@ def _nearest(x: jax.Array, centers: jax.Array) -> KMeans:
 def sample_of(key: PRNGKeyArray, x: Num[Array, "n d"], num_clusters: int) -> Num[Array, "m d"]:
     """Random rows of ``x`` on which to start ``num_clusters`` centres; ``x`` itself if short."""
     rows = sample_rows(key, x.shape[0], num_clusters)
-    return x if rows is None else sharded.take(x, rows)
+    return x if rows is None else widened(sharded.take(x, rows))
 
 
 def sample_rows(key: PRNGKeyArray, num_points: int, num_clusters: int) -> Int[Array, "m"] | None:
@@ -224,7 +227,7 @@ def lloyd(
       tolerance: see :func:`kmeans`.
       fixed: int ``[n]``, cluster of the points whose cluster is known, -1 for the others.
     """
-    limit = tolerance * jnp.mean(jnp.var(x, axis=0))
+    limit = tolerance * jnp.mean(variances(x))
 
     def resting(state: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         _, moved, i = state
@@ -253,7 +256,7 @@ def assign(
         fixed = jnp.full((x.shape[0],), -1)
 
     def nearest(points: jax.Array, fixed: jax.Array) -> jax.Array:
-        distances2 = arrays.squared_distances(points, centers)
+        distances2 = arrays.squared_distances(widened(points), centers)
         chosen = jnp.where(fixed >= 0, fixed, jnp.argmin(distances2, axis=1))
         own = jnp.take_along_axis(distances2, chosen[:, None], axis=1)
         return jnp.concatenate([chosen[:, None].astype(jnp.float32), own], axis=1)
@@ -277,20 +280,20 @@ def cluster_sums(
     x: Num[Array, "n d"], assignments: Int[Array, "n"], num_clusters: int
 ) -> tuple[Float[Array, "c d"], Float[Array, "c"]]:
     """Sums ``[c, d]`` and counts ``[c]`` of the points of each cluster."""
-    counts = jnp.zeros((num_clusters,), x.dtype).at[assignments].add(1.0)
-    if num_clusters > _DENSE_SUMS:
-
-        def scattered(fresh: jax.Array, points: jax.Array, own: jax.Array) -> jax.Array:
-            del fresh  # all at once
-            return sums_by(own, points, num_clusters)
-
-        return blocks.sum_rows(scattered, (x, assignments), x.shape[0]), counts
+    dtype = jnp.promote_types(x.dtype, jnp.float32)
+    counts = jnp.zeros((num_clusters,), dtype).at[assignments].add(1.0)
+    dense = num_clusters <= _DENSE_SUMS
+    # Rows that need not be widened are added all at once.
+    block = x.shape[0] if not dense and x.dtype == dtype else _BLOCK
 
     def sums(fresh: jax.Array, points: jax.Array, own: jax.Array) -> jax.Array:
+        points = widened(points)
+        if not dense:
+            return sums_by(own, jnp.where(fresh[:, None], points, 0.0), num_clusters)
         member = (own[None] == jnp.arange(num_clusters)[:, None]) & fresh[None]
-        return arrays.matmul(member.astype(x.dtype), points)
+        return arrays.matmul(member.astype(dtype), points)
 
-    return blocks.sum_rows(sums, (x, assignments), _BLOCK), counts
+    return blocks.sum_rows(sums, (x, assignments), block), counts
 
 
 def minibatch(
@@ -306,13 +309,13 @@ def minibatch(
     def step(i: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         centers, seen = state
         rows = jax.random.randint(jax.random.fold_in(key, i), (batch_size,), 0, x.shape[0])
-        batch = sharded.take(x, rows)
+        batch = widened(sharded.take(x, rows))
         sums, counts = cluster_sums(batch, assign(batch, centers)[0], num_clusters)
         seen = seen + counts
         rate = 1.0 / jnp.maximum(seen, 1.0)[:, None]
         return centers + rate * (sums - counts[:, None] * centers), seen
 
-    start = (centers, jnp.zeros((num_clusters,), x.dtype))
+    start = (centers, jnp.zeros((num_clusters,), centers.dtype))
     return jax.lax.fori_loop(0, num_steps, step, start)[0]
 
 
@@ -320,4 +323,5 @@ def _reseed(x: jax.Array, means: jax.Array, empty: jax.Array, distances2: jax.Ar
     """Put the r-th ``empty`` cluster on the r-th farthest point."""
     far = sharded.top_k(distances2, means.shape[0])[1]
     rank = jnp.cumsum(empty) - 1
-    return jnp.where(empty[:, None], sharded.take(x, far[jnp.maximum(rank, 0)]), means)
+    farthest = widened(sharded.take(x, far[jnp.maximum(rank, 0)]))
+    return jnp.where(empty[:, None], farthest, means)

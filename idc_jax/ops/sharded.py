@@ -142,27 +142,6 @@ def two_largest(values: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.max(values, axis=1), jnp.max(values, axis=1, where=others, initial=-jnp.inf)
 
 
-def orthonormal(block: jax.Array) -> jax.Array:
-    """An orthonormal basis ``[n, w]`` of the columns of ``block`` ``[n, w]``, n at least w.
-
-    Over devices, each makes one of its own rows, and one of their small factors makes them one
-    (Demmel, Grigori, Hoemmen and Langou, "Communication-optimal parallel and sequential QR and LU
-    factorizations", 2012).
-    """
-    how, width = divides(block.shape[0]), block.shape[1]
-    if how is None or block.shape[0] // how.size < width:
-        return jnp.linalg.qr(block)[0]
-
-    def local(block: jax.Array) -> jax.Array:
-        basis, factor = jnp.linalg.qr(block)
-        factors = jax.lax.all_gather(factor, how.axis, tiled=True)
-        turn = jnp.linalg.qr(factors)[0]
-        own = jax.lax.dynamic_slice_in_dim(turn, jax.lax.axis_index(how.axis) * width, width)
-        return jnp.matmul(basis, own, precision=jax.lax.Precision.HIGHEST)
-
-    return on_each(local, how, (block,))
-
-
 def by_columns(function: Callable[..., jax.Array], x: jax.Array, *graph: Any) -> jax.Array:
     """``function`` of ``x`` ``[n, d]`` and of a graph whose rows name any rows of ``x``.
 

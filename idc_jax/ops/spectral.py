@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from idc_jax.ops import arrays, sharded
+from idc_jax.ops import arrays, blocks
 from idc_jax.ops.edges import Edges, multiply
+from idc_jax.ops.narrow import widened
+from idc_jax.ops.orthonormal import orthonormal
 
 # Vectors beyond those wanted, which make the last of them converge.
 _SPARE = 20
+# Rows of the vectors that are turned at a time.
+_ROWS = 16_384
 # Where unwanted eigenvalues are taken to end before anything is known of them, and at the least
 # and the most: an interval from −1 to damp is needed, and some that is not damped.
 _FIRST_CUT, _LEAST_CUT, _LAST_CUT = 0.5, 0.0, 0.95
@@ -43,8 +48,26 @@ def leading_eigenpairs(
       degree: products by the matrix in a round.
       rounds: filterings; each is followed by a Rayleigh-Ritz step.
     """
+    values, vectors = leading_subspace(key, edges, count, degree=degree, rounds=rounds)
+    return Eigenpairs(values[::-1][:count], vectors[:, ::-1][:, :count] / math.sqrt(len(vectors)))
+
+
+def leading_subspace(
+    key: jax.Array,
+    edges: Edges,
+    count: int,
+    *,
+    degree: int = 12,
+    rounds: int = 3,
+    dtype: jax.typing.DTypeLike = jnp.float32,
+) -> Eigenpairs:
+    """:func:`leading_eigenpairs` with some more, the largest last, and vectors of length √n.
+
+    Of many samples, a few columns are multiplied at a time, and what comes of it takes their place.
+    The vectors are kept as ``dtype``: with numbers of about 1, float16 holds them to three digits.
+    """
     n = edges.indices.shape[0]
-    width = min(count + _SPARE, n)
+    width, length = min(count + _SPARE, n), math.sqrt(n)
 
     def filtered(block: jax.Array, cut: jax.Array) -> jax.Array:
         # [−1, cut] is brought to [−1, 1], where Chebyshev's polynomials stay small.
@@ -57,16 +80,60 @@ def leading_eigenpairs(
             before, last = pair
             return last, 2.0 * product(last) - before
 
-        return jax.lax.fori_loop(1, degree, step, (block, product(block)))[1]
+        found = jax.lax.fori_loop(1, degree, step, (block, product(block)))[1]
+        # What grew is beyond half precision; a basis asks for no lengths.
+        return found * (length / jnp.linalg.norm(found, axis=0))
+
+    def turned(_: jax.Array, fresh: jax.Array, rows: jax.Array, turn: jax.Array) -> jax.Array:
+        del fresh
+        return arrays.matmul(widened(rows), turn).astype(dtype)
 
     def round_(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         block, cut, _ = state
-        basis = sharded.orthonormal(filtered(block, cut))
-        inside = arrays.matmul(basis.T, multiply(edges, basis))
+        basis = orthonormal(blocks.replace_columns(lambda x: filtered(x, cut), block), length)
+        inside = _inside(edges, basis) / n
         values, turn = jnp.linalg.eigh((inside + inside.T) / 2.0)
-        return arrays.matmul(basis, turn), jnp.clip(values[0], _LEAST_CUT, _LAST_CUT), values
+        vectors = blocks.replace_rows(turned, basis, _ROWS, (turn,))
+        return vectors, jnp.clip(values[0], _LEAST_CUT, _LAST_CUT), values
 
-    start = sharded.orthonormal(jax.random.normal(key, (n, width)))
+    start = orthonormal(_random(key, n, width, dtype), length)
     state = (start, jnp.float32(_FIRST_CUT), jnp.zeros(width))
     vectors, _, values = jax.lax.fori_loop(0, rounds, round_, state)
-    return Eigenpairs(values[::-1][:count], vectors[:, ::-1][:, :count])
+    return Eigenpairs(values, vectors)
+
+
+def _random(key: jax.Array, n: int, width: int, dtype: jax.typing.DTypeLike) -> jax.Array:
+    """Normal numbers ``[n, w]``; drawing all of many at once takes four times their memory."""
+    own = blocks.num_columns(n, width)
+    if own == width:
+        return jax.random.normal(key, (n, width)).astype(dtype)
+
+    def step(x: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
+        del fresh
+        drawn = jax.random.normal(jax.random.fold_in(key, start), (n, own)).astype(dtype)
+        return jax.lax.dynamic_update_slice_in_dim(x, drawn, start, axis=1)
+
+    return blocks.scan_rows(step, jnp.zeros((n, width), dtype), width, own)
+
+
+def _inside(edges: Edges, basis: jax.Array) -> jax.Array:
+    """The matrix ``[w, w]`` that the graph's is on the ``basis`` ``[n, w]``."""
+    width = blocks.num_columns(*basis.shape)
+
+    def step(inside: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
+        del fresh  # the overlap is written twice with the same values
+        own = widened(jax.lax.dynamic_slice_in_dim(basis, start, width, axis=1))
+        found = _products(basis, multiply(edges, own))
+        return jax.lax.dynamic_update_slice_in_dim(inside, found, start, axis=1)
+
+    empty = jnp.zeros((basis.shape[1],) * 2)
+    return blocks.scan_rows(step, empty, basis.shape[1], width)
+
+
+def _products(x: jax.Array, y: jax.Array) -> jax.Array:
+    """``xᵀ y`` ``[w, e]`` of ``x`` ``[n, w]`` of any precision and ``y`` ``[n, e]``."""
+
+    def product(fresh: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+        return arrays.matmul(jnp.where(fresh[:, None], widened(x), 0.0).T, y)
+
+    return blocks.sum_rows(product, (x, y), _ROWS)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from idc_jax import scores
 from idc_jax.ops import arrays
 from idc_jax.ops.inputs import count, flags, floats, takes
+from idc_jax.ops.narrow import widened
 from idc_jax.ops.neighbors import Neighbors
 from idc_jax.ops.shapes import Array, Bool, Float, Num
 from idc_jax.selectors import greedy, masks
@@ -92,11 +93,14 @@ def idc_from_scores(
     candidates: Bool[Array, "n"],
     use_diversity: bool = True,
 ) -> Selection:
-    """Algorithm 1 on unit-length ``z`` ``[n, d]`` with ``h + r`` given as ``base`` ``[n]``."""
+    """Algorithm 1 on unit-length ``z`` ``[n, d]`` with ``h + r`` given as ``base`` ``[n]``.
+
+    Float16 and bfloat16 rows stay as they are.
+    """
     if not use_diversity:
         return masks.top(base, candidates, budget)
     return greedy.farthest(z, base, budget, labelled, candidates, _log_dissimilarity)
 
 
 def _log_dissimilarity(z: jax.Array, other: jax.Array) -> jax.Array:
-    return scores.log_dissimilarity(arrays.inner(z, other))
+    return scores.log_dissimilarity(arrays.inner(widened(z), widened(other)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from idc_jax import ops
+from idc_jax.methods.committee import members
 from idc_jax.methods.committee.members import decide
 from idc_jax.methods.committee.options import CommitteeOptions, GraphCommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
@@ -110,3 +111,23 @@ def test_each_part_changes_the_opinion_and_keeps_it_one(features, part):
         np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
         assert (np.asarray(found).argmax(1) == np.arange(N) * 3 // N).mean() > 0.9
     assert np.abs(np.asarray(whole) - np.asarray(without)).max() > 1e-3
+
+
+def test_members_are_heard_by_blocks_of_rows(features, monkeypatch):
+    options = GraphCommitteeOptions(coordinates=20)
+    own = CommitteeOptions(*(getattr(options, name) for name in CommitteeOptions._fields))
+    space = compare(jax.random.key(0), features, options)
+    choice = np.full(N, -3)
+    choice[[0, 1, 40, 80]] = [0, 0, 1, 2]
+    given = (space, jnp.full((N, C), 0.25), choice, np.zeros((N, C), bool))
+    whole = decide(*given, own)
+    monkeypatch.setattr(members, "_BLOCK", 32)
+    # What was compiled has the larger block.
+    members._decide.clear_cache()
+    np.testing.assert_allclose(decide(*given, own), whole, atol=1e-6)
+    lesson = members._lesson(*given[1:], *members._answered(choice, 0), N)
+    flows = members._flows(space, lesson, own, True)
+    text = members._decide.lower(space, lesson, flows, np.ones(N), own, N, True).as_text()
+    # Two that follow the graph and five that draw planes.
+    assert f"tensor<7x32x{C}xf32>" in text
+    assert f"tensor<7x{N}x{C}xf32>" not in text

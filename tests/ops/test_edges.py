@@ -69,3 +69,12 @@ def test_two_samples_have_the_eigenvalues_one_and_minus_one():
     found = leading_eigenpairs(jax.random.key(0), normalized_edges(near), 5)
     np.testing.assert_allclose(found.values, [1, -1], atol=1e-5)
     assert np.isfinite(found.vectors).all()
+
+
+@pytest.mark.parametrize("graph", ["blobs", "star"])
+def test_edges_sorted_a_few_at_a_time_are_those_sorted_at_once(neighbors, graph, monkeypatch):
+    near = neighbors if graph == "blobs" else star()
+    whole = normalized_edges(near)
+    monkeypatch.setattr("idc_jax.ops.edges._ROWS", 16)
+    for found, wanted in zip(normalized_edges(near), whole, strict=True):
+        np.testing.assert_array_equal(found, wanted)

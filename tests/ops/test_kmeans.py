@@ -131,3 +131,23 @@ def test_normalize_has_a_gradient_at_zero():
     gradient = jax.grad(lambda x: ops.normalize(x).sum())(jnp.zeros((2, 3)))
     assert bool(jnp.isfinite(gradient).all())
     np.testing.assert_allclose(ops.normalize(jnp.array([[3.0, 4.0]])), [[0.6, 0.8]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("clusters", [4, 150])
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_half_precision_is_clustered_as_its_float32_copy(dtype, clusters):
+    x = jnp.asarray(blobs(20_000)[0], dtype)
+    found, wanted = (
+        ops.kmeans(jax.random.key(KEY), rows, clusters, restarts=2, max_iterations=5)
+        for rows in (x, x.astype(jnp.float32))
+    )
+    assert found.centers.dtype == jnp.float32
+    np.testing.assert_allclose(found.inertia, wanted.inertia, rtol=1e-3)
+    np.testing.assert_allclose(found.centers, wanted.centers, atol=0.05)
+
+
+def test_half_precision_is_never_all_float32():
+    x = jnp.zeros((40_000, 64), jnp.float16)
+    run = lambda x: ops.kmeans(jax.random.key(KEY), x, 8)  # noqa: E731
+    plan = jax.jit(run).lower(x).compile().memory_analysis()
+    assert plan.temp_size_in_bytes < 0.9 * 4 * x.size

@@ -8,6 +8,7 @@ mean beats each of them, once there are answers enough to draw planes by.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -20,17 +21,21 @@ from idc_jax.methods.committee.options import CommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
 from idc_jax.methods.committee.prior import class_prior, with_shares
 from idc_jax.methods.committee.regression import Planes, fit_planes, opinions
-from idc_jax.methods.committee.space import CommitteeSpace
+from idc_jax.methods.committee.space import CommitteeSpace, View
 from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import folds, sharpened, stack
 from idc_jax.methods.common.choosing import again
 from idc_jax.methods.common.spread import seed
-from idc_jax.ops import sharded
+from idc_jax.ops import blocks, sharded
 
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
 _ROWS = 128
 # The usual weights of the further views' regressions, where the others' are 1 together.
 _FURTHER = (0.25, 0.2, 0.1)
+# Opinions ``[n, c]``, and ``[m, c]`` of answered samples without the own answers.
+Flows = tuple[list[jax.Array], list[jax.Array]]
+# Rows of which all members are heard at a time.
+_BLOCK = 16_384
 # Of the answered samples, for the tests of what members know without an answer.
 _FOLDS = 5
 
@@ -68,33 +73,49 @@ def decide(
     """
     rows, weights = _answered(choice, capacity)
     belief = np.ones(len(choice), np.float32) if belief is None else belief
-    return _decide(space, probabilities, choice, rejected, belief, rows, weights, options)
+    given = (probabilities, choice, rejected, rows, weights, len(space.features))
+    lesson = _lesson(*given)
+    tests = options.stacking and sum(map(len, _kinds(space, options))) > 1
+    flows = _flows(space, lesson, options, tests)
+    return _decide(space, lesson, flows, belief, options, len(choice), tests)
 
 
-@partial(jax.jit, static_argnames=("options",))
-def _decide(
-    space: CommitteeSpace,
+@partial(jax.jit, static_argnames="num_rows")
+def _lesson(
     probabilities: jax.Array,
     choice: jax.Array,
     rejected: jax.Array,
-    belief: jax.Array,
     rows: jax.Array,
     weights: jax.Array,
-    options: CommitteeOptions,
-) -> jax.Array:
-    """:func:`decide`, with the answered ``rows`` ``[m]`` and their ``weights``."""
+    num_rows: int,
+) -> Lesson:
+    """What there is to learn of ``num_rows`` rows, the last of which may be repeats."""
     size, classes = probabilities.shape
     # Of a sample that is repeated, nothing more was said.
-    more = len(space.features) - size
+    more = num_rows - size
     probabilities = again(probabilities, more)
     choice = jnp.pad(choice, (0, more), constant_values=SKIP)
     rejected = jnp.pad(rejected, ((0, more), (0, 0)))
-    belief = jnp.pad(belief, (0, more), constant_values=1.0)
     named = jnp.zeros(classes, bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
     said = weights[:, None] * jax.nn.one_hot(choice[rows], classes)
-    lesson = Lesson(probabilities, choice, rejected, rows, said, weights, named)
-    opinion = _joined(space, lesson, options)
-    return sharded.whole(_weigh(opinion, choice, rejected, options.trust * belief))[:size]
+    return Lesson(probabilities, choice, rejected, rows, said, weights, named)
+
+
+@partial(jax.jit, static_argnames=("options", "size", "tests"))
+def _decide(
+    space: CommitteeSpace,
+    lesson: Lesson,
+    flows: Flows,
+    belief: jax.Array,
+    options: CommitteeOptions,
+    size: int,
+    tests: bool,
+) -> jax.Array:
+    """:func:`decide`, once what flows along the graph has come to rest."""
+    belief = jnp.pad(belief, (0, len(lesson.choice) - size), constant_values=1.0)
+    opinion = _joined(space, lesson, flows, options, tests)
+    trust = options.trust * belief
+    return sharded.whole(_weigh(opinion, lesson.choice, lesson.rejected, trust))[:size]
 
 
 class Lesson(NamedTuple):
@@ -119,7 +140,9 @@ class Lesson(NamedTuple):
     named: jax.Array
 
 
-def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) -> jax.Array:
+def _joined(
+    space: CommitteeSpace, lesson: Lesson, heard: Flows, options: CommitteeOptions, tests: bool
+) -> jax.Array:
     """The members' opinion, the regressions counting by how many answers there are."""
     prior = None
     if options.prior:
@@ -129,44 +152,85 @@ def _joined(space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions) ->
         return opinion if prior is None else with_shares(opinion, prior)
 
     shares, draws_planes = _usual(space, lesson, options)
-    tests = options.stacking and len(shares) > 1
-    flows, flows_held_out = _flows(space, lesson, options, tests)
+    flows, flows_held_out = heard
     planes, planes_held_out = _planes(space, lesson, options, tests)
-    members = jnp.stack([*flows, *planes])
+    powers = None
     if tests:
         held_out = jnp.stack([*flows_held_out, *planes_held_out])
         powers, shares = stack(held_out, lesson.said, lesson.named, shares)
-        members = sharpened(members, lesson.named, powers[:, None, None])
-    pooled = jnp.tensordot(shares, members, 1)
+        powers = powers[:, None, None]
+    pooled = _pooled(space, lesson.named, flows, planes, powers, shares)
     if not options.regression or not options.student or not space.plain.shape[1]:
         return settled(pooled)
     # It is of the regressions' kind.
     weight = shares @ draws_planes
     student = _student(space, lesson, settled(pooled), options)
-    return settled((pooled + weight * student) / (1.0 + weight))
+    view = View(space.plain, space.look)
+
+    def both(pooled: jax.Array, rows: jax.Array) -> jax.Array:
+        own = opinions(view.of(rows), student, lesson.named)
+        return (pooled + weight * own) / (1.0 + weight)
+
+    return settled(_by_rows(both, (pooled, view.rows)))
+
+
+def _pooled(
+    space: CommitteeSpace,
+    named: jax.Array,
+    flows: list[jax.Array],
+    planes: list[Planes],
+    powers: jax.Array | None,
+    shares: jax.Array,
+) -> jax.Array:
+    """The members' opinions ``[n, c]``, each to its power ``[j, 1, 1]``, added up by their shares.
+
+    By blocks of rows: the members' opinions of all rows would be the most that there is.
+    """
+
+    views = _views(space)[: len(planes)]
+
+    def pool(*parts: jax.Array) -> jax.Array:
+        looked = [view.of(rows) for view, rows in zip(views, parts[len(flows) :], strict=True)]
+        drawn = [opinions(x, own, named) for x, own in zip(looked, planes, strict=True)]
+        heard = jnp.stack([*parts[: len(flows)], *drawn])
+        heard = heard if powers is None else sharpened(heard, named, powers)
+        return jnp.tensordot(shares, heard, 1)
+
+    return _by_rows(pool, (*flows, *(view.rows for view in views)))
+
+
+def _by_rows(function: Callable[..., jax.Array], arrays: tuple[jax.Array, ...]) -> jax.Array:
+    return blocks.map_rows(function, arrays, _BLOCK)
 
 
 def _usual(
     space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions
 ) -> tuple[jax.Array, jax.Array]:
     """The members' weights before any is tested ``[j]``, and which of them draw planes ``[j]``."""
-    flowing = bool(options.reaches) + bool(options.poisson and space.widest is not None)
-    known = len(_views(space)) - len(space.further)
-    planes = [1.0 / known] * known + [*_FURTHER[: len(space.further)]] if options.regression else []
+    flows, planes = _kinds(space, options)
     weight = jnp.minimum(lesson.weights.sum() / lesson.named.sum() / options.regression_from, 1.0)
-    flows = jnp.full(flowing, 1.0 / max(flowing, 1))
-    usual = jnp.concatenate([flows, weight * jnp.asarray(planes) / max(sum(planes), 1e-9)])
-    return usual / usual.sum(), jnp.arange(len(usual)) >= flowing
+    drawn = weight * jnp.asarray(planes) / max(sum(planes), 1e-9)
+    usual = jnp.concatenate([jnp.asarray(flows), drawn])
+    return usual / usual.sum(), jnp.arange(len(usual)) >= len(flows)
+
+
+def _kinds(space: CommitteeSpace, options: CommitteeOptions) -> tuple[list[float], list[float]]:
+    """The usual weights of what flows, one in all, and those of what draws planes."""
+    flowing = bool(options.reaches) + bool(options.poisson and space.widest is not None)
+    flows = [1.0 / max(flowing, 1)] * flowing
+    if not options.regression:
+        return flows, []
+    known, further = len(space.known_views()), len(space.further_views())
+    return flows, [1.0 / known] * known + [*_FURTHER[:further]]
 
 
 def _flows(
     space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, held_out: bool
-) -> tuple[list[jax.Array], list[jax.Array]]:
+) -> Flows:
     """What flows along the graph: opinions ``[n, c]``, and ``[m, c]`` without the own answers."""
     found = []
     if options.reaches:
-        said = seed(lesson.probabilities, lesson.choice, lesson.rejected)
-        seeds = jnp.where(lesson.named, said, 0.0)
+        seeds = _seeds(lesson)
         reaches = tuple(alpha for _, alpha in options.reaches)
         given = (lesson.rows, lesson.said, lesson.named)
         how = (reaches, options.iterations)
@@ -177,16 +241,22 @@ def _flows(
     return [all_ for all_, _ in found], [own for _, own in found if own is not None]
 
 
+@jax.jit
+def _seeds(lesson: Lesson) -> jax.Array:
+    said = seed(lesson.probabilities, lesson.choice, lesson.rejected)
+    return jnp.where(lesson.named, said, 0.0)
+
+
 def _planes(
     space: CommitteeSpace, lesson: Lesson, options: CommitteeOptions, held_out: bool
-) -> tuple[list[jax.Array], list[jax.Array]]:
-    """What regressions say: opinions ``[n, c]``, and ``[m, c]`` without the own answers."""
+) -> tuple[list[Planes], list[jax.Array]]:
+    """Regressions on all views, and what they say ``[m, c]`` without the own answers."""
     if not options.regression:
         return [], []
     views = _views(space)
-    width = max(view.shape[1] for view in views)
+    width = max(view.rows.shape[1] for view in views)
     # Columns of zeros change no plane, and all views and folds are fitted as one.
-    rows = jnp.stack([_widened(sharded.take(view, lesson.rows), width) for view in views])
+    rows = jnp.stack([_padded(view.at(lesson.rows), width) for view in views])
     fold = folds(lesson.said, _FOLDS)
     others = (fold != jnp.arange(_FOLDS)[:, None]) * lesson.weights
     weights = jnp.concatenate([lesson.weights[None], others[: _FOLDS * held_out]])
@@ -201,30 +271,28 @@ def _planes(
         return jnp.einsum("fm,fmc->mc", fold == jnp.arange(_FOLDS)[:, None], said)
 
     planes = jax.vmap(jax.vmap(fit, in_axes=(None, 0)), in_axes=(0, None))(rows, weights)
-    all_ = [
-        opinions(view, Planes(slopes[: view.shape[1]], offsets), lesson.named)
+    found = [
+        Planes(slopes[: view.rows.shape[1]], offsets)
         for view, slopes, offsets in zip(
             views, planes.slopes[:, 0], planes.offsets[:, 0], strict=True
         )
     ]
     if not held_out:
-        return all_, []
-    return all_, list(jax.vmap(own)(rows, jax.tree.map(lambda a: a[:, 1:], planes)))
+        return found, []
+    return found, list(jax.vmap(own)(rows, jax.tree.map(lambda a: a[:, 1:], planes)))
 
 
-def _widened(rows: jax.Array, width: int) -> jax.Array:
+def _padded(rows: jax.Array, width: int) -> jax.Array:
     return jnp.pad(rows, ((0, 0), (0, width - rows.shape[1])))
 
 
-def _views(space: CommitteeSpace) -> list[jax.Array]:
-    """The features, the graph's coordinates where there are any, and what else there is."""
-    known = [view for view in (space.features, space.smooth) if view.shape[1]]
-    return [*known, *space.further]
+def _views(space: CommitteeSpace) -> list[View]:
+    return [*space.known_views(), *space.further_views()]
 
 
 def _student(
     space: CommitteeSpace, lesson: Lesson, opinion: jax.Array, options: CommitteeOptions
-) -> jax.Array:
+) -> Planes:
     """A regression on features as they are, from the answers and as many opinions.
 
     The opinions' squares are told: what is sure counts for more. Together they weigh as much as
@@ -233,16 +301,14 @@ def _student(
     taught = jnp.square(sharded.take(opinion, space.students))
     taught /= taught.sum(1, keepdims=True)
     share = lesson.weights.sum() / len(space.students)
-    x = space.plain
-    planes = fit_planes(
-        sharded.take(x, jnp.concatenate([lesson.rows, space.students])),
+    return fit_planes(
+        View(space.plain, space.look).at(jnp.concatenate([lesson.rows, space.students])),
         jnp.concatenate([lesson.said, taught]),
         jnp.concatenate([lesson.weights, jnp.full(len(space.students), share)]),
         lesson.named,
         options.regression,
         options.steps,
     )
-    return opinions(x, planes, lesson.named)
 
 
 def _answered(choice: jax.Array | np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:

@@ -38,13 +38,16 @@ from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hea
 from idc_jax.methods.common.embedding import embed
 from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
-from idc_jax.ops import sharded
+from idc_jax.ops import blocks, narrow, sharded
+from idc_jax.ops.narrow import widened
 from idc_jax.selectors import Selection
 from idc_jax.selectors.uncertainty import margin_values
 from idc_jax.train.parallel import mesh_of
 
 __all__ = ["build", "first_state"]
 
+# Rows that are made float32 at a time.
+_BLOCK = 16_384
 # Doubt of a sample of which the committee is sure.
 _LEAST_DOUBT = 1e-3
 # The opening lasts for so many answers at least.
@@ -113,7 +116,10 @@ def first_state(
 
 @partial(jax.jit, static_argnames="size")
 def _near(embeddings: jax.Array, centers: jax.Array, size: int) -> jax.Array:
-    distances2 = ops.squared_distances(embeddings, centers)
+    def far(rows: jax.Array) -> jax.Array:
+        return ops.squared_distances(widened(rows), centers)
+
+    distances2 = blocks.map_rows(far, (embeddings,), _BLOCK)
     usual = jnp.maximum(jnp.mean(jnp.min(distances2, axis=1)), 1e-12)
     return sharded.whole(jax.nn.softmax(-distances2 / usual))[:size]
 
@@ -165,9 +171,14 @@ def _select(
 @jax.jit
 def _everywhere(space: CommitteeSpace) -> jax.Array:
     """Features and the graph's coordinates side by side ``[n, d + e]``, each of variance 1."""
-    views = [space.features, space.smooth] if space.smooth.shape[1] else [space.features]
-    spreads = [jnp.sqrt(jnp.maximum(jnp.sum(jnp.var(view, axis=0)), 1e-12)) for view in views]
-    return jnp.concatenate([a / s for a, s in zip(views, spreads, strict=True)], axis=1)
+    views = [view.rows for view in space.known_views()]
+    spreads = [jnp.sqrt(jnp.maximum(jnp.sum(narrow.variances(view)), 1e-12)) for view in views]
+
+    def beside(*rows: jax.Array) -> jax.Array:
+        scaled = [widened(own) / spread for own, spread in zip(rows, spreads, strict=True)]
+        return jnp.concatenate(scaled, axis=1).astype(rows[0].dtype)
+
+    return blocks.map_rows(beside, tuple(views), _BLOCK)
 
 
 @jax.jit

@@ -17,7 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import ops, selectors
+from idc_jax.ops import blocks
+from idc_jax.ops.narrow import widened
 from idc_jax.selectors import Selection
+
+# Rows that are made float32 at a time.
+_BLOCK = 16_384
 
 
 def first_picks(
@@ -54,9 +59,7 @@ def first_picks(
     groups = min(max(used, capacity), len(features))
     clusters = ops.kmeans(key, features, groups, restarts=restarts, used=used)
     allowed = ~asked if allowed is None else allowed
-    distances2 = ops.within_cluster_squared_distances(
-        features, clusters.centers, clusters.assignments
-    )
+    distances2 = _to_own(features, clusters.centers, clusters.assignments)
     worth = density - distances2 / jnp.maximum(jnp.mean(distances2), 1e-12)
     given = (worth, clusters.assignments, asked, allowed)
     picks = _best_of_largest(*given, groups, min(budget, groups))
@@ -69,6 +72,16 @@ def first_picks(
     more = selectors.idc_from_scores(features, density, missing, labelled=taken, candidates=left)
     kept = [part[found] for part in picks]
     return Selection(*(jnp.concatenate(both) for both in zip(kept, more, strict=True)))
+
+
+@jax.jit
+def _to_own(features: jax.Array, centers: jax.Array, groups: jax.Array) -> jax.Array:
+    """The squared distance ``[n]`` of each row to the centre of its group."""
+
+    def far(rows: jax.Array, own: jax.Array, centers: jax.Array) -> jax.Array:
+        return ops.within_cluster_squared_distances(widened(rows), centers, own)
+
+    return blocks.map_rows(far, (features, groups), _BLOCK, (centers,))
 
 
 @partial(jax.jit, static_argnames=("num_groups", "budget"))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.sparse.linalg import cg
 
 from idc_jax.methods.committee.left_out import own_influence, placed
-from idc_jax.ops import sharded
+from idc_jax.ops import blocks, sharded
 from idc_jax.ops.edges import Edges, multiply
 
 # Keeps the equations solvable where the graph falls apart.
@@ -22,7 +22,6 @@ _TOLERANCE = 1e-3
 _SHARPNESS = 5.0
 
 
-@partial(jax.jit, static_argnames=("iterations", "held_out"))
 def poisson(
     edges: Edges,
     rows: jax.Array,
@@ -51,11 +50,41 @@ def poisson(
       ``[n, c]``, rows summing to one, and the same of the answered samples, each without its own
       source, ``[m, c]``; None unless ``held_out``.
     """
-    counts, there = said.sum(0), said.sum(1)
+    # Programs of their own: one for all would hold what each needs in between.
+    potential = _potential(edges, _charge(edges.degrees, rows, said), iterations)
+    if not held_out:
+        return _opinions(potential, None, rows, said, named)
+    probes = _potential(edges, _placed(edges.degrees, rows, said), iterations)
+    return _opinions(potential, probes, rows, said, named)
+
+
+def _sources(said: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The classes' shares ``[c]``, and what flows from each answered sample ``[m, c]``."""
+    counts = said.sum(0)
     share = counts / jnp.maximum(counts.sum(), 1.0)
-    sources = said - share * there[:, None]
-    charge = jnp.zeros((len(edges.degrees), len(share))).at[rows].add(sources)
-    potential = _potential(edges, charge, iterations)
+    return share, said - share * said.sum(1)[:, None]
+
+
+@jax.jit
+def _charge(degrees: jax.Array, rows: jax.Array, said: jax.Array) -> jax.Array:
+    empty = jnp.zeros((len(degrees), said.shape[1]))
+    return empty.at[rows].add(_sources(said)[1])
+
+
+@jax.jit
+def _placed(degrees: jax.Array, rows: jax.Array, said: jax.Array) -> jax.Array:
+    return placed(rows, said.sum(1), len(degrees))
+
+
+@jax.jit
+def _opinions(
+    potential: jax.Array,
+    probes: jax.Array | None,
+    rows: jax.Array,
+    said: jax.Array,
+    named: jax.Array,
+) -> tuple[jax.Array, jax.Array | None]:
+    share, sources = _sources(said)
     per_class = jnp.where(named, 1.0 / jnp.maximum(share, 1e-12), 0.0)
     variance = jnp.mean(jnp.square(potential * per_class)) * len(named) / named.sum()
     sharp = _SHARPNESS * per_class / jnp.maximum(jnp.sqrt(variance), 1e-12)
@@ -63,18 +92,23 @@ def poisson(
     def opinion(potential: jax.Array) -> jax.Array:
         return jax.nn.softmax(jnp.where(named, sharp * potential, -jnp.inf))
 
-    if not held_out:
+    if probes is None:
         return opinion(potential), None
-    probes = _potential(edges, placed(rows, there, len(potential)), iterations)
     own = own_influence(sharded.take(probes, rows))[:, None] * sources
     return opinion(potential), opinion(sharded.take(potential, rows) - own)
 
 
+@partial(jax.jit, static_argnames="iterations")
 def _potential(edges: Edges, charge: jax.Array, iterations: int) -> jax.Array:
     """What a ``charge`` ``[n, c]`` brings about, less its mean by degree.
 
     What a column's charges add up to is taken off everywhere, by degree: else it had nowhere to go.
+    Of many samples, a few columns are solved at a time.
     """
+    return blocks.replace_columns(lambda columns: _solved(edges, columns, iterations), charge)
+
+
+def _solved(edges: Edges, charge: jax.Array, iterations: int) -> jax.Array:
     degrees = edges.degrees[:, None]
     charge = charge - degrees * charge.sum(0) / degrees.sum()
     root = jax.lax.rsqrt(degrees)

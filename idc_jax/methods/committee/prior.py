@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from idc_jax import ops
 from idc_jax.ops import blocks, sharded
+from idc_jax.ops.narrow import widened
 
 # How much the logarithm of a class's share varies from one answer to another, so to say: the
 # variance that k answers for each class leave is this over k.
@@ -29,18 +30,18 @@ def class_prior(
     number of answers explains.
 
     Args:
-      features: ``[n, d]``, of unit length.
+      features: ``[n, d]``, of unit length and any precision.
       rows: int ``[m]``, the answered samples.
       said: ``[m, c]``, their classes one-hot; rows of zeros are padding.
       named: bool ``[c]``, the classes that there are.
     """
     there = said.sum(1) > 0
-    answered, classes = sharded.take(features, rows), jnp.argmax(said, axis=1)
+    answered, classes = widened(sharded.take(features, rows)), jnp.argmax(said, axis=1)
 
     def nearest(
         block: jax.Array, answered: jax.Array, classes: jax.Array, there: jax.Array
     ) -> jax.Array:
-        cosines = jnp.where(there, ops.inner(block, answered), -jnp.inf)
+        cosines = jnp.where(there, ops.inner(widened(block), answered), -jnp.inf)
         return classes[jnp.argmax(cosines, axis=1)]
 
     found = blocks.map_rows(nearest, (features,), _ROWS, (answered, classes, there))

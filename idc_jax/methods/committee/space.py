@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from idc_jax import ops, scores
 from idc_jax.methods.committee.options import GraphCommitteeOptions
 from idc_jax.methods.common.searching import Search
-from idc_jax.ops import sharded
+from idc_jax.ops import blocks, sharded
 from idc_jax.ops.edges import Edges, normalized_edges
-from idc_jax.ops.graph import decorrelate_neighbors, directions, smooth
-from idc_jax.ops.spectral import leading_eigenpairs
+from idc_jax.ops.graph import Directions, decorrelation, looked_at, plain_directions, smooth
+from idc_jax.ops.narrow import widened
+from idc_jax.ops.spectral import leading_subspace
 
 # Neighbours in the graph where no reach says how many.
 _GRAPH = 15
@@ -22,29 +23,52 @@ _GRAPH = 15
 _STUDENTS = 2_500
 # Keeps the waves of a graph that falls apart, of eigenvalue 1, from being all there is.
 _SHORTEST = 0.01
+# Rows that are made float32 at a time.
+_ROWS = 16_384
 # Up to so many columns, how far a sample lies from the mean says more than rounding: directions
 # alone leave a circle of a plane, and two points of a line.
 _FEW_COLUMNS = 16
 
 
+class View(NamedTuple):
+    """Rows ``[n, d]`` of any precision, and how they are looked at; None for as they are."""
+
+    rows: jax.Array
+    look: Directions | None = None
+
+    def of(self, rows: jax.Array) -> jax.Array:
+        """What ``rows`` ``[m, d]`` of it look like, float32."""
+        return widened(rows) if self.look is None else self.look.of(rows)
+
+    def at(self, places: jax.Array) -> jax.Array:
+        """What the rows at a few ``places`` ``[m]`` look like, float32 ``[m, d]``."""
+        return self.of(sharded.take(self.rows, places))
+
+
 class CommitteeSpace(NamedTuple):
     """Several views of the same n samples.
 
-    Over several devices, all but the density and the students is spread by its rows, and has the
-    first ones again at the end, as many as are missing for each device to have as many.
+    Rows are as narrow as those that it was made of: of float16 and bfloat16 ones no float32 copy is
+    held. What can be told of the rows as they came by looking at them is not kept beside them.
+
+    Over several devices, all but the density, the students and the looks is spread by its rows,
+    and has the first ones again at the end, as many as are missing for each device to have as many.
 
     Attributes:
-      features: float32 ``[n, d]``, averaged over neighbours, of unit length.
+      features: ``[n, d]``, averaged over neighbours, of unit length.
       density: float32 ``[n]``, IDC's representativeness of each sample among the features.
-      plain: float32 ``[n, d]``, the same before averaging; ``[n, 0]`` where no student learns.
-      smooth: float32 ``[n, e]``, coordinates on the graph, of unit length; e may be 0.
-      further: float32 ``[n, d]`` each, views that are better on some data: as they came, averaged,
-        for embeddings whose directions mean what they should; not averaged, and neither, where
-        neighbours are of many classes. None where no answers weigh the members.
+      plain: ``[n, d]``, the rows as they came; ``[n, 0]`` where nothing looks at them.
+      smooth: ``[n, e]``, coordinates on the graph, of unit length; e may be 0.
+      further: ``[n, d]`` each, views that are better on some data: averaged over neighbours as
+        they came, for embeddings whose directions mean what they should. None where no answers
+        weigh the members.
       neighbors: the graph, ``[n, k]`` each.
       graphs: the graph as a matrix, to as many neighbours as each reach has.
       widest: that of the most neighbours; None where nothing flows through it.
       students: int32 ``[s]``, the samples of whose opinions the student learns.
+      look: how the student looks at the ``plain``: as the features before averaging.
+      looks: the same of further views, for data where neighbours are of many classes: as the
+        features before averaging, and as the rows came.
     """
 
     features: jax.Array
@@ -56,6 +80,17 @@ class CommitteeSpace(NamedTuple):
     graphs: tuple[Edges, ...]
     widest: Edges | None
     students: jax.Array
+    look: Directions | None = None
+    looks: tuple[Directions, ...] = ()
+
+    def known_views(self) -> list[View]:
+        """The features, and the graph's coordinates where there are any."""
+        return [View(rows) for rows in (self.features, self.smooth) if rows.shape[1]]
+
+    def further_views(self) -> list[View]:
+        """Views beside these, most useful first."""
+        seen = (View(self.plain, look) for look in self.looks)
+        return [*map(View, self.further), *seen]
 
 
 def compare(
@@ -70,7 +105,7 @@ def compare(
 
     Args:
       key: draws the samples that decorrelation looks at.
-      x: ``[n, d]``.
+      x: ``[n, d]`` of any precision.
       options: how.
       search: finds neighbours.
       num_samples: the first so many rows are samples, the others repeats; None for all.
@@ -78,44 +113,55 @@ def compare(
     size = len(x) if num_samples is None else num_samples
     if x.shape[1] <= _FEW_COLUMNS:
         x = _on_sphere(x)
-    given = directions(x)
-    z = decorrelate_neighbors(key, x) if options.decorrelate else given
+    given = plain_directions(x)
+    look = decorrelation(key, x) if options.decorrelate else given
     widest = max((k for k, _ in options.reaches), default=_GRAPH)
     # One number of neighbours for all searches: they share a program.
     count = max(widest, options.hop_neighbors, options.density_neighbors)
-    found = search(z, count)
-    features = _averaged(z, found, options.hop_neighbors, options.hops)
-    near, around = ops.nearest(found, widest), search(features, count)
-    density = scores.representativeness(features, options.density_neighbors, neighbors=around)
+    around = partial(_around, search=search, count=count, options=options)
+    weighed = bool(options.stacking and options.views and options.regression)
+    # First of all, while nothing else is held.
+    further = (around(x, given)[0],) if weighed and options.decorrelate else ()
+    features, found = around(x, look)
+    near = ops.nearest(found, widest)
+    del found
+    density = _density(features, search(features, count), options.density_neighbors, size)
     start, choice = jax.random.split(jax.random.fold_in(key, 1))
-    learns = options.student and options.regression
+    looks = (look, given)[: 1 + options.decorrelate] if weighed else ()
+    learns = bool(options.student and options.regression)
     needed = options.poisson or (options.coordinates and options.regression)
-    graphs = {k: normalized_edges(ops.nearest(found, k)) for k, _ in options.reaches}
+    # The widest has the neighbours themselves, and not a copy.
+    parts = {k: near if k == widest else ops.nearest(near, k) for k, _ in options.reaches}
+    graphs = {k: normalized_edges(part) for k, part in parts.items()}
+    del parts
     edges = (graphs.get(widest) or normalized_edges(near)) if needed else None
-    count = options.coordinates if edges is not None and options.regression else 0
+    waves = options.coordinates if edges is not None and options.regression else 0
     return CommitteeSpace(
         features=features,
-        density=sharded.first(density, size),
-        plain=z if learns else z[:, :0],
-        smooth=_coordinates(start, edges, count) if count else z[:, :0],
-        further=_further(z, given, around.indices.shape[1], options, search),
+        density=density,
+        plain=x if learns or looks else x[:, :0],
+        smooth=_coordinates(start, edges, waves, x.dtype.name) if waves else x[:, :0],
+        further=further,
         neighbors=near,
         graphs=tuple(graphs[k] for k, _ in options.reaches),
         widest=edges if options.poisson else None,
         students=_drawn(choice, size),
+        look=look if learns else None,
+        looks=looks,
     )
 
 
-def _further(
-    z: jax.Array, given: jax.Array, count: int, options: GraphCommitteeOptions, search: Search
-) -> tuple[jax.Array, ...]:
-    """Views beside the features, most useful first; ``count`` neighbours as elsewhere."""
-    if not (options.stacking and options.views and options.regression):
-        return ()
-    if not options.decorrelate:
-        return (z,)
-    found = search(given, count)
-    return _averaged(given, found, options.hop_neighbors, options.hops), z, given
+def _around(
+    x: jax.Array, look: Directions, search: Search, count: int, options: GraphCommitteeOptions
+) -> tuple[jax.Array, ops.Neighbors]:
+    """``x`` as it looks, averaged over its neighbours there, and ``count`` of these."""
+    z = looked_at(x, look)
+    found = search(z, count)
+    return _averaged(z, found, options.hop_neighbors, options.hops), found
+
+
+def _density(features: jax.Array, near: ops.Neighbors, count: int, size: int) -> jax.Array:
+    return sharded.first(scores.representativeness(features, count, neighbors=near), size)
 
 
 @partial(jax.jit, static_argnames=("num_samples",))
@@ -124,18 +170,30 @@ def _drawn(key: jax.Array, num_samples: int) -> jax.Array:
     return sharded.whole(jax.random.permutation(key, num_samples)[:_STUDENTS].astype(jnp.int32))
 
 
-@partial(jax.jit, static_argnames=("count",))
-def _coordinates(key: jax.Array, edges: Edges, count: int) -> jax.Array:
+@partial(jax.jit, static_argnames=("count", "dtype"))
+def _coordinates(key: jax.Array, edges: Edges, count: int, dtype: str) -> jax.Array:
     """Each sample's place ``[n, e]`` on the graph: long waves count for more than short ones."""
-    values, vectors = leading_eigenpairs(key, edges, count)
-    return ops.normalize(vectors * jax.lax.rsqrt(jnp.maximum(1.0 - values, 0.0) + _SHORTEST))
+    values, vectors = leading_subspace(key, edges, count, dtype=dtype)
+    lengths = jax.lax.rsqrt(jnp.maximum(1.0 - values, 0.0) + _SHORTEST)
+
+    def places(rows: jax.Array) -> jax.Array:
+        return ops.normalize((widened(rows) * lengths)[:, ::-1][:, :count]).astype(dtype)
+
+    return blocks.map_rows(places, (vectors,), _ROWS)
 
 
 @jax.jit
 def _on_sphere(x: jax.Array) -> jax.Array:
-    return ops.on_sphere(x, *ops.center_and_radius(x))
+    wide = widened(x)
+    return ops.on_sphere(wide, *ops.center_and_radius(wide)).astype(x.dtype)
 
 
-@partial(jax.jit, static_argnames=("count", "hops"))
+@partial(jax.jit, static_argnames=("count", "hops"), donate_argnames="z")
 def _averaged(z: jax.Array, found: ops.Neighbors, count: int, hops: int) -> jax.Array:
-    return ops.normalize(smooth(z, ops.nearest(found, count), hops=hops))
+    """``z`` averaged over neighbours, of unit length, in its place."""
+
+    def unit(_: jax.Array, fresh: jax.Array, rows: jax.Array) -> jax.Array:
+        del fresh
+        return ops.normalize(rows).astype(rows.dtype)
+
+    return blocks.replace_rows(unit, smooth(z, ops.nearest(found, count), hops=hops), _ROWS)

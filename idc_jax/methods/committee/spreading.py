@@ -8,13 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.methods.committee.left_out import own_influence, placed
-from idc_jax.ops import sharded
+from idc_jax.ops import blocks, sharded
 from idc_jax.ops.edges import Edges, multiply
 
 _TINY = 1e-12
 
 
-@partial(jax.jit, static_argnames=("reaches", "iterations", "held_out"))
 def spreading(
     graphs: tuple[Edges, ...],
     seeds: jax.Array,
@@ -44,23 +43,42 @@ def spreading(
       ``[n, c]``, rows summing to one, and the same of the answered samples, each without its own
       answer, ``[m, c]``; None unless ``held_out``.
     """
-    counts, classes = said.sum(0), said.shape[1]
-    weights = said.sum(1)
-    total, without = jnp.zeros_like(seeds), jnp.zeros_like(said)
-    columns = [seeds, placed(rows, weights, len(seeds))] if held_out else [seeds]
-    start = jnp.concatenate(columns, axis=1)
-    for edges, alpha in zip(graphs, reaches, strict=True):
-        heard = _spread(edges, start, alpha, iterations)
-        total += _shares(heard[:, :classes], named)
-        if held_out:
-            there = sharded.take(heard, rows)
-            own = own_influence(there[:, classes:])[:, None] * said / jnp.maximum(counts, 1.0)
-            less = jnp.maximum(there[:, :classes] - own, 0.0)
-            # Of the class's answers, which count for one together, there is one less.
-            less *= jnp.where(said > 0, counts / jnp.maximum(counts - 1.0, 1.0), 1.0)
-            without += _shares(less, named)
-    number = len(reaches)
-    return total / number, without / number if held_out else None
+    # A program for each graph: one program for all would hold what each needs in between.
+    found = [
+        _along(edges, seeds, rows, said, named, alpha, iterations, held_out)
+        for edges, alpha in zip(graphs, reaches, strict=True)
+    ]
+    return _mean([all_ for all_, _ in found]), _mean([own for _, own in found if own is not None])
+
+
+@partial(jax.jit, static_argnames=("alpha", "iterations", "held_out"))
+def _along(
+    edges: Edges,
+    seeds: jax.Array,
+    rows: jax.Array,
+    said: jax.Array,
+    named: jax.Array,
+    alpha: float,
+    iterations: int,
+    held_out: bool,
+) -> tuple[jax.Array, jax.Array | None]:
+    """:func:`spreading` along one graph."""
+    spread = partial(_spread, edges, alpha=alpha, iterations=iterations)
+    heard = blocks.replace_columns(spread, seeds)
+    if not held_out:
+        return _shares(heard, named), None
+    counts = said.sum(0)
+    probes = sharded.take(spread(placed(rows, said.sum(1), len(seeds))), rows)
+    own = own_influence(probes)[:, None] * said / jnp.maximum(counts, 1.0)
+    less = jnp.maximum(sharded.take(heard, rows) - own, 0.0)
+    # Of the class's answers, which count for one together, there is one less.
+    less *= jnp.where(said > 0, counts / jnp.maximum(counts - 1.0, 1.0), 1.0)
+    return _shares(heard, named), _shares(less, named)
+
+
+@jax.jit
+def _mean(opinions: list[jax.Array]) -> jax.Array | None:
+    return sum(opinions[1:], opinions[0]) / len(opinions) if opinions else None
 
 
 def _spread(edges: Edges, start: jax.Array, alpha: float, iterations: int) -> jax.Array:

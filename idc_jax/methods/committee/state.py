@@ -25,7 +25,7 @@ class GraphCommitteeContext(NamedTuple):
 
     @property
     def embeddings(self) -> jax.Array:
-        """Float32 ``[n, d]``, averaged over neighbours, of unit length."""
+        """``[n, d]``, averaged over neighbours, of unit length, as narrow as what was given."""
         return self.space.features
 
 
