@@ -24,14 +24,16 @@ from idc_jax.metrics import clustering_metrics
 from idc_jax.train.log import silent
 
 _ANSWERS = 100
+# A third of the searches and half of the memory: one view of the rows and no waves of the graph.
+_LEAN = {"views": False, "density_search": False, "coordinates": 0}
 
 
-def learn(path: Path, labels: np.ndarray, limit: float) -> None:
+def learn(path: Path, labels: np.ndarray, limit: float, *, lean: bool) -> None:
     """Ask about 100 samples of the file, learn from their ``labels`` ``[n]``, and ask again."""
     phase = Phases(limit)
     x = phase("read", lambda: jnp.asarray(np.load(path, mmap_mode="r")))
     n, spec = len(x), registry.get("graph_committee")
-    options = spec.options["graph_committee"]()
+    options = spec.options["graph_committee"](**(_LEAN if lean else {}))
     begin, cluster, ask = jax.random.split(jax.random.key(0), 3)
     find, reached = searcher("approximate", silent), []
 

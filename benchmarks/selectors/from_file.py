@@ -5,7 +5,8 @@
     python -m benchmarks.selectors.from_file --folder=DIR --method=graph_committee
 
 With ``--method=graph_committee``, the committee's space, its first questions, what it learns from
-100 answers and its next questions (:mod:`benchmarks.selectors.committee_from_file`).
+100 answers and its next questions (:mod:`benchmarks.selectors.committee_from_file`); with
+``lean_committee``, with the options that docs/scale.md names for ten million.
 
 The file is written in pieces and removed afterwards. Each number of rows has a process of its own,
 which ends with one line if it holds more than ``--limit`` GiB, file-backed pages counted. The rows
@@ -32,6 +33,7 @@ from benchmarks.selectors.phases import Phases
 from idc_jax import ops, scores, selectors
 from idc_jax.ops import arrays
 
+METHODS = ("idc", "graph_committee", "lean_committee")
 _D, _BUDGET, _K = 128, 500, 20
 # Points of a mini-batch, and rows that are scored at a time.
 _BATCH, _BLOCK = 8192, 100_000
@@ -100,14 +102,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where the file is written")
     parser.add_argument("--n", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
     parser.add_argument("--limit", type=float, default=16.0, help="GiB")
-    parser.add_argument("--method", choices=("idc", "graph_committee"), default="idc")
+    parser.add_argument("--method", choices=METHODS, default="idc")
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.file:
         if given.method == "idc":
             select(given.file, given.limit)
         else:
-            learn(given.file, np.load(_labels_of(given.file)), given.limit)
+            lean = given.method == "lean_committee"
+            learn(given.file, np.load(_labels_of(given.file)), given.limit, lean=lean)
         return
     given.folder.mkdir(parents=True, exist_ok=True)
     for n in given.n:

@@ -82,8 +82,7 @@ def approximate_knn(
         are not finite.
     """
     # Rows that a program closes over are searched while it is compiled.
-    known = jax.ensure_compile_time_eval() if arrays.is_concrete(x) else contextlib.nullcontext()
-    with known:
+    with arrays.known() if arrays.is_concrete(x) else contextlib.nullcontext():
         return _approximate(jax.lax.stop_gradient(check_rows(x)), k, recall, probes, cell)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import jax
@@ -22,6 +24,17 @@ LEAST, GREATEST = 1e-15, 1e15
 def is_concrete(*arrays: jax.Array | float | None) -> bool:
     """Whether none of ``arrays`` is being traced, so that values may be looked at."""
     return not any(isinstance(a, jax.core.Tracer) for a in arrays)
+
+
+def known() -> AbstractContextManager[None]:
+    """Where what is computed of arrays that are concrete is concrete, too.
+
+    While a program is traced that closes over them, it would be part of the program. Elsewhere it
+    is so anyway, and JAX would keep arrays that loops close over.
+    """
+    if isinstance(jax.lax.full((), 0), jax.core.Tracer):
+        return jax.ensure_compile_time_eval()
+    return contextlib.nullcontext()
 
 
 @jax.jit
@@ -136,7 +149,7 @@ def check_finite(x: Num[Array, "..."], name: str = "x") -> None:
     if not is_concrete(x) or x.size == 0:
         return
     # What a program that is being traced closes over is known, too.
-    with jax.ensure_compile_time_eval():
+    with known():
         if np.isfinite(float(_largest(jnp.asarray(x)))):
             return
         finite = _finite_rows(jnp.asarray(x))
@@ -173,10 +186,10 @@ def check_scale(x: Num[Array, "n d"], name: str = "x", least: float = LEAST) -> 
     """
     if not is_concrete(x):
         return
-    with jax.ensure_compile_time_eval():
+    with known():
         largest = float(_largest(x))
     if largest > GREATEST:
-        with jax.ensure_compile_time_eval():
+        with known():
             rows = _large_rows(x)
         where = f" in {_shown(np.flatnonzero(rows))}" if rows.is_fully_addressable else ""
         raise UserError(
@@ -215,7 +228,7 @@ def check_labels(labels: Int[Array, "..."], num_points: int, num_classes: int) -
     if labels.shape != (num_points,):
         raise UserError(f"labels have shape {labels.shape}; they must be [{num_points}]")
     if is_concrete(labels):
-        with jax.ensure_compile_time_eval():
+        with known():
             low, high = int(labels.min()), int(labels.max())
         if low < -1 or high >= num_classes:
             raise UserError(

@@ -50,6 +50,27 @@ def smooth(x: jax.Array, neighbors: Neighbors, *, hops: int) -> jax.Array:
     return blocks.replace_columns(averaged, x)
 
 
+@jax.jit
+def distances2_along(x: jax.Array, indices: jax.Array) -> jax.Array:
+    """The squared distances, added up, from each row of ``x`` to those that it names: ``[n]``.
+
+    Args:
+      x: ``[n, d]`` of any precision; of many rows, a few columns are looked at at a time.
+      indices: ``[n, k]``, rows of ``x``.
+    """
+
+    def apart(own: jax.Array, x: jax.Array, indices: jax.Array) -> jax.Array:
+        return sum((jnp.square(own - x[near]) for near in indices.T), jnp.zeros_like(own))
+
+    def step(total: jax.Array, start: jax.Array, fresh: jax.Array) -> jax.Array:
+        columns = widened(jax.lax.dynamic_slice_in_dim(x, start, len(fresh), axis=1))
+        found = sharded.by_columns(apart, columns, indices)
+        return total + jnp.sum(found, axis=1, where=fresh)
+
+    width = blocks.num_columns(*x.shape)
+    return blocks.scan_rows(step, jnp.zeros(len(x)), x.shape[1], width)
+
+
 class Directions(NamedTuple):
     """How rows are looked at: by their directions from a mean, perhaps turned and stretched.
 

@@ -75,12 +75,13 @@ def representativeness(
     if neighbors.distances2.shape[1] < others:
         raise UserError(f"{neighbors.distances2.shape[1]} neighbours given; {others} are needed")
     scale = 1.0 / (others + 1) if reference else 1.0
-    return _negative_log_sum(neighbors.distances2[:, :others], scale)
+    return log_density(jnp.sum(neighbors.distances2[:, :others], axis=1) * scale)
 
 
 @jax.jit
-def _negative_log_sum(distances2: jax.Array, scale: float) -> jax.Array:
-    return -jnp.log(jnp.maximum(jnp.sum(distances2, axis=1) * scale, _SUM_FLOOR))
+def log_density(distances2: jax.Array) -> jax.Array:
+    """``−log`` of the squared distances to its neighbours that each sample has in all, ``[n]``."""
+    return -jnp.log(jnp.maximum(distances2, _SUM_FLOOR))
 
 
 @takes(cosines=floats("..."))

@@ -240,7 +240,7 @@ def least_distance(z: Float[Array, "n d"], members: Bool[Array, "n"]) -> Float[A
 
 def _check_positive(name: str, value: float) -> None:
     if arrays.is_concrete(value):
-        with jax.ensure_compile_time_eval():
+        with arrays.known():
             check_above(name, value, 0)
 
 

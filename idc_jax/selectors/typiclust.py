@@ -72,7 +72,7 @@ def typiclust(
     budget = masks.check_budget(budget, z.shape[0])
     labelled, candidates = masks.masks(z.shape[0], labelled, allowed)
     if num_clusters is None:
-        with jax.ensure_compile_time_eval():
+        with arrays.known():
             before = int(jnp.sum(labelled)) if arrays.is_concrete(labelled) else 0
         num_clusters = before + budget
     num_clusters = max(1, min(num_clusters, max_clusters, z.shape[0]))

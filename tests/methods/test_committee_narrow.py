@@ -66,6 +66,25 @@ def test_what_the_rows_tell_is_not_kept_beside_them(rows, spaces):
     assert (bare.further, bare.looks, bare.plain.shape) == ((), (), (N, 0))
 
 
+def test_density_without_a_search_is_that_among_the_rows_own_neighbours(rows):
+    searches = []
+
+    def search(x, k):
+        searches.append(ops.knn(x, k))
+        return searches[-1]
+
+    lean = OPTIONS._replace(views=False, density_neighbors=7)
+    sought = compare(jax.random.key(0), rows, lean, search)
+    assert len(searches) == 2
+    space = compare(jax.random.key(0), rows, lean._replace(density_search=False), search)
+    assert len(searches) == 3
+    near = np.asarray(searches[-1].indices)[:, :7]
+    wide = np.asarray(space.features, np.float32)
+    wanted = -np.log(np.square(wide[:, None] - wide[near]).sum((1, 2)))
+    np.testing.assert_allclose(space.density, wanted, rtol=1e-4)
+    assert np.corrcoef(space.density, sought.density)[0, 1] > 0.8
+
+
 def test_nothing_makes_all_rows_float32(spaces, monkeypatch):
     monkeypatch.setattr(blocks, "_COLUMNS", 0)
 

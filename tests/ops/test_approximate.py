@@ -1,5 +1,7 @@
 """The approximate search: rows of half precision, views along few axes, and its parts."""
 
+import gc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,6 +43,16 @@ def test_no_float32_copy_of_rows_of_half_precision():
     program = jax.jit(lambda x: ops.approximate_knn(x, K, probes=2)).lower(x).compile()
     # The points of the cells, in float32, and less than once more for all the rest.
     assert program.memory_analysis().temp_size_in_bytes < 2 * 60_000 * D * 4 + approximate._KEPT * 4
+
+
+def test_nothing_of_a_search_is_kept():
+    x = jnp.asarray(flat_points())
+    held = lambda: sum(a.nbytes for a in jax.live_arrays() if a.size >= N)  # noqa: E731
+    gc.collect()
+    before = held()
+    found = ops.approximate_knn(x, K, cell=32)
+    gc.collect()
+    assert held() - before == sum(a.nbytes for a in found)
 
 
 def test_a_program_may_close_over_the_points():

@@ -8,7 +8,7 @@ import pytest
 from idc_jax import ops
 from idc_jax.ops import blocks, orthonormal, spectral
 from idc_jax.ops.edges import normalized_edges
-from idc_jax.ops.graph import smooth
+from idc_jax.ops.graph import distances2_along, smooth
 
 
 @pytest.fixture
@@ -20,10 +20,10 @@ def x():
 def few_columns(monkeypatch):
     monkeypatch.setattr(blocks, "_COLUMNS", 0)
     monkeypatch.setattr(blocks, "_FEWEST", 3)
-    for program in (smooth, spectral.leading_eigenpairs):
+    for program in (smooth, distances2_along, spectral.leading_eigenpairs):
         program.clear_cache()
     yield
-    for program in (smooth, spectral.leading_eigenpairs):
+    for program in (smooth, distances2_along, spectral.leading_eigenpairs):
         program.clear_cache()
 
 
@@ -52,6 +52,17 @@ def test_every_column_is_replaced_once_in_float32(x, dtype):
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, 2.0 * x.astype(dtype))
     assert set(widths) == {3}
+
+
+@pytest.mark.parametrize("widths", ["whole", "few_columns"])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])
+def test_distances_along_a_graph_are_added_up(x, dtype, widths, request):
+    if widths == "few_columns":
+        request.getfixturevalue(widths)
+    x, near = x.astype(dtype), jax.random.randint(jax.random.key(1), (50, 4), 0, 50)
+    wide = np.asarray(x, np.float64)
+    wanted = np.square(wide[:, None] - wide[np.asarray(near)]).sum((1, 2))
+    np.testing.assert_allclose(distances2_along(x, near), wanted, rtol=1e-5)
 
 
 def test_a_basis_by_blocks_is_orthonormal_and_spans_the_same(x, monkeypatch):

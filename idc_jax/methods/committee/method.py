@@ -172,6 +172,8 @@ def _select(
 def _everywhere(space: CommitteeSpace) -> jax.Array:
     """Features and the graph's coordinates side by side ``[n, d + e]``, each of variance 1."""
     views = [view.rows for view in space.known_views()]
+    if len(views) == 1:
+        return views[0]
     spreads = [jnp.sqrt(jnp.maximum(jnp.sum(narrow.variances(view)), 1e-12)) for view in views]
 
     def beside(*rows: jax.Array) -> jax.Array:

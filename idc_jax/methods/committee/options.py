@@ -57,6 +57,8 @@ class GraphCommitteeOptions(NamedTuple):
         is predicted; then by value. 0 for the first round alone, by the features alone.
       picks: ``"value"``, or any selector of samples of :func:`idc_jax.selectors.names`.
       density_neighbors: K, neighbours in whose midst a sample is worth asking about.
+      density_search: look for these among the averaged features; without, those that the features
+        were averaged over stand in for them, which spares a search.
       restarts: of the k-means before any answer, and of that for the first picks.
       coordinates: eigenvectors of the graph on which a second regression works; 0 for none.
       reaches, iterations, poisson, regression, steps, regression_from, stacking, views, prior,
@@ -70,6 +72,7 @@ class GraphCommitteeOptions(NamedTuple):
     opening: float = 2.0
     picks: str = "value"
     density_neighbors: int = 20
+    density_search: bool = True
     restarts: int = 3
     coordinates: int = 100
     reaches: tuple[tuple[int, float], ...] = CommitteeOptions().reaches

@@ -13,9 +13,17 @@ from idc_jax.methods.committee.options import GraphCommitteeOptions
 from idc_jax.methods.common.searching import Search
 from idc_jax.ops import blocks, sharded
 from idc_jax.ops.edges import Edges, normalized_edges
-from idc_jax.ops.graph import Directions, decorrelation, looked_at, plain_directions, smooth
+from idc_jax.ops.graph import (
+    Directions,
+    decorrelation,
+    distances2_along,
+    looked_at,
+    plain_directions,
+    smooth,
+)
 from idc_jax.ops.narrow import widened
 from idc_jax.ops.spectral import leading_subspace
+from idc_jax.scores.idc import log_density
 
 # Neighbours in the graph where no reach says how many.
 _GRAPH = 15
@@ -124,8 +132,10 @@ def compare(
     further = (around(x, given)[0],) if weighed and options.decorrelate else ()
     features, found = around(x, look)
     near = ops.nearest(found, widest)
+    beside = search(features, count) if options.density_search else found
     del found
-    density = _density(features, search(features, count), options.density_neighbors, size)
+    density = _density(features, beside, size, options)
+    del beside
     start, choice = jax.random.split(jax.random.fold_in(key, 1))
     looks = (look, given)[: 1 + options.decorrelate] if weighed else ()
     learns = bool(options.student and options.regression)
@@ -160,8 +170,16 @@ def _around(
     return _averaged(z, found, options.hop_neighbors, options.hops), found
 
 
-def _density(features: jax.Array, near: ops.Neighbors, count: int, size: int) -> jax.Array:
-    return sharded.first(scores.representativeness(features, count, neighbors=near), size)
+def _density(
+    features: jax.Array, near: ops.Neighbors, size: int, options: GraphCommitteeOptions
+) -> jax.Array:
+    """In the midst of how many others each of ``size`` samples is: IDC's representativeness."""
+    count = options.density_neighbors
+    if options.density_search:
+        density = scores.representativeness(features, count, neighbors=near)
+    else:
+        density = log_density(distances2_along(features, ops.nearest(near, count).indices))
+    return sharded.first(density, size)
 
 
 @partial(jax.jit, static_argnames=("num_samples",))
