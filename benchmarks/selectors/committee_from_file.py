@@ -24,8 +24,8 @@ from idc_jax.metrics import clustering_metrics
 from idc_jax.train.log import silent
 
 _ANSWERS = 100
-# A third of the searches and half of the memory: one view of the rows and no waves of the graph.
-_LEAN = {"views": False, "density_search": False, "coordinates": 0}
+# A third of the searches and half of the memory: one view, no waves of the graph, no currents.
+_LEAN = {"views": False, "density_search": False, "coordinates": 0, "poisson": 0}
 
 
 def learn(path: Path, labels: np.ndarray, limit: float, *, lean: bool) -> None:

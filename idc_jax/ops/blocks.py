@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from idc_jax.ops import sharded
 
 # Numbers of a few columns of all rows that are worked on at a time: 64 MB, but for each row a
-# line of a CPU's cache at the least.
-_COLUMNS, _FEWEST = 2**24, 16
+# line of a CPU's cache at the least, where that is enough. Columns come by fours.
+_COLUMNS, _FEWEST, _FOURS = 2**24, 16, 4
 
 Carry = TypeVar("Carry")
 # An array, or a tree of arrays, with as many rows as went in.
@@ -148,10 +148,14 @@ def replace_rows(
 
 
 def num_columns(num_rows: int, width: int) -> int:
-    """Of ``width`` columns, how many of so many rows are worked on at a time."""
+    """Of ``width`` columns, how many of so many rows are worked on at a time.
+
+    As few as make no more parts, by fours: 20 columns are twice 12 rather than twice 16.
+    """
     how = sharded.divides(num_rows)
     own = num_rows // how.size if how else num_rows
-    return min(width, max(_FEWEST, _COLUMNS // own))
+    num_parts = -(-width // max(_FEWEST, _COLUMNS // own))
+    return min(width, -(-width // max(num_parts, 1) // _FOURS) * _FOURS)
 
 
 def replace_columns(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:

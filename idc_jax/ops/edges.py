@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from idc_jax.ops import sharded
 from idc_jax.ops.graph import gathered, weights_and_degrees
@@ -30,7 +31,7 @@ class Edges(NamedTuple):
     """A symmetric ``[n, n]`` matrix of the graph's weights.
 
     Attributes:
-      indices, weights: ``[n, k]``, each sample's neighbours.
+      indices, weights: ``[n, k]``, each sample's neighbours; weights of any precision.
       named_by, named_weights: ``[n, 2k]``, where the sample is a neighbour; 0 is padding.
       spill_to, spill_from, spill_weights: ``[s]``, edges for which that list is too short. Where
         rows are spread over devices, each has its own, and ``spill_to`` counts among its rows.
@@ -47,11 +48,23 @@ class Edges(NamedTuple):
     degrees: jax.Array
 
 
-def normalized_edges(neighbors: Neighbors) -> Edges:
+def normalized_edges(neighbors: Neighbors, dtype: DTypeLike = jnp.float32) -> Edges:
     """``S = D^−½ W D^−½`` of a neighbour graph, W as in :func:`~idc_jax.ops.graph.edge_weights`.
 
     Not for use under ``jit``: its shapes depend on the graph.
+
+    Args:
+      neighbors: of each sample.
+      dtype: of the weights. They are in (0, 1], and what they weigh stays float32.
     """
+    found = _normalized(neighbors)
+    if found.weights.dtype == dtype:
+        return found
+    names = ("weights", "named_weights", "spill_weights")
+    return found._replace(**{name: getattr(found, name).astype(dtype) for name in names})
+
+
+def _normalized(neighbors: Neighbors) -> Edges:
     if how := sharded.divides(len(neighbors.indices)):
         return spread_edges(neighbors, how)
     raw, degrees = weights_and_degrees(neighbors)
@@ -98,6 +111,9 @@ def multiply(edges: Edges, x: jax.Array) -> jax.Array:
 
 def _multiplied(own: jax.Array, x: jax.Array, edges: Edges) -> jax.Array:
     del own
+    if edges.weights.dtype != x.dtype:
+        # Else a loop's compiler would make all weights wide before the loop.
+        edges, x = jax.lax.optimization_barrier((edges, x))
     forth = gathered(x, edges.indices, edges.weights)
     back = gathered(x, edges.named_by, edges.named_weights)
     spilled = edges.spill_weights[:, None] * x[edges.spill_from]

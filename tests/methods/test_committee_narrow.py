@@ -94,7 +94,9 @@ def test_nothing_makes_all_rows_float32(spaces, monkeypatch):
         )
 
     space = jax.tree.map(many, spaces[0])._replace(students=spaces[0].students)
-    near = ops.Neighbors(*(jax.ShapeDtypeStruct((MANY, 10), a.dtype) for a in spaces[0].neighbors))
+    near = ops.Neighbors(
+        *(jax.ShapeDtypeStruct((MANY, 10), dtype) for dtype in (jnp.float32, jnp.int32))
+    )
     lesson = members._lesson(*told(), *members._answered(told()[1], 0), N)
     flows = members._flows(spaces[0], lesson, OWN, True)
     lesson, flows = jax.tree.map(many, (lesson, flows))

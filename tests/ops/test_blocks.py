@@ -20,6 +20,7 @@ def x():
 def few_columns(monkeypatch):
     monkeypatch.setattr(blocks, "_COLUMNS", 0)
     monkeypatch.setattr(blocks, "_FEWEST", 3)
+    monkeypatch.setattr(blocks, "_FOURS", 1)
     for program in (smooth, distances2_along, spectral.leading_eigenpairs):
         program.clear_cache()
     yield
@@ -36,6 +37,12 @@ def test_every_row_is_replaced_once(x, block):
     more = jnp.arange(7.0)
     wanted = 2.0 * x + (jnp.arange(50) // block)[:, None]
     np.testing.assert_allclose(blocks.replace_rows(function, x, block, (more,)), wanted)
+
+
+def test_columns_are_divided_evenly():
+    wide = [blocks.num_columns(2**24, width) for width in (3, 16, 20, 36, 128)]
+    assert wide == [3, 16, 12, 12, 16]
+    assert blocks.num_columns(100, 36) == 36
 
 
 @pytest.mark.usefixtures("few_columns")

@@ -32,11 +32,11 @@ from idc_jax.methods.committee.options import (
 )
 from idc_jax.methods.committee.silent import SILENT, keep_unnamed, trust_in_unnamed
 from idc_jax.methods.committee.space import CommitteeSpace, compare
+from idc_jax.methods.committee.spreading import without_names
 from idc_jax.methods.committee.state import GraphCommitteeContext, GraphCommitteeState
 from idc_jax.methods.common.choosing import choose, found
 from idc_jax.methods.common.class_space import Heard, agreed, by_prediction, hear, missing_outputs
 from idc_jax.methods.common.embedding import embed
-from idc_jax.methods.common.spread import spread_answers
 from idc_jax.methods.contract import OWN, Method, Options, Parts, Round
 from idc_jax.ops import blocks, narrow, sharded
 from idc_jax.ops.narrow import widened
@@ -255,8 +255,9 @@ def _decide(
         prior = open_ / open_.sum(1, keepdims=True)
         if not options.reaches:
             return prior
-        reach = max(alpha for _, alpha in options.reaches)
-        return spread_answers(context.space.neighbors, prior, prior, choice, rejected, reach)
+        counts, reaches = zip(*options.reaches, strict=True)
+        widest = context.space.graphs[counts.index(max(counts))]
+        return without_names(widest, prior, choice, rejected, max(reaches), options.iterations)
     return decide(
         context.space,
         probs,

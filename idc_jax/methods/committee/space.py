@@ -70,7 +70,6 @@ class CommitteeSpace(NamedTuple):
       further: ``[n, d]`` each, views that are better on some data: averaged over neighbours as
         they came, for embeddings whose directions mean what they should. None where no answers
         weigh the members.
-      neighbors: the graph, ``[n, k]`` each.
       graphs: the graph as a matrix, to as many neighbours as each reach has.
       widest: that of the most neighbours; None where nothing flows through it.
       students: int32 ``[s]``, the samples of whose opinions the student learns.
@@ -84,7 +83,6 @@ class CommitteeSpace(NamedTuple):
     plain: jax.Array
     smooth: jax.Array
     further: tuple[jax.Array, ...]
-    neighbors: ops.Neighbors
     graphs: tuple[Edges, ...]
     widest: Edges | None
     students: jax.Array
@@ -142,9 +140,9 @@ def compare(
     needed = options.poisson or (options.coordinates and options.regression)
     # The widest has the neighbours themselves, and not a copy.
     parts = {k: near if k == widest else ops.nearest(near, k) for k, _ in options.reaches}
-    graphs = {k: normalized_edges(part) for k, part in parts.items()}
+    graphs = {k: normalized_edges(part, x.dtype) for k, part in parts.items()}
     del parts
-    edges = (graphs.get(widest) or normalized_edges(near)) if needed else None
+    edges = (graphs.get(widest) or normalized_edges(near, x.dtype)) if needed else None
     waves = options.coordinates if edges is not None and options.regression else 0
     return CommitteeSpace(
         features=features,
@@ -152,7 +150,6 @@ def compare(
         plain=x if learns or looks else x[:, :0],
         smooth=_coordinates(start, edges, waves, x.dtype.name) if waves else x[:, :0],
         further=further,
-        neighbors=near,
         graphs=tuple(graphs[k] for k, _ in options.reaches),
         widest=edges if options.poisson else None,
         students=_drawn(choice, size),

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.methods.committee.left_out import own_influence, placed
+from idc_jax.methods.common.spread import spread_by
 from idc_jax.ops import blocks, sharded
 from idc_jax.ops.edges import Edges, multiply
 
@@ -49,6 +50,33 @@ def spreading(
         for edges, alpha in zip(graphs, reaches, strict=True)
     ]
     return _mean([all_ for all_, _ in found]), _mean([own for _, own in found if own is not None])
+
+
+@partial(jax.jit, static_argnames=("alpha", "iterations"))
+def without_names(
+    edges: Edges,
+    prior: jax.Array,
+    choice: jax.Array,
+    rejected: jax.Array,
+    alpha: float,
+    iterations: int,
+) -> jax.Array:
+    """What each sample is ``[n, c]`` while no answer has named a class: what is left open, spread.
+
+    Args:
+      edges: S.
+      prior: ``[n, c]``, the prediction.
+      choice: int ``[n]``, ``NONE_OF_THESE`` or less.
+      rejected: bool ``[n, c]``, classes that a sample is known not to be of.
+      alpha: how far answers reach.
+      iterations: how often.
+    """
+
+    def spread(seeds: jax.Array) -> jax.Array:
+        along = partial(_spread, edges, alpha=alpha, iterations=iterations)
+        return blocks.replace_columns(along, seeds)
+
+    return spread_by(spread, prior, prior, choice, rejected, num_rows=len(edges.degrees))
 
 
 @partial(jax.jit, static_argnames=("alpha", "iterations", "held_out"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -42,11 +44,28 @@ def spread_answers(
     Returns:
       ``[n, c]``, rows summing to one; an answered sample's row says what was answered.
     """
+
+    def spread(seeds: jax.Array) -> jax.Array:
+        return propagate(seeds, neighbors, edge_weights(neighbors), alpha=alpha)
+
+    given = (prior, probabilities, choice, rejected)
+    return spread_by(spread, *given, num_rows=len(neighbors.indices))
+
+
+def spread_by(
+    spread: Callable[[jax.Array], jax.Array],
+    prior: jax.Array,
+    probabilities: jax.Array,
+    choice: jax.Array,
+    rejected: jax.Array,
+    *,
+    num_rows: int,
+) -> jax.Array:
+    """:func:`spread_answers` by another function of seeds ``[num_rows, c]``, along any graph."""
     # Rows that are repeated at the end of the graph, so that all devices have as many.
-    more = ((0, len(neighbors.indices) - len(prior)), (0, 0))
+    more = ((0, num_rows - len(prior)), (0, 0))
     seeds = jnp.pad(_seeds(prior, probabilities, choice, rejected), more)
-    evidence = propagate(seeds, neighbors, edge_weights(neighbors), alpha=alpha)
-    evidence = sharded.whole(evidence)[: len(prior)]
+    evidence = sharded.whole(spread(seeds))[: len(prior)]
     reached = evidence.sum(1, keepdims=True)
     posterior = jnp.where(reached > _NOTHING, evidence / jnp.maximum(reached, _NOTHING), prior)
     return clamp(posterior, choice, rejected)
