@@ -19,7 +19,6 @@ def test_all_programs_lower_for_accelerators() -> None:
         **os.environ,
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
     }
     # One process for all methods: what they share is compiled once.
     command = [sys.executable, SCRIPT, *registry.names()]

@@ -20,7 +20,7 @@ def test_two_devices_agree_with_one(tmp_path: Path) -> None:
     # One process for all: what they share is compiled once.
     environment = {
         **os.environ,
-        "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2",
         "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
     }
     command = [sys.executable, str(SCRIPT), str(tmp_path), *registry.names()]

@@ -17,7 +17,7 @@ def found():
         **os.environ,
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
-        "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=4",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4",
     }
     done = subprocess.run([sys.executable, SCRIPT], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
