@@ -35,7 +35,7 @@ def learn(path: Path, labels: np.ndarray, limit: float, *, lean: bool) -> None:
     n, spec = len(x), registry.get("graph_committee")
     options = spec.options["graph_committee"](**(_LEAN if lean else {}))
     begin, cluster, ask = jax.random.split(jax.random.key(0), 3)
-    find, reached = searcher("approximate", silent), []
+    find, reached = searcher("auto", silent), []
 
     def search(rows: jax.Array, k: int) -> ops.Neighbors:
         found = phase("  neighbours", lambda: find(rows, k))

@@ -43,6 +43,14 @@ def test_what_an_approximate_search_reached_is_told(monkeypatch: pytest.MonkeyPa
     assert len(told) == 2
 
 
+@pytest.mark.parametrize(
+    ("num_samples", "platform", "few"),
+    [(99_999, "cpu", True), (100_000, "cpu", False), (1_000_000, "gpu", True)],
+)
+def test_accelerators_search_more_samples_exactly(num_samples, platform, few) -> None:
+    assert searching._are_few(num_samples, {platform}) == few
+
+
 def test_another_word_is_refused() -> None:
     with pytest.raises(UserError, match="'faiss'; choose one of auto, exact, approximate"):
         searcher("faiss", print)  # type: ignore[arg-type]
