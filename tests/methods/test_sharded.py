@@ -66,7 +66,7 @@ def _sizes(text: str) -> list[int]:
 # By method: what is spread of its context, and the gatherings that are larger than a column of all
 # rows. These are what a run hears of each sample, and factors that do not grow with the samples.
 SPREAD = {
-    "graph_committee": {"features", "plain", "smooth", "further", "neighbors", "graphs", "widest"},
+    "graph_committee": {"features", "plain", "smooth", "further", "graphs", "widest"},
     "idc": {"compared"},
     "dsac": {"embeddings", "neighbors"},
     "ipc": {"embeddings", "graph", "near"},

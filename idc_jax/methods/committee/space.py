@@ -137,13 +137,12 @@ def compare(
     start, choice = jax.random.split(jax.random.fold_in(key, 1))
     looks = (look, given)[: 1 + options.decorrelate] if weighed else ()
     learns = bool(options.student and options.regression)
-    needed = options.poisson or (options.coordinates and options.regression)
-    # The widest has the neighbours themselves, and not a copy.
-    parts = {k: near if k == widest else ops.nearest(near, k) for k, _ in options.reaches}
-    graphs = {k: normalized_edges(part, x.dtype) for k, part in parts.items()}
-    del parts
-    edges = (graphs.get(widest) or normalized_edges(near, x.dtype)) if needed else None
-    waves = options.coordinates if edges is not None and options.regression else 0
+    waves = options.coordinates if options.regression else 0
+    graphs = _graphs(near, [k for k, _ in options.reaches], x.dtype)
+    edges = graphs.get(widest)
+    if edges is None and (options.poisson or waves):
+        edges = normalized_edges(near, x.dtype)
+    del near
     return CommitteeSpace(
         features=features,
         density=density,
@@ -177,6 +176,14 @@ def _density(
     else:
         density = log_density(distances2_along(features, ops.nearest(near, count).indices))
     return sharded.first(density, size)
+
+
+def _graphs(near: ops.Neighbors, counts: list[int], dtype: jnp.dtype) -> dict[int, Edges]:
+    """The graph ``near`` ``[n, k]`` as a matrix, to so many neighbours of each sample."""
+    # That of all has the neighbours themselves, and not a copy.
+    whole = near.indices.shape[1]
+    parts = {k: near if k >= whole else ops.nearest(near, k) for k in counts}
+    return {k: normalized_edges(part, dtype) for k, part in parts.items()}
 
 
 @partial(jax.jit, static_argnames=("num_samples",))
