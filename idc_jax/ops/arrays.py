@@ -17,6 +17,8 @@ from idc_jax.ops.shapes import Array, Float, Int, Num
 ArrayT = TypeVar("ArrayT", bound=Any)
 # Row numbers quoted in an error message before it says "and n more".
 _ROWS_SHOWN = 10
+# Rows that are made float32 at a time.
+_BLOCK = 4096
 # The largest number of a matrix is between these: sums of squares are neither infinite nor nothing.
 LEAST, GREATEST = 1e-15, 1e15
 
@@ -126,8 +128,30 @@ def _finite_rows(x: jax.Array) -> jax.Array:
 
 @jax.jit
 def _largest(x: jax.Array) -> jax.Array:
-    # One pass without an n-sized intermediate; NaN where there is one.
-    return jnp.max(jnp.abs(x.astype(jnp.float32)))
+    # XLA's maximum of many numbers passes over NaN on a CPU.
+    x = x.astype(jnp.float32)
+    return jnp.where(jnp.isfinite(x).all(), jnp.max(jnp.abs(x)), jnp.nan)
+
+
+@jax.jit
+def _largest_by_blocks(x: jax.Array) -> jax.Array:
+    # XLA for CPUs would make all of a narrow array wide, or keep a flag for every number.
+    block = min(len(x), _BLOCK)
+
+    def step(i: jax.Array, largest: jax.Array) -> jax.Array:
+        start = jnp.minimum(i * block, len(x) - block)
+        found = _largest(jax.lax.dynamic_slice_in_dim(x, start, block))
+        # NaN stays: the maximum of two may pass over it.
+        return jnp.where(jnp.isnan(largest) | (found <= largest), largest, found)
+
+    return jax.lax.fori_loop(0, -(-len(x) // block), step, jnp.float32(0.0))
+
+
+def largest_of(x: Num[Array, "n ..."]) -> float:
+    """The largest absolute value of ``x``, which is concrete; NaN if not all are finite."""
+    # A block of rows that are spread over devices would be brought to all of them.
+    whole = x.ndim == 0 or len(x.devices()) > 1
+    return float((_largest if whole else _largest_by_blocks)(x))
 
 
 @jax.jit
@@ -151,7 +175,7 @@ def check_finite(x: Num[Array, "..."], name: str = "x") -> None:
         return
     # What a program that is being traced closes over is known, too.
     with known():
-        if np.isfinite(float(_largest(jnp.asarray(x)))):
+        if np.isfinite(largest_of(jnp.asarray(x))):
             return
         finite = _finite_rows(jnp.asarray(x))
     if not finite.is_fully_addressable:
@@ -188,7 +212,7 @@ def check_scale(x: Num[Array, "n d"], name: str = "x", least: float = LEAST) -> 
     if not is_concrete(x):
         return
     with known():
-        largest = float(_largest(x))
+        largest = largest_of(x)
     if largest > GREATEST:
         with known():
             rows = _large_rows(x)

@@ -9,7 +9,7 @@ import pytest
 
 from idc_jax import ops
 from idc_jax.errors import UserError
-from idc_jax.ops import approximate, binned, parts, probing, views
+from idc_jax.ops import approximate, arrays, binned, parts, probing, views
 
 N, D, K = 1500, 32, 5
 
@@ -140,3 +140,26 @@ def test_parts_are_collected_alike_traced_and_not():
 
     x = jnp.arange(10.0)
     assert squares(x).tolist() == jax.jit(squares)(x).tolist() == [i**2 for i in range(10)]
+
+
+@pytest.mark.parametrize("row", [0, 5000, 8999])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -7.0])
+def test_the_largest_of_many_narrow_rows_is_that_of_all(row, value):
+    x = jnp.ones((9000, 2), jnp.bfloat16).at[row, 1].set(value)
+    for rows in (x, x.astype(jnp.float32)):
+        np.testing.assert_equal(
+            arrays.largest_of(rows), abs(value) if np.isfinite(value) else np.nan
+        )
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.float32])
+def test_the_largest_of_rows_is_found_without_a_copy_of_them(dtype):
+    rows = jax.ShapeDtypeStruct((10**6, 64), dtype)
+    program = arrays._largest_by_blocks.lower(rows).compile()
+    assert program.memory_analysis().temp_size_in_bytes < 2 * 10**6
+
+
+def test_one_number_that_is_not_finite_among_many_is_refused():
+    x = jnp.ones((9000, 64)).at[8999, 63].set(jnp.nan)
+    with pytest.raises(UserError, match=r"row\(s\) 8999;"):
+        ops.kmeans(jax.random.key(0), x, 3)
