@@ -95,7 +95,7 @@ def test_eigenpairs_a_few_columns_at_a_time_are_those_of_all(request, monkeypatc
     np.testing.assert_allclose(overlap, 1, atol=1e-3)
 
 
-@pytest.mark.parametrize(("dtype", "atol"), [(jnp.float16, 2e-4), (jnp.bfloat16, 3e-3)])
+@pytest.mark.parametrize(("dtype", "atol"), [(jnp.float16, 5e-4), (jnp.bfloat16, 3e-3)])
 def test_vectors_of_half_precision_are_nearly_those_of_float32(dtype, atol, monkeypatch):
     rng = np.random.default_rng(0)
     points = rng.normal(size=(8, 6))[np.arange(300) % 8] * 2 + rng.normal(size=(300, 6))
