@@ -168,12 +168,15 @@ def _select(
     return first_picks(key, where, density, asked, budget, allowed=free, **how)
 
 
-@jax.jit
 def _everywhere(space: CommitteeSpace) -> jax.Array:
-    """Features and the graph's coordinates side by side ``[n, d + e]``, each of variance 1."""
+    """Features and the graph's coordinates, if any, side by side ``[n, d + e]``."""
+    return _beside(space) if len(space.known_views()) > 1 else space.features
+
+
+@jax.jit
+def _beside(space: CommitteeSpace) -> jax.Array:
+    """All known views side by side, each of variance 1."""
     views = [view.rows for view in space.known_views()]
-    if len(views) == 1:
-        return views[0]
     spreads = [jnp.sqrt(jnp.maximum(jnp.sum(narrow.variances(view)), 1e-12)) for view in views]
 
     def beside(*rows: jax.Array) -> jax.Array:
