@@ -100,6 +100,8 @@ def test_tables_are_put_between_their_marks_or_into_a_file(tmp_path: Path) -> No
 def test_every_family_lists_its_points_and_stored_ones_are_among_them(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if name == "training":
+        pytest.importorskip("torch", reason="it stands beside PyTorch (the parity extra)")
     family, store = load(name), store_of(name)
     seeds = sorted({row.get("seed", 0) for row in store.rows()} | {0})
     points = list(family.points(seeds))
