@@ -132,8 +132,7 @@ def decorrelation(
     shrinkage: float = 0.05,
 ) -> Directions:
     """How :func:`decorrelate_neighbors` looks at rows."""
-    look = plain_directions(x)
-    z = looked_at(x, look)
+    look, z = _seen_plainly(x)
     n = z.shape[0]
     if n <= num_queries:
         turned = _whitened(z, z, knn(z, num_neighbors).indices, shrinkage)
@@ -157,6 +156,12 @@ def _drawn(key: jax.Array, z: jax.Array, count: int) -> tuple[jax.Array, jax.Arr
 def plain_directions(x: jax.Array) -> Directions:
     """Each row's direction from the mean of all."""
     return Directions(narrow.mean(x))
+
+
+@jax.jit
+def _seen_plainly(x: jax.Array) -> tuple[Directions, jax.Array]:
+    look = plain_directions(x)
+    return look, looked_at(x, look)
 
 
 @jax.jit

@@ -75,7 +75,12 @@ def representativeness(
     if neighbors.distances2.shape[1] < others:
         raise UserError(f"{neighbors.distances2.shape[1]} neighbours given; {others} are needed")
     scale = 1.0 / (others + 1) if reference else 1.0
-    return log_density(jnp.sum(neighbors.distances2[:, :others], axis=1) * scale)
+    return _negative_log_sum(neighbors.distances2[:, :others], scale)
+
+
+@jax.jit
+def _negative_log_sum(distances2: jax.Array, scale: float) -> jax.Array:
+    return log_density(jnp.sum(distances2, axis=1) * scale)
 
 
 @jax.jit

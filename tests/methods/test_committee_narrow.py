@@ -109,7 +109,7 @@ def test_nothing_makes_all_rows_float32(spaces, monkeypatch):
         )
     )
     programs = {
-        "decide": members._decide.lower(space, lesson, flows, floats, OWN, MANY, True),
+        "decide": members._weighed.lower(space, lesson, flows, floats, OWN, MANY, True),
         "near": method._near.lower(space.features, centers, MANY),
         "everywhere": method._beside.lower(space),
         "to own": opening._to_own.lower(space.features, centers, many(jnp.asarray(told()[1]))),

@@ -204,7 +204,7 @@ def test_samples_of_a_new_shape_compile_few_programs(fitted: InteractiveClustere
         model = InteractiveClusterer(C, random_state=seed)
         with compilations() as programs:
             model.fit(rng.normal(size=(47, 7)), KNOWN[:47])
-        assert len(programs) <= most
+        assert len(programs) <= most, "\n".join(programs)
 
 
 def test_a_pickled_one_predicts_and_asks_alike(

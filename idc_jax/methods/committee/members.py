@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,8 @@ _ROWS = 128
 _FURTHER = (0.25, 0.2, 0.1)
 # Opinions ``[n, c]``, and ``[m, c]`` of answered samples without the own answers.
 Flows = tuple[list[jax.Array], list[jax.Array]]
+# Samples up to which all is one program.
+_AT_ONCE = 200_000
 # Rows of which all members are heard at a time.
 _BLOCK = 16_384
 # Of the answered samples, for the tests of what members know without an answer.
@@ -73,11 +75,31 @@ def decide(
     """
     rows, weights = _answered(choice, capacity)
     belief = np.ones(len(choice), np.float32) if belief is None else belief
-    given = (probabilities, choice, rejected, rows, weights, len(space.features))
-    lesson = _lesson(*given)
+    # One program is compiled soonest; of many samples, parts of it hold less.
+    whole = _decide if len(space.features) <= _AT_ONCE else _decided
+    return whole(space, (probabilities, choice, rejected, rows, weights), belief, options)
+
+
+def _decided(
+    space: CommitteeSpace,
+    given: tuple[Any, ...],
+    belief: jax.Array | np.ndarray,
+    options: CommitteeOptions,
+) -> jax.Array:
+    lesson = _lesson(*given, len(space.features))
     tests = options.stacking and sum(map(len, _kinds(space, options))) > 1
     flows = _flows(space, lesson, options, tests)
-    return _decide(space, lesson, flows, belief, options, len(choice), tests)
+    return _weighed(space, lesson, flows, belief, options, len(belief), tests)
+
+
+@partial(jax.jit, static_argnames="options")
+def _decide(
+    space: CommitteeSpace,
+    given: tuple[Any, ...],
+    belief: jax.Array | np.ndarray,
+    options: CommitteeOptions,
+) -> jax.Array:
+    return _decided(space, given, belief, options)
 
 
 @partial(jax.jit, static_argnames="num_rows")
@@ -102,11 +124,11 @@ def _lesson(
 
 
 @partial(jax.jit, static_argnames=("options", "size", "tests"))
-def _decide(
+def _weighed(
     space: CommitteeSpace,
     lesson: Lesson,
     flows: Flows,
-    belief: jax.Array,
+    belief: jax.Array | np.ndarray,
     options: CommitteeOptions,
     size: int,
     tests: bool,

@@ -119,8 +119,8 @@ def compare(
     size = len(x) if num_samples is None else num_samples
     if x.shape[1] <= _FEW_COLUMNS:
         x = _on_sphere(x)
-    given = plain_directions(x)
-    look = decorrelation(key, x) if options.decorrelate else given
+    look = decorrelation(key, x) if options.decorrelate else plain_directions(x)
+    given = Directions(look.mean)
     widest = max((k for k, _ in options.reaches), default=_GRAPH)
     # One number of neighbours for all searches: they share a program.
     count = max(widest, options.hop_neighbors, options.density_neighbors)
@@ -129,7 +129,7 @@ def compare(
     # First of all, while nothing else is held.
     further = (around(x, given)[0],) if weighed and options.decorrelate else ()
     features, found = around(x, look)
-    near = ops.nearest(found, widest)
+    parts = _parts(found, tuple({k for k, _ in options.reaches} | {widest}))
     beside = search(features, count) if options.density_search else found
     del found
     density = _density(features, beside, size, options)
@@ -138,11 +138,10 @@ def compare(
     looks = (look, given)[: 1 + options.decorrelate] if weighed else ()
     learns = bool(options.student and options.regression)
     waves = options.coordinates if options.regression else 0
-    graphs = _graphs(near, [k for k, _ in options.reaches], x.dtype)
+    reached = bool(options.reaches or options.poisson or waves)
+    graphs = {k: normalized_edges(part, x.dtype) for k, part in parts.items() if reached}
+    del parts
     edges = graphs.get(widest)
-    if edges is None and (options.poisson or waves):
-        edges = normalized_edges(near, x.dtype)
-    del near
     return CommitteeSpace(
         features=features,
         density=density,
@@ -178,12 +177,10 @@ def _density(
     return sharded.first(density, size)
 
 
-def _graphs(near: ops.Neighbors, counts: list[int], dtype: jnp.dtype) -> dict[int, Edges]:
-    """The graph ``near`` ``[n, k]`` as a matrix, to so many neighbours of each sample."""
-    # That of all has the neighbours themselves, and not a copy.
-    whole = near.indices.shape[1]
-    parts = {k: near if k >= whole else ops.nearest(near, k) for k in counts}
-    return {k: normalized_edges(part, dtype) for k, part in parts.items()}
+@partial(jax.jit, static_argnames="counts")
+def _parts(found: ops.Neighbors, counts: tuple[int, ...]) -> dict[int, ops.Neighbors]:
+    """So many of the neighbours ``found``."""
+    return {k: ops.nearest(found, k) for k in counts}
 
 
 @partial(jax.jit, static_argnames=("num_samples",))
