@@ -123,11 +123,15 @@ def test_members_are_heard_by_blocks_of_rows(features, monkeypatch):
     whole = decide(*given, own)
     monkeypatch.setattr(members, "_BLOCK", 32)
     # What was compiled has the larger block.
-    members._decide.clear_cache()
+    for program in (members._decide, members._weighed):
+        program.clear_cache()
+    np.testing.assert_allclose(decide(*given, own), whole, atol=1e-6)
+    # So are the parts of the program, where samples are many.
+    monkeypatch.setattr(members, "_AT_ONCE", 0)
     np.testing.assert_allclose(decide(*given, own), whole, atol=1e-6)
     lesson = members._lesson(*given[1:], *members._answered(choice, 0), N)
     flows = members._flows(space, lesson, own, True)
-    text = members._decide.lower(space, lesson, flows, np.ones(N), own, N, True).as_text()
+    text = members._weighed.lower(space, lesson, flows, np.ones(N), own, N, True).as_text()
     # Two that follow the graph and five that draw planes.
     assert f"tensor<7x32x{C}xf32>" in text
     assert f"tensor<7x{N}x{C}xf32>" not in text
