@@ -72,8 +72,8 @@ def get_config(name: str = "idc") -> ConfigDict:
     # that is expected to mend most errors per second.
     config.questions = OWN
     # How neighbours are found: "exact", "approximate" (0.95 of them, much sooner; what was reached
-    # is measured and told), or "auto": approximate from 100,000 samples on,
-    # on accelerators from 2,000,000.
+    # is measured and told), or "auto": approximate from 100,000 samples on, on
+    # accelerators from 2,000,000.
     config.neighbors = "auto"
     # Who chooses the samples asked about: "own" for the method's own choice, or a name of
     # `idc_jax.selectors.names("samples")`. A method that asks about pairs chooses them itself.

@@ -123,7 +123,7 @@ def test_members_are_heard_by_blocks_of_rows(features, monkeypatch):
     whole = decide(*given, own)
     monkeypatch.setattr(members, "_BLOCK", 32)
     # What was compiled has the larger block.
-    for program in (members._decide, members._weighed):
+    for program in (members._decide_at_once, members._weighed):
         program.clear_cache()
     np.testing.assert_allclose(decide(*given, own), whole, atol=1e-6)
     # So are the parts of the program, where samples are many.

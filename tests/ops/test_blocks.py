@@ -95,14 +95,14 @@ def test_eigenpairs_a_few_columns_at_a_time_are_those_of_all(request, monkeypatc
     np.testing.assert_allclose(overlap, 1, atol=1e-3)
 
 
-@pytest.mark.parametrize(("dtype", "atol"), [(jnp.float16, 5e-4), (jnp.bfloat16, 3e-3)])
+@pytest.mark.parametrize(("dtype", "atol"), [(jnp.float16, 2e-4), (jnp.bfloat16, 3e-3)])
 def test_vectors_of_half_precision_are_nearly_those_of_float32(dtype, atol, monkeypatch):
     rng = np.random.default_rng(0)
     points = rng.normal(size=(8, 6))[np.arange(300) % 8] * 2 + rng.normal(size=(300, 6))
     edges = normalized_edges(ops.knn(jnp.asarray(points, jnp.float32), 7))
     monkeypatch.setattr(spectral, "_SPARE", 8)
     wanted, found = (
-        spectral.leading_subspace(jax.random.key(0), edges, 8, dtype=kind)
+        spectral.leading_subspace(jax.random.key(0), edges, 8, rounds=8, dtype=kind)
         for kind in (jnp.float32, dtype)
     )
     assert found.vectors.dtype == dtype

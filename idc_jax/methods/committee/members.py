@@ -76,11 +76,11 @@ def decide(
     rows, weights = _answered(choice, capacity)
     belief = np.ones(len(choice), np.float32) if belief is None else belief
     # One program is compiled soonest; of many samples, parts of it hold less.
-    whole = _decide if len(space.features) <= _AT_ONCE else _decided
+    whole = _decide_at_once if len(space.features) <= _AT_ONCE else _decide
     return whole(space, (probabilities, choice, rejected, rows, weights), belief, options)
 
 
-def _decided(
+def _decide(
     space: CommitteeSpace,
     given: tuple[Any, ...],
     belief: jax.Array | np.ndarray,
@@ -92,14 +92,7 @@ def _decided(
     return _weighed(space, lesson, flows, belief, options, len(belief), tests)
 
 
-@partial(jax.jit, static_argnames="options")
-def _decide(
-    space: CommitteeSpace,
-    given: tuple[Any, ...],
-    belief: jax.Array | np.ndarray,
-    options: CommitteeOptions,
-) -> jax.Array:
-    return _decided(space, given, belief, options)
+_decide_at_once = jax.jit(_decide, static_argnames="options")
 
 
 @partial(jax.jit, static_argnames="num_rows")
@@ -208,7 +201,6 @@ def _pooled(
 
     By blocks of rows: the members' opinions of all rows would be the most that there is.
     """
-
     views = _views(space)[: len(planes)]
 
     def pool(*parts: jax.Array) -> jax.Array:

@@ -129,7 +129,7 @@ def compare(
     # First of all, while nothing else is held.
     further = (around(x, given)[0],) if weighed and options.decorrelate else ()
     features, found = around(x, look)
-    parts = _parts(found, tuple({k for k, _ in options.reaches} | {widest}))
+    parts = _parts(found, tuple(sorted({k for k, _ in options.reaches} | {widest})))
     beside = search(features, count) if options.density_search else found
     del found
     density = _density(features, beside, size, options)
