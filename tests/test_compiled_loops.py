@@ -17,7 +17,7 @@ import pytest
 
 from idc_jax import ops, selectors
 from idc_jax.methods.committee.poisson import poisson
-from idc_jax.methods.committee.prior import with_shares
+from idc_jax.methods.committee.prior import share_factors
 from idc_jax.methods.committee.regression import fit_planes
 from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import stack
@@ -62,7 +62,6 @@ def on_graph(name: str) -> Call:
     edges = normalized_edges(near)
     rows, named = jnp.arange(CLASSES), jnp.ones(CLASSES, bool)
     said, probs = jnp.eye(CLASSES), inputs.probabilities
-    seeds = jnp.zeros((N, CLASSES)).at[rows].set(said)
     choice = jnp.full(N, -3).at[rows].set(rows)
     rejected = jnp.zeros((N, CLASSES), bool)
     calls: dict[str, Call] = {
@@ -72,7 +71,7 @@ def on_graph(name: str) -> Call:
         ),
         "spreading": (
             lambda *a: spreading(*a, (0.5, 0.9), 20, held_out=True),
-            ((edges, edges), seeds, rows, said, named),
+            ((edges, edges), (probs, choice, rejected), rows, said, named),
         ),
         "planes": (
             lambda *a: fit_planes(*a, 1.0, 20),
@@ -87,7 +86,7 @@ def on_graph(name: str) -> Call:
             lambda *a: spread_answers(*a, 0.9),
             (near, probs, probs, choice, rejected),
         ),
-        "shares": (with_shares, (probs, jnp.full(CLASSES, 1 / CLASSES))),
+        "shares": (share_factors, (probs, jnp.full(CLASSES, 1 / CLASSES))),
         "stacking": (stack, (jnp.stack([probs[:CLASSES]] * 2), said, named, jnp.ones(2))),
     }
     return calls[name]

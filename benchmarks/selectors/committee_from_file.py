@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.harness.figures import peak_gib
@@ -31,7 +30,7 @@ _LEAN = {"views": False, "density_search": False, "coordinates": 0, "poisson": 0
 def learn(path: Path, labels: np.ndarray, limit: float, *, lean: bool) -> None:
     """Ask about 100 samples of the file, learn from their ``labels`` ``[n]``, and ask again."""
     phase = Phases(limit)
-    x = phase("read", lambda: jnp.asarray(np.load(path, mmap_mode="r")))
+    x = phase("read", lambda: data.mapped(path))
     n, spec = len(x), registry.get("graph_committee")
     options = spec.options["graph_committee"](**(_LEAN if lean else {}))
     begin, cluster, ask = jax.random.split(jax.random.key(0), 3)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.answers.tasks import FEATURES
@@ -38,6 +42,14 @@ def features(n: int, d: int, seed: int = 0) -> np.ndarray:
     for part, _ in pieces(n, d, seed):
         x[start : start + len(part)] = part
         start += len(part)
+    return x
+
+
+def mapped(path: Path) -> jax.Array:
+    """The rows of a ``.npy`` file, copied from where it is mapped."""
+    x = jax.block_until_ready(jnp.asarray(np.load(path, mmap_mode="r")))
+    # The pages that were read count until the map is gone, and JAX leaves it to the collector.
+    gc.collect()
     return x
 
 

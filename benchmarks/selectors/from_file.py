@@ -58,7 +58,7 @@ def _labels_of(path: Path) -> Path:
 def select(path: Path, limit: float) -> None:
     """Select from the file, a line for each phase."""
     phase = Phases(limit)
-    z = phase("read", lambda: jnp.asarray(np.load(path, mmap_mode="r")))
+    z = phase("read", lambda: data.mapped(path))
     n = len(z)
     centers = phase("k-means", lambda: _centers(z))
     near = phase("neighbours", lambda: ops.approximate_knn(z, _K))

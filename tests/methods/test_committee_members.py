@@ -10,7 +10,7 @@ from idc_jax.methods.committee import members
 from idc_jax.methods.committee.members import decide
 from idc_jax.methods.committee.options import CommitteeOptions, GraphCommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
-from idc_jax.methods.committee.prior import class_prior, with_shares
+from idc_jax.methods.committee.prior import class_prior, share_factors, with_factors
 from idc_jax.methods.committee.space import compare
 from idc_jax.ops.edges import normalized_edges
 from idc_jax.ops.graph import weights_and_degrees
@@ -83,13 +83,29 @@ def test_a_prediction_is_brought_to_the_shares():
     rng = np.random.default_rng(0)
     probs = rng.dirichlet(np.ones(3), 500).astype(np.float32)
     prior = jnp.asarray([0.6, 0.3, 0.1])
-    found = np.asarray(with_shares(jnp.asarray(probs), prior, 30))
+    found = np.asarray(with_factors(probs, share_factors(jnp.asarray(probs), prior, 30)))
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
     np.testing.assert_allclose(found.mean(0), prior, atol=5e-3)
     # What one sample is more likely than another stays so within a class.
     ratio = found / probs
     ratio /= ratio[:, :1]
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:1], ratio.shape), rtol=1e-3)
+
+
+def test_factors_do_what_steps_on_all_rows_do():
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.full(5, 0.2), 300)
+    # Nobody is of the fourth class, and nobody has named the fifth.
+    probs[:, 3] = 0
+    probs /= probs.sum(1, keepdims=True)
+    prior = np.array([0.4, 0.3, 0.2, 0.1, 0.0])
+    wanted = probs
+    for _ in range(5):
+        wanted = wanted * prior / np.maximum(wanted.mean(0), 1e-12)
+        wanted /= np.maximum(wanted.sum(1, keepdims=True), 1e-12)
+    given = jnp.asarray(probs, jnp.float32)
+    found = with_factors(given, share_factors(given, jnp.asarray(prior, jnp.float32)))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from idc_jax import ops, selectors
-from idc_jax.methods.committee import members, method, opening
+from idc_jax.methods.committee import members, method, opening, spreading
 from idc_jax.methods.committee.options import CommitteeOptions, GraphCommitteeOptions
 from idc_jax.methods.committee.space import compare
 from idc_jax.ops import blocks, graph
@@ -85,14 +85,35 @@ def test_density_without_a_search_is_that_among_the_rows_own_neighbours(rows):
     assert np.corrcoef(space.density, sought.density)[0, 1] > 0.8
 
 
+def many(a):
+    """The shape of ``a``, of many samples where it is of all."""
+    return jax.ShapeDtypeStruct((MANY, *a.shape[1:]) if a.shape[:1] == (N,) else a.shape, a.dtype)
+
+
+def test_learning_holds_few_predictions_in_between(spaces, monkeypatch):
+    monkeypatch.setattr(blocks, "_COLUMNS", 0)
+    monkeypatch.setattr(members, "_BLOCK", 1024)
+    classes, choice = 24, told()[1]
+    given = jnp.full((N, classes), 1 / classes), choice, np.zeros((N, classes), bool)
+    lesson = members._lesson(*given, *members._answered(choice, 0), N)
+    flows = members._flows(spaces[0], lesson, OWN, True)
+    space = jax.tree.map(many, spaces[0])._replace(students=spaces[0].students)
+    lesson, flows = jax.tree.map(many, (lesson, flows))
+    floats = jax.ShapeDtypeStruct((MANY,), jnp.float32)
+    said = (lesson.rows, lesson.said)
+    along = ((lesson.probabilities, lesson.choice, lesson.rejected), *said, lesson.named)
+    programs = {
+        "influence": spreading._influence.lower(space.graphs[0], *said, 0.9, 30),
+        "along": spreading._along.lower(space.graphs[0], *along, lesson.weights, 0.9, 30),
+        "weighed": members._weighed.lower(space, lesson, flows, floats, OWN, MANY, True),
+    }
+    for name, program in programs.items():
+        held = program.compile().memory_analysis().temp_size_in_bytes
+        assert held < 2.5 * 4 * classes * MANY, name
+
+
 def test_nothing_makes_all_rows_float32(spaces, monkeypatch):
     monkeypatch.setattr(blocks, "_COLUMNS", 0)
-
-    def many(a):
-        return jax.ShapeDtypeStruct(
-            (MANY, *a.shape[1:]) if a.shape[:1] == (N,) else a.shape, a.dtype
-        )
-
     space = jax.tree.map(many, spaces[0])._replace(students=spaces[0].students)
     near = ops.Neighbors(
         *(jax.ShapeDtypeStruct((MANY, 10), dtype) for dtype in (jnp.float32, jnp.int32))

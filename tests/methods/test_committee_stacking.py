@@ -96,8 +96,10 @@ def test_spreading_without_an_answer_is_that_of_the_others(blobs):
 
     def spread(rows, classes):
         at, said = said_of(rows, classes)
-        seeds = jnp.zeros((90, C)).at[at].add(said / jnp.maximum(said.sum(0), 1))
-        return spreading((edges,), seeds, at, said, NAMED, (0.9,), 30, held_out=True)
+        choice = np.full(90, UNASKED)
+        choice[rows] = classes
+        told = jnp.full((90, C), 1 / C), choice, np.zeros((90, C), bool)
+        return spreading((edges,), told, at, said, NAMED, (0.9,), 30, held_out=True)
 
     _, found = spread(rows, classes)
     for k, row in enumerate(rows):

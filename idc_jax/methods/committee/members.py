@@ -19,13 +19,12 @@ import numpy as np
 from idc_jax.annotate.questions import SKIP
 from idc_jax.methods.committee.options import CommitteeOptions
 from idc_jax.methods.committee.poisson import poisson
-from idc_jax.methods.committee.prior import class_prior, with_shares
+from idc_jax.methods.committee.prior import class_prior, share_factors, with_factors
 from idc_jax.methods.committee.regression import Planes, fit_planes, opinions
 from idc_jax.methods.committee.space import CommitteeSpace, View
 from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import folds, sharpened, stack
 from idc_jax.methods.common.choosing import again
-from idc_jax.methods.common.spread import seed
 from idc_jax.ops import blocks, sharded
 
 # Answered samples are padded to a multiple of so many, so that rounds share programs.
@@ -108,9 +107,10 @@ def _lesson(
     size, classes = probabilities.shape
     # Of a sample that is repeated, nothing more was said.
     more = num_rows - size
-    probabilities = again(probabilities, more)
-    choice = jnp.pad(choice, (0, more), constant_values=SKIP)
-    rejected = jnp.pad(rejected, ((0, more), (0, 0)))
+    if more:
+        probabilities = again(probabilities, more)
+        choice = jnp.pad(choice, (0, more), constant_values=SKIP)
+        rejected = jnp.pad(rejected, ((0, more), (0, 0)))
     named = jnp.zeros(classes, bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
     said = weights[:, None] * jax.nn.one_hot(choice[rows], classes)
     return Lesson(probabilities, choice, rejected, rows, said, weights, named)
@@ -128,9 +128,14 @@ def _weighed(
 ) -> jax.Array:
     """:func:`decide`, once what flows along the graph has come to rest."""
     belief = jnp.pad(belief, (0, len(lesson.choice) - size), constant_values=1.0)
-    opinion = _joined(space, lesson, flows, options, tests)
     trust = options.trust * belief
-    return sharded.whole(_weigh(opinion, lesson.choice, lesson.rejected, trust))[:size]
+    opinion, settled = _joined(space, lesson, flows, options, tests)
+
+    def weigh(opinion: jax.Array, *said: jax.Array) -> jax.Array:
+        return _weigh(settled(opinion), *said)
+
+    found = _by_rows(weigh, (opinion, lesson.choice, lesson.rejected, trust))
+    return sharded.whole(found)[:size]
 
 
 class Lesson(NamedTuple):
@@ -157,14 +162,19 @@ class Lesson(NamedTuple):
 
 def _joined(
     space: CommitteeSpace, lesson: Lesson, heard: Flows, options: CommitteeOptions, tests: bool
-) -> jax.Array:
-    """The members' opinion, the regressions counting by how many answers there are."""
+) -> tuple[jax.Array, Callable[[jax.Array], jax.Array]]:
+    """The members' opinion ``[n, c]``, the regressions counting by how many answers there are.
+
+    With it comes what brings rows of it to the classes' shares: of all rows, that would be a copy.
+    """
     prior = None
     if options.prior:
         prior = class_prior(space.features, lesson.rows, lesson.said, lesson.named)
 
-    def settled(opinion: jax.Array) -> jax.Array:
-        return opinion if prior is None else with_shares(opinion, prior)
+    def settle(opinion: jax.Array) -> Callable[[jax.Array], jax.Array]:
+        if prior is None:
+            return lambda rows: rows
+        return partial(with_factors, factors=share_factors(opinion, prior))
 
     shares, draws_planes = _usual(space, lesson, options)
     flows, flows_held_out = heard
@@ -175,18 +185,20 @@ def _joined(
         powers, shares = stack(held_out, lesson.said, lesson.named, shares)
         powers = powers[:, None, None]
     pooled = _pooled(space, lesson.named, flows, planes, powers, shares)
+    settled = settle(pooled)
     if not options.regression or not options.student or not space.plain.shape[1]:
-        return settled(pooled)
+        return pooled, settled
     # It is of the regressions' kind.
     weight = shares @ draws_planes
-    student = _student(space, lesson, settled(pooled), options)
+    student = _student(space, lesson, settled(sharded.take(pooled, space.students)), options)
     view = View(space.plain, space.look)
 
     def both(pooled: jax.Array, rows: jax.Array) -> jax.Array:
         own = opinions(view.of(rows), student, lesson.named)
         return (pooled + weight * own) / (1.0 + weight)
 
-    return settled(_by_rows(both, (pooled, view.rows)))
+    joined = _by_rows(both, (pooled, view.rows))
+    return joined, settle(joined)
 
 
 def _pooled(
@@ -244,21 +256,14 @@ def _flows(
     """What flows along the graph: opinions ``[n, c]``, and ``[m, c]`` without the own answers."""
     found = []
     if options.reaches:
-        seeds = _seeds(lesson)
-        reaches = tuple(alpha for _, alpha in options.reaches)
+        told = (lesson.probabilities, lesson.choice, lesson.rejected)
         given = (lesson.rows, lesson.said, lesson.named)
-        how = (reaches, options.iterations)
-        found.append(spreading(space.graphs, seeds, *given, *how, held_out=held_out))
+        how = (tuple(alpha for _, alpha in options.reaches), options.iterations)
+        found.append(spreading(space.graphs, told, *given, *how, held_out=held_out))
     if options.poisson and space.widest is not None:
         given = (lesson.rows, lesson.said, lesson.named)
         found.append(poisson(space.widest, *given, options.poisson, held_out=held_out))
     return [all_ for all_, _ in found], [own for _, own in found if own is not None]
-
-
-@jax.jit
-def _seeds(lesson: Lesson) -> jax.Array:
-    said = seed(lesson.probabilities, lesson.choice, lesson.rejected)
-    return jnp.where(lesson.named, said, 0.0)
 
 
 def _planes(
@@ -305,14 +310,14 @@ def _views(space: CommitteeSpace) -> list[View]:
 
 
 def _student(
-    space: CommitteeSpace, lesson: Lesson, opinion: jax.Array, options: CommitteeOptions
+    space: CommitteeSpace, lesson: Lesson, told: jax.Array, options: CommitteeOptions
 ) -> Planes:
-    """A regression on features as they are, from the answers and as many opinions.
+    """A regression on features as they are, from the answers and the students' opinions ``told``.
 
-    The opinions' squares are told: what is sure counts for more. Together they weigh as much as
-    the answers.
+    Of these ``[s, c]`` the squares are taught: what is sure counts for more. Together they weigh
+    as much as the answers.
     """
-    taught = jnp.square(sharded.take(opinion, space.students))
+    taught = jnp.square(told)
     taught /= taught.sum(1, keepdims=True)
     share = lesson.weights.sum() / len(space.students)
     return fit_planes(
@@ -334,7 +339,6 @@ def _answered(choice: jax.Array | np.ndarray, capacity: int) -> tuple[np.ndarray
     return padded, (np.arange(size) < len(rows)).astype(np.float32)
 
 
-@jax.jit
 def _weigh(
     opinion: jax.Array, choice: jax.Array, rejected: jax.Array, trust: jax.Array
 ) -> jax.Array:

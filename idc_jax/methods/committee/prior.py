@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax import ops
-from idc_jax.ops import blocks, sharded
+from idc_jax.ops import arrays, blocks, sharded
 from idc_jax.ops.narrow import widened
 
 # How much the logarithm of a class's share varies from one answer to another, so to say: the
@@ -17,6 +17,8 @@ _NOISE = 0.64
 # Brings the prediction's shares to the classes'.
 _STEPS = 5
 _ROWS = 1024
+# A class of so small a share is one that nobody is of; no row sums to less.
+_NOBODY, _TINY = 1e-12, 1e-30
 
 
 @jax.jit
@@ -56,11 +58,27 @@ def class_prior(
 
 
 @partial(jax.jit, static_argnames=("steps",))
-def with_shares(probabilities: jax.Array, prior: jax.Array, steps: int = _STEPS) -> jax.Array:
-    """``probabilities`` ``[n, c]`` whose mean comes near the ``prior`` ``[c]``: Sinkhorn."""
+def share_factors(probabilities: jax.Array, prior: jax.Array, steps: int = _STEPS) -> jax.Array:
+    """What to multiply each class's ``probabilities`` ``[n, c]`` by to come near the ``prior``.
 
-    def step(_: jax.Array, probs: jax.Array) -> jax.Array:
-        probs = probs * (prior / jnp.maximum(probs.mean(0), 1e-12))
-        return probs / jnp.maximum(probs.sum(1, keepdims=True), 1e-12)
+    Sinkhorn's steps: rows sum to one, and their mean comes near the ``prior`` ``[c]``. Of all rows
+    only one column is held in between.
 
-    return jax.lax.fori_loop(0, steps, step, probabilities)
+    Returns:
+      ``[c]``, for :func:`with_factors`.
+    """
+
+    def step(_: jax.Array, factors: jax.Array) -> jax.Array:
+        totals = arrays.matmul(probabilities, factors)
+        heard = arrays.matmul(1.0 / jnp.maximum(totals, _TINY), probabilities)
+        means = factors * heard / len(probabilities)
+        factors = factors * jnp.where(means > _NOBODY, prior / means, jnp.sign(prior))
+        return factors / jnp.max(factors)
+
+    return jax.lax.fori_loop(0, steps, step, jnp.ones_like(prior))
+
+
+def with_factors(probabilities: jax.Array, factors: jax.Array) -> jax.Array:
+    """Rows of ``probabilities`` ``[n, c]`` times the ``factors`` ``[c]``, summing to one again."""
+    found = probabilities * factors
+    return found / jnp.maximum(found.sum(1, keepdims=True), _TINY)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from idc_jax.methods.committee.left_out import own_influence, placed
-from idc_jax.methods.common.spread import spread_by
+from idc_jax.methods.common.spread import seed, spread_by
 from idc_jax.ops import blocks, sharded
 from idc_jax.ops.edges import Edges, multiply
 
@@ -17,7 +17,7 @@ _TINY = 1e-12
 
 def spreading(
     graphs: tuple[Edges, ...],
-    seeds: jax.Array,
+    told: tuple[jax.Array, jax.Array, jax.Array],
     rows: jax.Array,
     said: jax.Array,
     named: jax.Array,
@@ -32,7 +32,7 @@ def spreading(
 
     Args:
       graphs: S, one for each reach.
-      seeds: Y ``[n, c]``, an answer over the number of its class's; zeros where nothing was said.
+      told: the present prediction, choices and what is rejected, of which ``seed`` makes Y.
       rows: int ``[m]``, the answered samples.
       said: ``[m, c]``, their classes one-hot; rows of zeros are padding.
       named: bool ``[c]``, the classes that there are.
@@ -44,11 +44,11 @@ def spreading(
       ``[n, c]``, rows summing to one, and the same of the answered samples, each without its own
       answer, ``[m, c]``; None unless ``held_out``.
     """
-    # A program for each graph: one program for all would hold what each needs in between.
-    found = [
-        _along(edges, seeds, rows, said, named, alpha, iterations, held_out)
-        for edges, alpha in zip(graphs, reaches, strict=True)
-    ]
+    # Programs of their own: one for all would hold what each needs in between.
+    found = []
+    for edges, alpha in zip(graphs, reaches, strict=True):
+        own = _influence(edges, rows, said, alpha, iterations) if held_out else None
+        found.append(_along(edges, told, rows, said, named, own, alpha, iterations))
     return _mean([all_ for all_, _ in found]), _mean([own for _, own in found if own is not None])
 
 
@@ -79,25 +79,36 @@ def without_names(
     return spread_by(spread, prior, prior, choice, rejected, num_rows=len(edges.degrees))
 
 
-@partial(jax.jit, static_argnames=("alpha", "iterations", "held_out"))
+@partial(jax.jit, static_argnames=("alpha", "iterations"))
+def _influence(
+    edges: Edges, rows: jax.Array, said: jax.Array, alpha: float, iterations: int
+) -> jax.Array:
+    """Of each answered sample on itself ``[m]``, were its answer one."""
+    probes = placed(rows, said.sum(1), len(edges.degrees))
+    return own_influence(sharded.take(_spread(edges, probes, alpha, iterations), rows))
+
+
+@partial(jax.jit, static_argnames=("alpha", "iterations"))
 def _along(
     edges: Edges,
-    seeds: jax.Array,
+    told: tuple[jax.Array, jax.Array, jax.Array],
     rows: jax.Array,
     said: jax.Array,
     named: jax.Array,
+    influence: jax.Array | None,
     alpha: float,
     iterations: int,
-    held_out: bool,
 ) -> tuple[jax.Array, jax.Array | None]:
     """:func:`spreading` along one graph."""
-    spread = partial(_spread, edges, alpha=alpha, iterations=iterations)
-    heard = blocks.replace_columns(spread, seeds)
-    if not held_out:
+    # Made here, so that what is heard takes their place.
+    seeds = jnp.where(named, seed(*told), 0.0)
+    heard = blocks.replace_columns(
+        partial(_spread, edges, alpha=alpha, iterations=iterations), seeds
+    )
+    if influence is None:
         return _shares(heard, named), None
     counts = said.sum(0)
-    probes = sharded.take(spread(placed(rows, said.sum(1), len(seeds))), rows)
-    own = own_influence(probes)[:, None] * said / jnp.maximum(counts, 1.0)
+    own = influence[:, None] * said / jnp.maximum(counts, 1.0)
     less = jnp.maximum(sharded.take(heard, rows) - own, 0.0)
     # Of the class's answers, which count for one together, there is one less.
     less *= jnp.where(said > 0, counts / jnp.maximum(counts - 1.0, 1.0), 1.0)
