@@ -145,7 +145,9 @@ def _search(x: jax.Array, cells: Cells, k: int, probes: int) -> Neighbors:
     """The neighbours of all rows of ``x``, a batch of cells at a time."""
     n, (num_cells, size, _) = x.shape[0], cells.points.shape
     kept = size * max(_NEAR * _BINS[0], probes * _BINS[1])
-    at_once = max(1, min(num_cells, _KEPT // kept, 2**31 // (num_cells * size) - 1))
+    # So many fill the products with half of each cell's visits.
+    enough = -(-_MOST * num_cells // (probes * size))
+    at_once = max(1, min(num_cells, enough, _KEPT // kept, 2**31 // (num_cells * size) - 1))
     nothing = Neighbors(jnp.zeros((n, k), jnp.float32), jnp.zeros((n, k), jnp.int32))
     batches = cut_in_parts(num_cells, at_once)
     return collect(lambda own: _found(x, cells, own, k=k, probes=probes), batches, nothing, x)

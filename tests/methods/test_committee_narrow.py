@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from idc_jax import ops, selectors
-from idc_jax.methods.committee import members, method, opening, spreading
+from idc_jax.methods.committee import members, method, opening, poisson, spreading
 from idc_jax.methods.committee.options import CommitteeOptions, GraphCommitteeOptions
 from idc_jax.methods.committee.space import compare
 from idc_jax.ops import blocks, graph
@@ -110,6 +110,24 @@ def test_learning_holds_few_predictions_in_between(spaces, monkeypatch):
     for name, program in programs.items():
         held = program.compile().memory_analysis().temp_size_in_bytes
         assert held < 2.5 * 4 * classes * MANY, name
+
+
+def test_flows_come_one_after_the_other(spaces, monkeypatch):
+    """At once, they would hold what each holds in between."""
+    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 300, lambda _, y: x @ y, x))
+    pending = []
+
+    def late(width):
+        assert all(a.is_ready() for a in pending)
+        pending.append(slow(jnp.eye(400))[:N, :width])
+        return pending[-1]
+
+    monkeypatch.setattr(spreading, "_influence", lambda *given: late(1))
+    monkeypatch.setattr(spreading, "_along", lambda *given: (late(C), None))
+    monkeypatch.setattr(poisson, "_potential", lambda edges, charge, _: late(charge.shape[1]))
+    lesson = members._lesson(*told(), *members._answered(told()[1], 0), N)
+    members._flows(spaces[0], lesson, OWN, True)
+    assert len(pending) == 2 * len(OWN.reaches) + 2
 
 
 def test_nothing_makes_all_rows_float32(spaces, monkeypatch):

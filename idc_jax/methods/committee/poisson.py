@@ -50,8 +50,11 @@ def poisson(
       ``[n, c]``, rows summing to one, and the same of the answered samples, each without its own
       source, ``[m, c]``; None unless ``held_out``.
     """
-    # Programs of their own: one for all would hold what each needs in between.
-    potential = _potential(edges, _charge(edges.degrees, rows, said), iterations)
+    # Programs of their own, one after the other: one for all would hold what each needs in between,
+    # and so would two at once.
+    charge = _charge(edges.degrees, rows, said)
+    potential = jax.block_until_ready(_potential(edges, charge, iterations))
+    del charge
     if not held_out:
         return _opinions(potential, None, rows, said, named)
     probes = _potential(edges, _placed(edges.degrees, rows, said), iterations)

@@ -44,11 +44,12 @@ def spreading(
       ``[n, c]``, rows summing to one, and the same of the answered samples, each without its own
       answer, ``[m, c]``; None unless ``held_out``.
     """
-    # Programs of their own: one for all would hold what each needs in between.
-    found = []
+    # Programs of their own, one after the other: one for all would hold what each needs in between,
+    # and so would several at once.
+    found, done = [], jax.block_until_ready
     for edges, alpha in zip(graphs, reaches, strict=True):
-        own = _influence(edges, rows, said, alpha, iterations) if held_out else None
-        found.append(_along(edges, told, rows, said, named, own, alpha, iterations))
+        own = done(_influence(edges, rows, said, alpha, iterations)) if held_out else None
+        found.append(done(_along(edges, told, rows, said, named, own, alpha, iterations)))
     return _mean([all_ for all_, _ in found]), _mean([own for _, own in found if own is not None])
 
 
