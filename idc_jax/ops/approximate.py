@@ -66,8 +66,8 @@ def approximate_knn(
 
     Float16 and bfloat16 rows stay as they are, and what is found is what a float32 copy of them
     would give. Besides the rows and the neighbours, ``4·n·d`` bytes are held, less where the rows
-    lie near a subspace, ``16·n`` to order them, and batches of a fixed size (about 1 GB on two
-    cores). Only where the answer is exact is all of ``x`` made float32.
+    lie near a subspace, ``16·n`` to order them, and batches of at most about 1 GB on two cores.
+    Only where the answer is exact is all of ``x`` made float32.
 
     Args:
       x: points ``[n, d]``.

@@ -45,6 +45,22 @@ def test_no_float32_copy_of_rows_of_half_precision():
     assert program.memory_analysis().temp_size_in_bytes < 2 * 60_000 * D * 4 + approximate._KEPT * 4
 
 
+def test_a_batch_is_no_larger_than_fills_the_products(monkeypatch):
+    visits, found = [], approximate._found
+
+    def counted(x, cells, own, **how):
+        num_cells, size, _ = cells.points.shape
+        visits.append(len(own) * size * how["probes"] / num_cells)
+        return found(x, cells, own, **how)
+
+    monkeypatch.setattr(approximate, "_found", counted)
+    rng = np.random.default_rng(0)
+    ops.approximate_knn(jnp.asarray(rng.normal(size=(12_000, 8)), jnp.float32), K, probes=24)
+    # Half of a cell's visits are in one product.
+    assert len(visits) > 1
+    assert approximate._MOST / 2 <= max(visits) <= 1.1 * approximate._MOST
+
+
 def test_nothing_of_a_search_is_kept():
     x = jnp.asarray(flat_points())
     held = lambda: sum(a.nbytes for a in jax.live_arrays() if a.size >= N)  # noqa: E731
