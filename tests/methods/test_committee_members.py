@@ -145,7 +145,7 @@ def test_members_are_heard_by_blocks_of_rows(features, monkeypatch):
     # So are the parts of the program, where samples are many.
     monkeypatch.setattr(members, "_AT_ONCE", 0)
     np.testing.assert_allclose(decide(*given, own), whole, atol=1e-6)
-    lesson = members._lesson(*given[1:], *members._answered(choice, 0), N)
+    lesson = members._lesson(*given[1:], *members._answered(choice, 0), num_rows=N)
     flows = members._flows(space, lesson, own, True)
     text = members._weighed.lower(space, lesson, flows, np.ones(N), own, N, True).as_text()
     # Two that follow the graph and five that draw planes.

@@ -95,7 +95,9 @@ def test_learning_holds_few_predictions_in_between(spaces, monkeypatch):
     monkeypatch.setattr(members, "_BLOCK", 1024)
     classes, choice = 24, told()[1]
     given = jnp.full((N, classes), 1 / classes), choice, np.zeros((N, classes), bool)
-    lesson = members._lesson(*given, *members._answered(choice, 0), N)
+    lesson = members._lesson(*given, *members._answered(choice, 0), num_rows=N)
+    # What it was given is not copied.
+    assert lesson.probabilities is given[0]
     flows = members._flows(spaces[0], lesson, OWN, True)
     space = jax.tree.map(many, spaces[0])._replace(students=spaces[0].students)
     lesson, flows = jax.tree.map(many, (lesson, flows))
@@ -125,7 +127,7 @@ def test_flows_come_one_after_the_other(spaces, monkeypatch):
     monkeypatch.setattr(spreading, "_influence", lambda *given: late(1))
     monkeypatch.setattr(spreading, "_along", lambda *given: (late(C), None))
     monkeypatch.setattr(poisson, "_potential", lambda edges, charge, _: late(charge.shape[1]))
-    lesson = members._lesson(*told(), *members._answered(told()[1], 0), N)
+    lesson = members._lesson(*told(), *members._answered(told()[1], 0), num_rows=N)
     members._flows(spaces[0], lesson, OWN, True)
     assert len(pending) == 2 * len(OWN.reaches) + 2
 
@@ -136,7 +138,7 @@ def test_nothing_makes_all_rows_float32(spaces, monkeypatch):
     near = ops.Neighbors(
         *(jax.ShapeDtypeStruct((MANY, 10), dtype) for dtype in (jnp.float32, jnp.int32))
     )
-    lesson = members._lesson(*told(), *members._answered(told()[1], 0), N)
+    lesson = members._lesson(*told(), *members._answered(told()[1], 0), num_rows=N)
     flows = members._flows(spaces[0], lesson, OWN, True)
     lesson, flows = jax.tree.map(many, (lesson, flows))
     flags = jax.ShapeDtypeStruct((MANY,), bool)

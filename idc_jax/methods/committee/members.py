@@ -85,7 +85,7 @@ def _decide(
     belief: jax.Array | np.ndarray,
     options: CommitteeOptions,
 ) -> jax.Array:
-    lesson = _lesson(*given, len(space.features))
+    lesson = _lesson(*given, num_rows=len(space.features))
     tests = options.stacking and sum(map(len, _kinds(space, options))) > 1
     flows = _flows(space, lesson, options, tests)
     return _weighed(space, lesson, flows, belief, options, len(belief), tests)
@@ -94,26 +94,40 @@ def _decide(
 _decide_at_once = jax.jit(_decide, static_argnames="options")
 
 
-@partial(jax.jit, static_argnames="num_rows")
 def _lesson(
     probabilities: jax.Array,
     choice: jax.Array,
     rejected: jax.Array,
     rows: jax.Array,
     weights: jax.Array,
+    *,
     num_rows: int,
 ) -> Lesson:
     """What there is to learn of ``num_rows`` rows, the last of which may be repeats."""
-    size, classes = probabilities.shape
-    # Of a sample that is repeated, nothing more was said.
-    more = num_rows - size
+    more = num_rows - len(probabilities)
+    said, named = _said(choice, rows, weights, probabilities.shape[1])
     if more:
-        probabilities = again(probabilities, more)
-        choice = jnp.pad(choice, (0, more), constant_values=SKIP)
-        rejected = jnp.pad(rejected, ((0, more), (0, 0)))
-    named = jnp.zeros(classes, bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
-    said = weights[:, None] * jax.nn.one_hot(choice[rows], classes)
+        probabilities, choice, rejected = _repeated(probabilities, choice, rejected, more)
+    # As they came: a compiled function would give back copies.
     return Lesson(probabilities, choice, rejected, rows, said, weights, named)
+
+
+@partial(jax.jit, static_argnames="more")
+def _repeated(
+    probabilities: jax.Array, choice: jax.Array, rejected: jax.Array, more: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The same with the first ``more`` samples again, of which nothing more was said."""
+    choice = jnp.pad(choice, (0, more), constant_values=SKIP)
+    return again(probabilities, more), choice, jnp.pad(rejected, ((0, more), (0, 0)))
+
+
+@partial(jax.jit, static_argnames="classes")
+def _said(
+    choice: jax.Array, rows: jax.Array, weights: jax.Array, classes: int
+) -> tuple[jax.Array, jax.Array]:
+    """What was said of the ``rows`` ``[m, c]``, and which classes were named ``[c]``."""
+    named = jnp.zeros(classes, bool).at[jnp.maximum(choice, 0)].max(choice >= 0)
+    return weights[:, None] * jax.nn.one_hot(choice[rows], classes), named
 
 
 @partial(jax.jit, static_argnames=("options", "size", "tests"))

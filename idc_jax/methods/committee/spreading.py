@@ -46,10 +46,12 @@ def spreading(
     """
     # Programs of their own, one after the other: one for all would hold what each needs in between,
     # and so would several at once.
-    found, done = [], jax.block_until_ready
+    found = []
     for edges, alpha in zip(graphs, reaches, strict=True):
-        own = done(_influence(edges, rows, said, alpha, iterations)) if held_out else None
-        found.append(done(_along(edges, told, rows, said, named, own, alpha, iterations)))
+        own = _influence(edges, rows, said, alpha, iterations) if held_out else None
+        own = jax.block_until_ready(own)
+        opinions = _along(edges, told, rows, said, named, own, alpha, iterations)
+        found.append(jax.block_until_ready(opinions))
     return _mean([all_ for all_, _ in found]), _mean([own for _, own in found if own is not None])
 
 
