@@ -2,8 +2,8 @@
 
 Every edge of the k-nearest-neighbour graph counts in both directions. Forward, each sample reads
 its neighbours' rows. Backward, samples differ in how many name them: up to twice k are listed for
-each sample and read as its neighbours are, and what the few hubs have beyond is added at the end,
-in order of the sample, so that sums do not change from run to run.
+each sample and read as its neighbours are. What hubs have beyond stands in further lists of k,
+whose sums are added in order of the sample, so that they do not change from run to run.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from idc_jax.ops.graph import gathered, weights_and_degrees
 from idc_jax.ops.neighbors import Neighbors
 from idc_jax.ops.sums import added_by
 
-# Edges beyond the lists are padded to a multiple of so many.
-_SPILL = 1024
+# Further lists are padded to a multiple of so many.
+_FURTHER = 256
 # Samples whose edges are sorted at a time.
 _ROWS = 2**18
 
@@ -33,8 +33,10 @@ class Edges(NamedTuple):
     Attributes:
       indices, weights: ``[n, k]``, each sample's neighbours; weights of any precision.
       named_by, named_weights: ``[n, 2k]``, where the sample is a neighbour; 0 is padding.
-      spill_to, spill_from, spill_weights: ``[s]``, edges for which that list is too short. Where
-        rows are spread over devices, each has its own, and ``spill_to`` counts among its rows.
+      hubs: ``[s]``, rising: the samples for which that list is too short, each as often as it has
+        further lists. Where rows are spread over devices, each has its own, and counts among its
+        rows.
+      further_by, further_weights: ``[s, k]``, these lists; 0 is padding.
       degrees: ``[n]``, D.
     """
 
@@ -42,9 +44,9 @@ class Edges(NamedTuple):
     weights: jax.Array
     named_by: jax.Array
     named_weights: jax.Array
-    spill_to: jax.Array
-    spill_from: jax.Array
-    spill_weights: jax.Array
+    hubs: jax.Array
+    further_by: jax.Array
+    further_weights: jax.Array
     degrees: jax.Array
 
 
@@ -60,7 +62,7 @@ def normalized_edges(neighbors: Neighbors, dtype: DTypeLike = jnp.float32) -> Ed
     found = _normalized(neighbors)
     if found.weights.dtype == dtype:
         return found
-    names = ("weights", "named_weights", "spill_weights")
+    names = ("weights", "named_weights", "further_weights")
     return found._replace(**{name: getattr(found, name).astype(dtype) for name in names})
 
 
@@ -71,37 +73,36 @@ def _normalized(neighbors: Neighbors) -> Edges:
     indices, root = np.asarray(neighbors.indices), 1.0 / np.sqrt(np.asarray(degrees))
     weights = np.asarray(raw) * root[:, None] * root[indices]
     n, k = indices.shape
-    named_by, named_weights = np.zeros((n, 2 * k), np.int32), np.zeros((n, 2 * k), np.float32)
-    count, spills = np.zeros(n, np.int32), []
+    starts = range(0, n, _ROWS)
+    named = sum(np.bincount(indices[at : at + _ROWS].ravel(), minlength=n) for at in starts)
+    lists = _further(named, k)
+    first, size = np.cumsum(lists) - lists, -(-int(lists.sum()) // _FURTHER) * _FURTHER
+    by, by_weights = np.zeros((n, 2 * k), np.int32), np.zeros((n, 2 * k), np.float32)
+    further_by, further_weights = np.zeros((size, k), np.int32), np.zeros((size, k), np.float32)
+    count = np.zeros(n, np.int32)
     # Sorting all edges at once would take several times their memory.
-    for start in range(0, n, _ROWS):
+    for start in starts:
         target, value = (a[start : start + _ROWS].ravel() for a in (indices, weights))
         order = np.argsort(target, kind="stable")
-        target, value, source = target[order], value[order], (start + order // k).astype(np.int32)
+        target, value, source = target[order], value[order], start + order // k
         rank = np.arange(len(target)) - np.searchsorted(target, target) + count[target]
         count += np.bincount(target, minlength=n).astype(np.int32)
-        listed = rank < 2 * k
-        named_by[target[listed], rank[listed]] = source[listed]
-        named_weights[target[listed], rank[listed]] = value[listed]
-        spills.append([part[~listed] for part in (target, source, value)])
-    spill = [np.concatenate(parts) for parts in zip(*spills, strict=True)]
-    order = np.argsort(spill[0], kind="stable")
+        late = rank >= 2 * k
+        place = (target[~late], rank[~late])
+        by[place], by_weights[place] = source[~late], value[~late]
+        more, column = np.divmod(rank[late] - 2 * k, k)
+        place = (first[target[late]] + more, column)
+        further_by[place], further_weights[place] = source[late], value[late]
     # Padding stands at the end, where the order by sample wants the last one.
-    missing = (0, -len(order) % _SPILL)
-    spill_to, spill_from, spilled = (
-        np.pad(part[order], missing, constant_values=filling)
-        for part, filling in zip(spill, (n - 1, 0, 0), strict=True)
-    )
-    return Edges(
-        indices=neighbors.indices,
-        weights=jax.device_put(weights),
-        named_by=jax.device_put(named_by),
-        named_weights=jax.device_put(named_weights),
-        spill_to=jax.device_put(spill_to),
-        spill_from=jax.device_put(spill_from),
-        spill_weights=jax.device_put(spilled),
-        degrees=degrees,
-    )
+    hubs = np.full(size, n - 1, np.int32)
+    hubs[: lists.sum()] = np.repeat(np.arange(n, dtype=np.int32), lists)
+    made = (weights, by, by_weights, hubs, further_by, further_weights)
+    return Edges._make((neighbors.indices, *map(jax.device_put, made), degrees))
+
+
+def _further(named: Any, k: int) -> Any:
+    """How many further lists samples have that so many others name ``[n]``."""
+    return -(-(named - 2 * k).clip(0) // k)
 
 
 def multiply(edges: Edges, x: jax.Array) -> jax.Array:
@@ -116,45 +117,50 @@ def _multiplied(own: jax.Array, x: jax.Array, edges: Edges) -> jax.Array:
         edges, x = jax.lax.optimization_barrier((edges, x))
     forth = gathered(x, edges.indices, edges.weights)
     back = gathered(x, edges.named_by, edges.named_weights)
-    spilled = edges.spill_weights[:, None] * x[edges.spill_from]
-    return added_by(forth + back, edges.spill_to, spilled)
+    further = gathered(x, edges.further_by, edges.further_weights)
+    return added_by(forth + back, edges.hubs, further, rising=True)
 
 
 def spread_edges(neighbors: Neighbors, how: sharded.Rows) -> Edges:
     """:func:`normalized_edges` of rows that are spread over devices, each making its own."""
-    weights, degrees, longest = _weighed(neighbors)
-    spill = -(-int(longest) // _SPILL) * _SPILL
-    lists, spilled = _named(neighbors.indices, weights, how, spill)
-    return Edges._make((neighbors.indices, weights, *lists, *spilled, degrees))
+    weights, degrees, named, most = _weighed(neighbors)
+    size = -(-int(most) // _FURTHER) * _FURTHER
+    lists = _named(neighbors.indices, weights, named, how, size)
+    return Edges._make((neighbors.indices, weights, *lists, degrees))
 
 
 @jax.jit
-def _weighed(neighbors: Neighbors) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Weights ``[n, k]``, degrees ``[n]``, and how many edges some device's lists lack room for."""
+def _weighed(neighbors: Neighbors) -> tuple[jax.Array, ...]:
+    """Weights ``[n, k]``, degrees ``[n]``, how many name each ``[n]``.
+
+    And how many further lists some device has, at most.
+    """
     weights, degrees = weights_and_degrees(neighbors)
     root, indices = jax.lax.rsqrt(degrees), neighbors.indices
     weights = weights * root[:, None] * sharded.at(root, indices)
     named = sharded.sums_at(indices, jnp.ones_like(indices))
-    beyond = jnp.maximum(named - 2 * indices.shape[1], 0)
     how = sharded.current()
-    return weights, degrees, jnp.max(jnp.sum(beyond.reshape(how.size if how else 1, -1), axis=1))
+    further = _further(named, indices.shape[1]).reshape(how.size if how else 1, -1)
+    return weights, degrees, named, jnp.max(further.sum(1))
 
 
-@partial(jax.jit, static_argnames=("how", "spill"))
+@partial(jax.jit, static_argnames=("how", "size"))
 def _named(
-    indices: jax.Array, weights: jax.Array, how: sharded.Rows, spill: int
-) -> tuple[list[jax.Array], list[jax.Array]]:
-    """Who names each row: lists ``[n, 2k]`` of rows and weights, and what they lack room for.
+    indices: jax.Array, weights: jax.Array, named: jax.Array, how: sharded.Rows, size: int
+) -> tuple[jax.Array, ...]:
+    """Who names each row: lists ``[n, 2k]`` of rows and weights, hubs, and their further lists.
 
     The parts of the graph are shown to all devices in turn, and each takes what names its own.
     """
     own, k = len(indices) // how.size, indices.shape[1]
 
-    def local(indices: jax.Array, weights: jax.Array) -> tuple[list[jax.Array], list[jax.Array]]:
+    def local(indices: jax.Array, weights: jax.Array, named: jax.Array) -> tuple[jax.Array, ...]:
         me = jax.lax.axis_index(how.axis)
+        needed = _further(named, k)
+        first = jnp.append(jnp.cumsum(needed) - needed, 0)
 
         def take(part: jax.Array, state: tuple[Any, ...]) -> tuple[Any, ...]:
-            lists, spilled, count, used = state
+            lists, further, count = state
             shown = jax.lax.psum(
                 jax.tree.map(lambda a: jnp.where(me == part, a, 0), (indices, weights)), how.axis
             )
@@ -165,21 +171,26 @@ def _named(
             source = part * own + order // k
             begins = jnp.searchsorted(target, jnp.arange(own + 1))
             # What is not this device's, and what its lists lack room for, falls off them.
-            place = jnp.append(count, 0)[target] + jnp.arange(own * k) - begins[target]
-            found = zip(lists, (source, value), strict=True)
-            lists = [a.at[target, place].set(b, mode="drop") for a, b in found]
-            late = (target < own) & (place >= 2 * k)
-            place = jnp.where(late, used + jnp.cumsum(late) - 1, spill)
-            filled = zip(spilled, (target, source, value), strict=True)
-            spilled = [a.at[place].set(b, mode="drop") for a, b in filled]
-            count = count + jnp.diff(begins)
-            return lists, spilled, count, used + jnp.sum(late)
+            rank = jnp.append(count, 0)[target] + jnp.arange(own * k) - begins[target]
+            late = (target < own) & (rank >= 2 * k)
+            place = jnp.where(late, first[target] + (rank - 2 * k) // k, size)
+            lists = _put(lists, (target, rank), (source, value))
+            further = _put(further, (place, rank % k), (source, value))
+            return lists, further, count + jnp.diff(begins)
 
-        lists = [jnp.zeros((own, 2 * k), jnp.int32), jnp.zeros((own, 2 * k))]
+        def empty(rows: int, width: int) -> list[jax.Array]:
+            return [jnp.zeros((rows, width), jnp.int32), jnp.zeros((rows, width))]
+
+        start = (empty(own, 2 * k), empty(size, k), jnp.zeros(own, jnp.int32))
+        lists, further, _ = jax.lax.fori_loop(0, how.size, take, start)
         # Padding stands at the end, where the order by sample wants the last one.
-        spilled = [jnp.full(spill, own - 1), jnp.zeros(spill, jnp.int32), jnp.zeros(spill)]
-        start = (lists, spilled, jnp.zeros(own, jnp.int32), jnp.int32(0))
-        lists, spilled, _, _ = jax.lax.fori_loop(0, how.size, take, start)
-        return lists, spilled
+        hubs = jnp.repeat(jnp.arange(own), needed, total_repeat_length=size)
+        return *lists, hubs, *further
 
-    return sharded.on_each(local, how, (indices, weights))
+    return sharded.on_each(local, how, (indices, weights, named))
+
+
+def _put(
+    lists: list[jax.Array], places: tuple[jax.Array, jax.Array], values: tuple[jax.Array, ...]
+) -> list[jax.Array]:
+    return [a.at[places].set(b, mode="drop") for a, b in zip(lists, values, strict=True)]

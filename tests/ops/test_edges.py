@@ -40,7 +40,7 @@ def test_the_product_is_that_of_the_dense_matrix(neighbors, graph):
     near = neighbors if graph == "blobs" else star()
     edges, n = normalized_edges(near), len(near.indices)
     if graph == "star":
-        assert (edges.spill_weights > 0).any()
+        assert (edges.further_weights > 0).any()
     x = np.random.default_rng(2).normal(size=(n, 5)).astype(np.float32)
     np.testing.assert_allclose(multiply(edges, jnp.asarray(x)), dense(near) @ x, atol=1e-5)
     np.testing.assert_allclose(edges.degrees, weights_and_degrees(near)[1])
