@@ -64,7 +64,7 @@ class Round(NamedTuple):
 
 
 class Method(NamedTuple):
-    """Three functions, pure in their arguments; `learn` and `init` may stream from the data.
+    """Functions, pure in their arguments; all but `ask` may stream from the data.
 
     A context is what never changes (features, a graph), a state what is learned. The state has
     ``probabilities [n, c]``, rows summing to one, and the state or the context has ``embeddings
@@ -78,11 +78,15 @@ class Method(NamedTuple):
       learn: ``(key, context, state, evidence, round) -> (state, info)``. What is new in the
         evidence is of the rounds from ``round.since`` on; nothing is new where nothing was left to
         ask, and then the call is the last. ``info`` is a flat dict of scalars to log.
+      restore: ``(context, state) -> state``: of a state that was saved, with no rows in the arrays
+        that were spread over devices, these arrays again. A method of whose state nothing is
+        spread needs none.
     """
 
     init: Callable[[jax.Array], tuple[Context, State]]
     ask: Callable[[jax.Array, Context, State, Evidence, Round], Questions]
     learn: Callable[[jax.Array, Context, State, Evidence, Round], tuple[State, dict[str, float]]]
+    restore: Callable[[Context, State], State] = lambda context, state: state
 
 
 def embeddings_of(context: Context, state: State) -> jax.Array:

@@ -28,6 +28,15 @@ from idc_jax.outlook import SECONDS
 _INIT, _ASK, _LEARN = range(3)
 
 
+def storable(tree: Any) -> Any:
+    """A context or state as one process can save it: no rows of what is spread over devices."""
+
+    def own(array: Any) -> Any:
+        return np.zeros((0, *array.shape[1:]), array.dtype) if is_spread(array) else array
+
+    return jax.tree.map(own, tree)
+
+
 def _lacks(array: Any) -> bool:
     """Whether the rows of ``array`` were not saved."""
     return np.shape(array)[:1] == (0,)
@@ -53,7 +62,6 @@ class Interaction:
 
     context: Context
     state: State
-    _fixed: np.ndarray | None = None
 
     def __init__(
         self,
@@ -79,46 +87,54 @@ class Interaction:
         self.spec, self._method, self._num_samples = spec, method, num_samples
         self._seed, self._family = seed, family
         self._kinds = tuple(kinds) or spec.asks[:1]
+        # Embeddings that are spread over devices, of the state and of one that was foreseen, and
+        # the same in this host's memory.
+        self._together: list[tuple[jax.Array, np.ndarray | None]] = []
         self.hear_again(())
 
     def begin(self) -> None:
         """Load or pre-train the network, embed, cluster."""
         self._begin()
+        self._bring_together(self.state)
 
     def _begin(self) -> None:
         with in_32_bits():
             self.context, self.state = self._method.init(self._key(_INIT, 0))
             jax.block_until_ready((self.context, self.state))
-        if any(is_spread(array) for array in jax.tree.leaves(self.context)):
-            fixed = hosts.rows_together(embeddings_of(self.context, self.state))
+        self._together = []
+
+    def _bring_together(self, state: State) -> None:
+        """Have the embeddings in ``state`` in this host's memory, where their rows are spread.
+
+        Every process comes to this.
+        """
+        rows = embeddings_of(self.context, state)
+        if is_spread(rows) and not any(known is rows for known, _ in self._together):
+            found = hosts.rows_together(rows)
             # What is asked by them every process has to come to.
-            self._fixed = fixed if self._asks_alone else hosts.told(lambda: fixed)
+            found = found if self._asks_alone else hosts.told(lambda: found)
+            self._together = [*self._together[:1], (rows, found)]
 
     @property
     def _asks_alone(self) -> bool:
         """Whether the method alone says what is asked."""
         return self._kinds == self.spec.asks[:1]
 
-    @property
-    def kept(self) -> Context:
-        """The context as one process can save it: no rows of what is spread over devices."""
-
-        def own(array: Any) -> Any:
-            return np.zeros((0, *array.shape[1:]), array.dtype) if is_spread(array) else array
-
-        return jax.tree.map(own, self.context)
-
     def go_on(self, context: Context | None, state: State) -> None:
         """Take the place of an interaction that was saved.
 
-        What a ``context`` that is :attr:`kept` lacks is made again, all of it where it is None.
+        What :func:`storable` left out is made again; the context is, where it is None.
         """
         if context is None or any(map(_lacks, jax.tree.leaves(context))):
             self._begin()
             made = self.context
             context = made if context is None else jax.tree.map(_filled, context, made)
         # What another process sent is not on the device yet.
-        self.context, self.state = jax.tree.map(jnp.asarray, (context, state))
+        self.context, state = jax.tree.map(jnp.asarray, (context, state))
+        with in_32_bits():
+            self.state = self._method.restore(self.context, state)
+            jax.block_until_ready(self.state)
+        self._bring_together(self.state)
 
     def hear(self, questions: Questions, answers: Answers) -> None:
         """Enter what was said."""
@@ -172,6 +188,8 @@ class Interaction:
           UserError: a prediction that means nothing; the state is then as it was.
         """
         self.state, info = self._after(round_)
+        rows = embeddings_of(self.context, self.state)
+        self._together = [pair for pair in self._together if pair[0] is rows]
         return info
 
     def foresee(self, round_: Round) -> State:
@@ -196,6 +214,7 @@ class Interaction:
             key, evidence = self._key(_LEARN, round_.number), self.evidence
             state, info = self._method.learn(key, self.context, self.state, evidence, round_)
             jax.block_until_ready(state)
+        self._bring_together(state)
         if not np.isfinite(np.asarray(state.probabilities)).all():
             raise UserError(
                 f"round {round_.number}: {self.spec.name} predicts numbers that are not finite; "
@@ -219,10 +238,10 @@ class Interaction:
         return self.embeddings_in(self.state)
 
     def embeddings_in(self, state: State) -> np.ndarray:
-        """The same in a ``state`` that :meth:`foresee` came to."""
-        if self._fixed is not None:
-            return self._fixed[: self._num_samples]
-        return np.asarray(embeddings_of(self.context, state))
+        """The same in the ``state`` that :meth:`foresee` came to last."""
+        rows = embeddings_of(self.context, state)
+        found = next((here for known, here in self._together if known is rows), rows)
+        return np.asarray(found)[: self._num_samples]
 
     def _key(self, purpose: int, round_: int) -> jax.Array:
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(self._seed), purpose), round_)

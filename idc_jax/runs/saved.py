@@ -8,6 +8,7 @@ import numpy as np
 from absl import logging
 
 from idc_jax.errors import UserError
+from idc_jax.runs.interaction import storable
 from idc_jax.runs.state import Progress, Run
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
 
@@ -51,7 +52,8 @@ def save(this: Run, checkpoints: Checkpoints, progress: Progress) -> None:
         "learned": progress.learned,
         "log_lines": len(this.log.lines),
     }
-    checkpoints.save(progress.history[-1]["round"], {"state": this.interaction.state}, meta)
+    state = storable(this.interaction.state)
+    checkpoints.save(progress.history[-1]["round"], {"state": state}, meta)
 
 
 def keep_context(this: Run, initial: np.ndarray) -> None:
@@ -60,7 +62,7 @@ def keep_context(this: Run, initial: np.ndarray) -> None:
     What is spread over devices is made again when the run goes on, be it over others.
     """
     kept = Checkpoints(_context_folder(this))
-    kept.save(0, {"context": this.interaction.kept, "initial": initial}, {})
+    kept.save(0, {"context": storable(this.interaction.context), "initial": initial}, {})
     kept.close()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from idc_jax.annotate.annotator import collect
 from idc_jax.annotate.page import galleries
-from idc_jax.methods.contract import State, embeddings_of
+from idc_jax.methods.contract import State
 from idc_jax.session.composing import ROOM_ON_BOARD
 from idc_jax.session.course import Course
 
@@ -68,7 +68,7 @@ def _foresee(page: Page, course: Course) -> None:
 
 def show(page: Page, course: Course, state: State, heard: int) -> None:
     """Put the groups of ``state``, learned from the first ``heard`` rows, on the board."""
-    embeddings = embeddings_of(course.interaction.context, state)
+    embeddings = course.interaction.embeddings_in(state)
     slots = getattr(state, "slots", None)
     # Rows are numbered from 1, and none is ever deleted.
     page.show_groups(state.probabilities, slots, embeddings, (heard, 0))

@@ -24,7 +24,8 @@ from idc_jax.train.parallel import make_mesh
 
 N, DIMS, CLUSTERS, WAVES = 1024, 24, 4, 8
 # Of those methods that compare what a network makes of the samples, not the samples.
-LOOKING = {"idc_network": "idc", "pcl": "pcl"}
+# PCL is the same where the devices do not divide the samples, too.
+LOOKING = {"idc_network": ("idc", N), "dsac_network": ("dsac", N), "pcl": ("pcl", N - 3)}
 
 
 def blobs(num_samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -83,10 +84,11 @@ def composed(
     return game, asked
 
 
-def looked_at(name: str) -> tuple[Game, list[np.ndarray]]:
+def looked_at(name: str, num_samples: int = 0) -> tuple[Game, list[np.ndarray]]:
     """One of `LOOKING` before any answer; of the samples' 98 KB a device may hold a half."""
     suit = configuration.for_small_network
-    game, _ = composed(LOOKING[name], N - 3, 0, suit=suit, gigabytes=5e-5)
+    method, usual = LOOKING[name]
+    game, _ = composed(method, num_samples or usual, 0, suit=suit, gigabytes=5e-5)
     return game, [game.ask(12).indices]
 
 
@@ -131,7 +133,12 @@ def main() -> None:
         game, asked = looked_at(method)
         # What the method was built with.
         parts = game.method.init.args[0].parts
-        found = {"asked": np.stack(asked), "spread": sharded.is_spread(parts.data)}
+        found = {
+            "asked": np.stack(asked),
+            "spread": sharded.is_spread(parts.data),
+            "state": spread_parts(game.state),
+            "odd": looked_at(method, N - 3)[0].probabilities,
+        }
     else:
         game, asked = composed(method)
         found = {

@@ -111,6 +111,19 @@ def test_it_goes_on_from_what_another_process_sends(spec: MethodSpec, folder: Pa
     np.testing.assert_array_equal(there.probabilities, here.probabilities)
 
 
+def test_what_was_not_saved_of_a_state_is_made_again(spec: MethodSpec, folder: Path) -> None:
+    game = begin(spec, folder)
+    questions = game.ask(8)
+    game.say(questions, choose(questions))
+    assert game.method.restore(game.context, game.state) is game.state
+    # What is spread over devices, where there are several: no process could save it.
+    for part in {"idc": ["compared"], "dsac": ["embeddings"]}.get(spec.name, []):
+        wanted = getattr(game.state, part)
+        without = game.state._replace(**{part: jax.tree.map(lambda a: a[:0], wanted)})
+        found = getattr(game.method.restore(game.context, without), part)
+        jax.tree.map(np.testing.assert_array_equal, found, wanted)
+
+
 def test_budgets_may_be_uneven(spec: MethodSpec, folder: Path) -> None:
     game, asked = begin(spec, folder), set()
     for budget in (7, 1, 4):

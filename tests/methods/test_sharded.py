@@ -95,6 +95,8 @@ SEEN = {
     "dsac": {"jit__over_rows", "jit__rows_at", "jit__dsac", "jit__run"},
     "ipc": {"jit__over_rows", "jit__rows_at", "jit__pick", "jit__exceeded_by"},
 }
+# What is spread of the state, where a network's embeddings are compared.
+MOVING = {"idc_network": {"compared"}, "dsac_network": {"embeddings"}}
 METHODS = pytest.mark.parametrize("method", list(SPREAD))
 
 
@@ -141,6 +143,7 @@ def test_samples_that_devices_do_not_divide_are_all_there(found, method):
 def test_samples_that_fit_on_all_devices_together_are_spread(found, name):
     there = found(name).values
     assert there["spread"]
+    assert {*there["state"].tolist()} == MOVING.get(name, set())
     # Here they are streamed.
     here, asked = looked_at(name)
     # A network was trained: sums over devices are rounded otherwise, and near ties may turn.
@@ -149,3 +152,14 @@ def test_samples_that_fit_on_all_devices_together_are_spread(found, name):
     apart = np.abs(there["probabilities"] - here.probabilities).max(1)
     assert np.quantile(apart, 0.95) < 2e-3
     assert apart.max() < 0.05
+
+
+@pytest.mark.parametrize("name", list(LOOKING))
+def test_a_network_looks_at_samples_that_devices_do_not_divide(found, name):
+    _, labels = blobs(N - 3)
+    there, here = found(name).values["odd"], looked_at(name, N - 3)[0].probabilities
+    assert there.shape == here.shape
+    ours, theirs = (
+        clustering_metrics(found.argmax(1), labels, CLUSTERS)["acc"] for found in (there, here)
+    )
+    assert abs(ours - theirs) < 0.05

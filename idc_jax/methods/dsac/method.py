@@ -33,6 +33,7 @@ from idc_jax.methods.dsac.training import DsacTraining, Targets, embedding, trai
 from idc_jax.models.base import Variables
 from idc_jax.ops import sharded
 from idc_jax.train.loop import run_network
+from idc_jax.train.parallel import mesh_of
 
 __all__ = ["DsacOptions", "build", "check_options"]
 
@@ -58,7 +59,10 @@ def build(parts: Parts, options: Options) -> Method:
     check_options(own, parts.num_clusters, parts.num_samples)
     setting = _Setting(parts, parts.data, own, options["dsac_training"])
     return Method(
-        init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
+        init=partial(_init, setting),
+        ask=partial(_ask, setting),
+        learn=partial(_learn, setting),
+        restore=partial(_restore, setting),
     )
 
 
@@ -91,14 +95,13 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[DsacContext, DsacState]:
 def _network(setting: _Setting, variables: Variables) -> tuple[jax.Array, jax.Array]:
     """The embedding ``[n, e]`` and the probabilities ``[n, c]`` of all samples, in one pass.
 
-    Where the samples are compared as they are, embeddings are spread over devices as those are.
+    Over several devices embeddings are spread by rows, with the first again at the end.
     """
-    parts, size = setting.parts, setting.parts.num_samples
+    parts = setting.parts
     outputs = run_network(parts.model, variables, parts.views.val, setting.data)
-    found = embedding(outputs, setting.training)
-    if setting.options.space == "network":
-        found = sharded.first(found, size)
-    return found, jax.nn.softmax(sharded.first(outputs.logits, size), axis=-1)
+    logits = sharded.first(outputs.logits, parts.num_samples)
+    found = sharded.spread_out(embedding(outputs, setting.training), mesh_of(setting.data))
+    return found, jax.nn.softmax(logits, axis=-1)
 
 
 def _ask(
@@ -190,6 +193,12 @@ def _learn(
         z = embeddings_of(context, state)
         state = _cluster(setting, cluster_key, state, z, heard.choice)
     return state, {**info, **_counts(heard, targets)}
+
+
+def _restore(setting: _Setting, context: DsacContext, state: DsacState) -> DsacState:
+    if state.embeddings is None or len(state.embeddings):
+        return state
+    return state._replace(embeddings=_network(setting, state.variables)[0])
 
 
 def _cluster(

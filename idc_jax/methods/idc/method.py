@@ -26,12 +26,13 @@ from idc_jax.methods.idc.options import IDCOptions, check_idc_options, for_new_h
 from idc_jax.methods.idc.questions import ask_clusters
 from idc_jax.methods.idc.state import Compared, IDCContext, IDCState, compared_in
 from idc_jax.metrics import match_clusters
-from idc_jax.models.base import Outputs, Variables
+from idc_jax.models.base import Variables
 from idc_jax.ops import sharded
 from idc_jax.ops.graph import smooth
 from idc_jax.train.finetune import FinetuneOptions, Supervision, check_options, finetune
 from idc_jax.train.fit import fit_targets
 from idc_jax.train.loop import run_network
+from idc_jax.train.parallel import mesh_of
 
 __all__ = ["IDCOptions", "build"]
 
@@ -68,22 +69,25 @@ def build(parts: Parts, options: Options) -> Method:
     check_options(finetuning)
     setting = _Setting(parts, own, finetuning)
     return Method(
-        init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
+        init=partial(_init, setting),
+        ask=partial(_ask, setting),
+        learn=partial(_learn, setting),
+        restore=partial(_restore, setting),
     )
 
 
 def _init(setting: _Setting, key: jax.Array) -> tuple[IDCContext, IDCState]:
     begin_key, cluster_key, head_key = jax.random.split(key, 3)
     variables = setting.parts.begin(begin_key)
-    outputs = _network(setting, variables)
-    compared = _compare(setting, outputs)
+    embeddings, logits = _network(setting, variables)
+    compared = _compare(setting, embeddings)
     z = compared.embeddings
     if setting.options.head_steps:
         variables, probs = _fit_head(setting, cluster_key, head_key, variables, z)
     elif setting.options.centers == "spherical":
         probs = _spherical(setting, cluster_key, z)
     else:
-        probs = jax.nn.softmax(outputs.logits)
+        probs = jax.nn.softmax(logits)
     stays = setting.options.space == "input"
     state = IDCState(
         variables=variables,
@@ -95,13 +99,19 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[IDCContext, IDCState]:
     return IDCContext(probs, compared if stays else None), state
 
 
-def _network(setting: _Setting, variables: Variables) -> Outputs:
-    """What the network says of the samples; of embeddings only where it is them that count."""
-    parts = setting.parts
+def _network(setting: _Setting, variables: Variables) -> tuple[jax.Array | None, jax.Array]:
+    """The network's embeddings ``[n, d]``, where samples are compared by them, and its logits.
+
+    Over several devices embeddings are spread by rows, with the first again at the end.
+    """
+    parts, space = setting.parts, setting.options.space
     found = run_network(parts.model, variables, parts.views.val, parts.data)
-    if setting.options.space == "input":
-        found = Outputs(found.logits[:, :0], found.logits[:, :0], found.logits)
-    return sharded.first(found, parts.num_samples)
+    logits = sharded.first(found.logits, parts.num_samples)
+    if space == "input":
+        return None, logits
+    embeddings = found.instance if space == "instance" else found.embedding
+    del found
+    return sharded.spread_out(embeddings, mesh_of(parts.data)), logits
 
 
 def _fit_head(
@@ -129,7 +139,7 @@ def _fit_head(
         head_only=options.space != "input",
     )
     # What was clustered is what a person is shown; the head has only learnt it.
-    return variables, 0.5 * (jax.nn.softmax(_network(setting, variables).logits) + targets)
+    return variables, 0.5 * (jax.nn.softmax(_network(setting, variables)[1]) + targets)
 
 
 def _spherical(setting: _Setting, key: jax.Array, z: jax.Array) -> jax.Array:
@@ -139,16 +149,12 @@ def _spherical(setting: _Setting, key: jax.Array, z: jax.Array) -> jax.Array:
     return jax.nn.one_hot(sharded.first(clusters.assignments, setting.parts.num_samples), count)
 
 
-def _plain_embeddings(setting: _Setting, outputs: Outputs) -> jax.Array:
-    if setting.options.space == "input":
-        return ops.normalize(as_they_are(setting.parts.data))
-    instance = setting.options.space == "instance"
-    return ops.normalize(outputs.instance if instance else outputs.embedding)
+def _compare(setting: _Setting, embeddings: jax.Array | None) -> Compared:
+    """Where samples are compared, the graph that answers spread along, and the nearest.
 
-
-def _compare(setting: _Setting, outputs: Outputs) -> Compared:
-    """Where samples are compared, the graph that answers spread along, and the nearest."""
-    plain = _plain_embeddings(setting, outputs)
+    By the network's ``embeddings``, or by the samples themselves.
+    """
+    plain = ops.normalize(as_they_are(setting.parts.data) if embeddings is None else embeddings)
     with sharded.like(plain):
         return _compared(setting, plain)
 
@@ -240,16 +246,22 @@ def _learn(
         log=setting.parts.log,
         progress=setting.parts.progress,
     )
-    outputs = _network(setting, variables)
-    probs = jax.nn.softmax(outputs.logits)
+    embeddings, logits = _network(setting, variables)
+    probs = jax.nn.softmax(logits)
     if spreads and setting.options.ensemble:
         probs = 0.5 * (probs + posterior)
     probs = agreed(probs, heard.linked)
     state = state._replace(variables=variables, store=store, probabilities=probs)
     if state.compared is not None:
         # Where the embedding is the network's, the answers have moved it.
-        state = state._replace(compared=_compare(setting, outputs))
+        state = state._replace(compared=_compare(setting, embeddings))
     return state, info
+
+
+def _restore(setting: _Setting, context: IDCContext, state: IDCState) -> IDCState:
+    if state.compared is None or len(state.compared.embeddings):
+        return state
+    return state._replace(compared=_compare(setting, _network(setting, state.variables)[0]))
 
 
 def _spread(setting: _Setting, context: IDCContext, state: IDCState, heard: Heard) -> jax.Array:
