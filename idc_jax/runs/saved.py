@@ -8,6 +8,7 @@ import numpy as np
 from absl import logging
 
 from idc_jax.errors import UserError
+from idc_jax.methods.contract import Context, State
 from idc_jax.runs.interaction import storable
 from idc_jax.runs.state import Progress, Run
 from idc_jax.train.checkpoint import Checkpoints, read_latest, rebuild
@@ -26,13 +27,17 @@ def resume(this: Run, checkpoints: Checkpoints, seconds: dict[str, float]) -> Pr
     if kept is None:
         # A run of before the context was kept apart: it begins again, with the answers it has.
         return None
+    spec = this.interaction.spec
+    try:
+        context: Context = rebuild(spec.context, kept.tree.get("context"))
+        state: State = rebuild(spec.state, saved.tree["state"])
+    except ValueError as error:
+        logging.warning("beginning again, with all answers: another version saved this (%s)", error)
+        return None
     logging.info("going on after round %d", saved.step)
     this.log.rewind(saved.meta["log_lines"])
     spent = {k: saved.meta["seconds"].get(k, 0.0) + seconds.get(k, 0.0) for k in seconds}
-    spec = this.interaction.spec
-    this.interaction.go_on(
-        rebuild(spec.context, kept.tree.get("context")), rebuild(spec.state, saved.tree["state"])
-    )
+    this.interaction.go_on(context, state)
     last = saved.meta["history"][-1]
     this.notify("resumed", {**last, "probabilities": this.interaction.probabilities})
     return Progress(

@@ -16,6 +16,7 @@ import numpy as np
 from idc_jax.data.base import Dataset
 from idc_jax.data.identity import digests
 from idc_jax.errors import UserError
+from idc_jax.methods.contract import Context, State
 from idc_jax.report import write_atomically
 from idc_jax.runs.interaction import Interaction
 from idc_jax.session.course import Course
@@ -108,11 +109,20 @@ def read_begun(folder: Path) -> tuple[Settings, Samples]:
 
 
 def read_learned(folder: Path, interaction: Interaction, course: Course) -> None:
-    """Go on with what :func:`write_learned` kept in ``folder``."""
+    """Go on with what :func:`write_learned` kept in ``folder``.
+
+    What another version learned, and this one has no place for, is learned again from the answers.
+    """
     saved = read_latest(folder / _LEARNED)
     assert saved is not None
     spec, tree = interaction.spec, saved.tree
-    interaction.go_on(rebuild(spec.context, tree["context"]), rebuild(spec.state, tree["state"]))
+    try:
+        context: Context = rebuild(spec.context, tree["context"])
+        state: State = rebuild(spec.state, tree["state"])
+    except ValueError:
+        interaction.begin()
+        return
+    interaction.go_on(context, state)
     course.learned = saved.step
     expected = saved.meta["expected"]
     # What was expected before ranges were told is told again after the next answers.

@@ -20,6 +20,7 @@ from idc_jax.errors import UserError
 from idc_jax.runs.compose import run_experiment
 from idc_jax.runs.lock import hold
 from idc_jax.runs.pace import Step, make_pace
+from idc_jax.train.checkpoint import Checkpoints
 
 
 def rounds(workdir: Path) -> list[tuple[str, list]]:
@@ -65,6 +66,23 @@ def test_a_raised_budget_alone_makes_one_round_more(
     tiny.budget = 15
     run_experiment(tiny, workdir)
     assert [len(asked) for _, asked in rounds(workdir)] == [6, 6, 3]
+
+
+def test_what_another_version_saved_is_learned_again_from_the_answers(
+    tiny: ConfigDict, whole: Path, tmp_path: Path
+) -> None:
+    workdir = shutil.copytree(whole, tmp_path / "run")
+    kept = Checkpoints(workdir / "checkpoints" / "context")
+    saved = kept.latest()
+    assert saved is not None
+    kept.save(0, saved.tree | {"context": saved.tree["context"] | {"of_old": np.ones(3)}}, {})
+    kept.close()
+    before = rounds(workdir)
+    tiny.budget = 15
+    run_experiment(tiny, workdir)
+    assert rounds(workdir)[:2] == before
+    assert [len(asked) for _, asked in rounds(workdir)] == [6, 6, 3]
+    assert [entry["questions"] for entry in result(workdir)["rounds"]] == [0, 6, 12, 15]
 
 
 def test_another_method_learns_from_all_that_was_said(

@@ -18,6 +18,7 @@ from idc_jax.data.identity import digests
 from idc_jax.errors import UserError
 from idc_jax.metrics import clustering_metrics
 from idc_jax.runs.bringing import bring
+from idc_jax.train.checkpoint import Checkpoints
 
 N, C = 90, 3
 LABELS = np.repeat(np.arange(C), N // C)
@@ -132,6 +133,20 @@ def test_a_session_goes_on_where_it_was_kept(answered: Session, tmp_path: Path) 
         begin(np.asarray(again._features)).save(folder)
     with pytest.raises(UserError, match="holds no session"):
         Session.load(tmp_path)
+
+
+def test_what_another_version_learned_is_learned_again(answered: Session, tmp_path: Path) -> None:
+    folder = answered.save(tmp_path / "cats")
+    kept = Checkpoints(folder / "checkpoints")
+    saved = kept.latest()
+    assert saved is not None
+    tree = saved.tree | {"context": saved.tree["context"] | {"of_old": np.ones(3)}}
+    kept.save(saved.step, tree, saved.meta)
+    kept.close()
+    other = Session.load(folder)
+    np.testing.assert_array_equal(other.labels_, answered.labels_)
+    assert other.groups_ == answered.groups_
+    assert other.expected_accuracy_ is not None
 
 
 def test_samples_go_by_their_own_names(blobs: np.ndarray, tmp_path: Path) -> None:
