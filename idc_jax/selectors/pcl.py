@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from idc_jax import scores
 from idc_jax.errors import UserError, check_at_least
-from idc_jax.ops import arrays
+from idc_jax.ops import arrays, blocks, sharded
 from idc_jax.ops.inputs import count, flags, floats, takes
 from idc_jax.ops.shapes import Array, Bool, Num
 from idc_jax.scores.pcl import UNCERTAIN
@@ -84,7 +84,8 @@ def pcl(
     weights = (float(use_uncertain), float(use_hard))
     left = jnp.broadcast_to(jnp.asarray(remaining_fraction, jnp.float32), (num_blocks,))
     middle = jnp.asarray(uncertain_at, jnp.float32)
-    return _pcl((embeddings, other, known, valid, asked, left), middle, weights, each, budget)
+    with sharded.like(embeddings):
+        return _pcl((embeddings, other, known, valid, asked, left), middle, weights, each, budget)
 
 
 def _check(embeddings: jax.Array, known: jax.Array, budget: int) -> tuple[int, int]:
@@ -99,15 +100,15 @@ def _check(embeddings: jax.Array, known: jax.Array, budget: int) -> tuple[int, i
 
 @functools.partial(jax.jit, static_argnames=("weights", "each", "budget"))
 def _pcl(
-    blocks: tuple[jax.Array, ...],
+    given: tuple[jax.Array, ...],
     uncertain_at: jax.Array,
     weights: tuple[float, float],
     each: int,
     budget: int,
 ) -> Selection:
-    num_blocks, size = blocks[0].shape[:2]
+    num_blocks, size = given[0].shape[:2]
 
-    def best(block: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    def best(*block: jax.Array) -> tuple[jax.Array, ...]:
         z, z_other, known, valid, asked, left = block
         up, hp = scores.pair_scores(
             z, known, left, other=z_other, valid=valid, uncertain_at=uncertain_at
@@ -117,7 +118,7 @@ def _pcl(
         values, flat = jax.lax.top_k(score.reshape(-1), each)
         return values, flat
 
-    values, flat = jax.lax.map(best, blocks, batch_size=min(_BLOCKS, num_blocks))
+    values, flat = sharded.whole(blocks.map_rows(jax.vmap(best), given, _BLOCKS))
     pairs = jnp.stack([flat // size, flat % size], axis=-1)
     pairs += size * jnp.arange(num_blocks)[:, None, None]
     return _best_first(pairs, values, budget)

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from idc_jax.data.residency import Samples, chunks, taken
+from idc_jax.data.residency import Samples, chunks
 from idc_jax.data.views import View, view_batch
 from idc_jax.models import attention
 from idc_jax.models.base import Model, Outputs, Variables
 from idc_jax.ops import sharded
 from idc_jax.ops.blocks import map_rows
-from idc_jax.train.parallel import gather, mesh_of, replicate, split
+from idc_jax.train.parallel import mesh_of, replicate
 
 # Samples that are evaluated at a time, and pixels of theirs: 92 images of 224 by 224.
 _BLOCK = 512
@@ -99,11 +99,14 @@ def run_network(
     if sharded.is_spread(data) and model.module.attention is None:
         with sharded.like(data):
             return _over_rows(model, replicate(variables, mesh_of(data)), view, data, block)
+    mesh = mesh_of(data)
+    if mesh and model.module.attention is None:
+        # Something to do for every device.
+        block = min(block, -(-total // mesh.size))
     blocks = np.append(np.arange(total), np.full(-total % block, -1)).reshape(-1, block)
     # A deterministic view ignores its key; any will do.
     outputs = run_blocks(_any_key(), model, variables, view, data, blocks.astype(np.int32))
-    rows = jax.tree.map(lambda a: a.reshape(-1, a.shape[-1]), outputs)
-    return jax.tree.map(lambda a: jax.lax.slice_in_dim(a, 0, total), rows)
+    return sharded.first(jax.tree.map(lambda a: a.reshape(-1, a.shape[-1]), outputs), total)
 
 
 @partial(jax.jit, static_argnames=("model", "view", "block"))
@@ -135,9 +138,12 @@ def run_blocks(
     variables: Variables,
     view: View,
     data: Samples,
-    blocks: jax.Array | np.ndarray,
+    blocks: np.ndarray,
 ) -> Outputs:
     """The evaluated network over every block of samples.
+
+    Over several devices each runs blocks of its own, so that what it finds is what one device
+    would.
 
     Args:
       key: of the views.
@@ -148,26 +154,36 @@ def run_blocks(
       blocks: int32 ``[g, b]``, the samples of each block, -1 for padding.
 
     Returns:
-      :class:`Outputs` of ``[g, b, ...]`` arrays; those of padding mean nothing.
+      :class:`Outputs` of ``[g, b, ...]`` arrays; those of padding mean nothing. Over several
+      devices the blocks are spread, with padding at the end where the devices do not divide them.
     """
     mesh = mesh_of(data)
+    devices = 1 if mesh is None else mesh.size
+    blocks = padded(blocks, devices)
+    size = blocks.shape[1]
+    keys = jax.random.split(key, len(blocks)).reshape(devices, -1)
+    # Steps of one block for each device.
+    steps = blocks.clip(0).reshape(devices, -1, size).swapaxes(0, 1).reshape(-1, devices * size)
     variables = replicate(variables, mesh)
-    masks, rows = blocks >= 0, blocks.clip(0)
-    keys = jax.random.split(key, blocks.shape[0])
     parts = [
         _run(
             model,
             variables,
             view,
             part.array,
-            part.indices,
-            taken(masks, part.steps),
-            taken(keys, part.steps),
+            part.indices.reshape(-1, devices, size).swapaxes(0, 1),
+            jax.device_put(blocks.reshape(devices, -1, size)[:, part.steps] >= 0),
+            keys[:, part.steps],
             mesh,
         )
-        for part in chunks(data, rows)
+        for part in chunks(data, steps)
     ]
-    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *a: jnp.concatenate(a), *parts)
+    return parts[0] if len(parts) == 1 else _joined(parts, devices)
+
+
+def padded(blocks: np.ndarray, multiple: int) -> np.ndarray:
+    """``blocks`` ``[g, b]`` with blocks of -1 at the end, up to a multiple."""
+    return np.pad(blocks, ((0, -len(blocks) % multiple), (0, 0)), constant_values=-1)
 
 
 @partial(jax.jit, static_argnames=("model", "view", "mesh"))
@@ -181,9 +197,29 @@ def _run(
     keys: jax.Array,
     mesh: Mesh | None,
 ) -> Outputs:
-    def one(xs: tuple[jax.Array, jax.Array, jax.Array]) -> Outputs:
-        rows, mask, key = xs
-        shown = split(view_batch(view, key, array[rows]), mesh)
-        return gather(model.apply(variables, shown, False, mask)[0], mesh)
+    """Of ``s`` blocks of each of ``p`` devices, ``[p, s, b]``, those of the first device first."""
 
-    return jax.lax.map(one, (rows, masks, keys))
+    def own(
+        rows: jax.Array, masks: jax.Array, keys: jax.Array, array: jax.Array, variables: Variables
+    ) -> Outputs:
+        def one(xs: tuple[jax.Array, jax.Array, jax.Array]) -> Outputs:
+            rows, mask, key = xs
+            return model.apply(variables, view_batch(view, key, array[rows]), False, mask)[0]
+
+        return jax.lax.map(one, (rows[0], masks[0], keys[0]))
+
+    if mesh is None:
+        return own(rows, masks, keys, array, variables)
+    how = sharded.Rows(mesh.axis_names[0], mesh.size, mesh)
+    return sharded.on_each(own, how, (rows, masks, keys), shared=(array, variables))
+
+
+@partial(jax.jit, static_argnames="devices")
+def _joined(parts: list[Outputs], devices: int) -> Outputs:
+    """The blocks of all ``parts``, those of the first device first."""
+
+    def join(*arrays: jax.Array) -> jax.Array:
+        own = [a.reshape(devices, -1, *a.shape[1:]) for a in arrays]
+        return jnp.concatenate(own, axis=1).reshape(-1, *arrays[0].shape[1:])
+
+    return jax.tree.map(join, *parts)

@@ -12,8 +12,9 @@ from idc_jax.annotate.questions import SKIP
 from idc_jax.errors import UserError
 from idc_jax.methods.contract import Parts
 from idc_jax.methods.pcl import method as pcl
+from idc_jax.methods.pcl.blocks import in_order
 from idc_jax.methods.pcl.pairs import Unknown, keep_pairs, pick_pairs, turning_point
-from idc_jax.methods.pcl.training import PclTraining, scatter_blocks, surest_pair
+from idc_jax.methods.pcl.training import PclTraining, surest_pair
 from idc_jax.metrics import clustering_metrics
 
 C = 2
@@ -114,7 +115,7 @@ def test_blocks_hold_every_sample_once_training_first():
     assert train[blocks[:2][blocks[:2] >= 0]].all()
     assert not train[blocks[2]].any()
     values = jnp.asarray(np.where(blocks >= 0, blocks, 99)[:, :, None])
-    np.testing.assert_array_equal(scatter_blocks(values, jnp.asarray(blocks), 10)[:, 0], range(10))
+    np.testing.assert_array_equal(in_order(values, blocks, 10, None)[:, 0], range(10))
 
 
 @pytest.mark.parametrize("attention", ["identity", "none"])

@@ -96,7 +96,7 @@ SEEN = {
     "ipc": {"jit__over_rows", "jit__rows_at", "jit__pick", "jit__exceeded_by"},
 }
 # What is spread of the state, where a network's embeddings are compared.
-MOVING = {"idc_network": {"compared"}, "dsac_network": {"embeddings"}}
+MOVING = {"idc_network": {"compared"}, "dsac_network": {"embeddings"}, "pcl": {"embeddings"}}
 METHODS = pytest.mark.parametrize("method", list(SPREAD))
 
 
@@ -152,6 +152,16 @@ def test_samples_that_fit_on_all_devices_together_are_spread(found, name):
     apart = np.abs(there["probabilities"] - here.probabilities).max(1)
     assert np.quantile(apart, 0.95) < 2e-3
     assert apart.max() < 0.05
+
+
+def test_no_device_is_brought_the_pairs_of_all_blocks(found):
+    programs = found("pcl").programs
+    # 26 blocks of 40 samples, and 2 of padding.
+    rows = 28 * 40
+    assert {"jit__pcl", "jit__turning_point", "jit__taken", "jit__rows_at"} <= programs.keys()
+    # What a run hears of each sample, and the outputs of one block in a step of the training.
+    known = {"jit__first": rows * CLUSTERS, "jit__run": 40 * 256}
+    assert {name: size for name, size in programs.items() if size > known.get(name, rows)} == {}
 
 
 @pytest.mark.parametrize("name", list(LOOKING))

@@ -127,7 +127,10 @@ def train_others(samples):
     learner, pcl = pcl_training.train_epochs(
         key, model, VIEWS, learner, samples, blocks, links, training, 1, **arguments
     )
-    outputs = run_blocks(key, model, learner.variables, VIEWS.val, samples, blocks)
+    outputs = run_blocks(key, model, learner.variables, VIEWS.val, samples, np.asarray(blocks))
+    # Each device ran blocks of its own.
+    assert sharded.is_spread(outputs.logits) == (jax.device_count() > 1)
+    outputs = sharded.first(outputs, len(blocks))
     assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves((trained, learner, outputs)))
     return {"dsac": dsac, "pcl": pcl, "logits": np.asarray(outputs.logits).ravel().tolist()}, seen
 
@@ -147,13 +150,14 @@ def main(arguments):
     figures, seen = train(samples)
     others, seen_too = train_others(samples)
     seen += seen_too
-    split = [s for s, shape, train in seen if shape[0] >= 4 and not s.is_fully_replicated]
+    trained = [s for s, _, train in seen if train]
+    split = [s for s in trained if not s.is_fully_replicated]
     print(
         json.dumps(
             {
                 "devices": jax.device_count(),
                 "split": len(split),
-                "all": len(seen),
+                "all": len(trained),
                 **figures,
                 "others": others,
             }

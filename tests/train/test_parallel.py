@@ -61,7 +61,7 @@ def same(found, wanted):
 def test_four_devices_give_the_losses_of_one(alone):
     found = figures(start(4))
     assert found["devices"] == 4
-    # Every batch that the network saw lay split over the devices.
+    # Every batch that the network was trained on lay split over the devices.
     assert found["split"] == found["all"] > 0
     same(found, alone)
 

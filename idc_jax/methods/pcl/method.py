@@ -21,25 +21,17 @@ from idc_jax.annotate.evidence import Evidence, says_something
 from idc_jax.annotate.questions import DIFFERENT, SAME, Questions, pair_questions
 from idc_jax.data.residency import Samples, some
 from idc_jax.methods.contract import Method, Options, Parts, Round
+from idc_jax.methods.pcl.blocks import Make, in_order, make_blocks, of_blocks
 from idc_jax.methods.pcl.pairs import Unknown, pick_pairs, turning_point
-from idc_jax.methods.pcl.state import (
-    PclContext,
-    PclOptions,
-    PclState,
-    check_options,
-    make_blocks,
-)
-from idc_jax.methods.pcl.training import (
-    PclTraining,
-    make_optimizer,
-    scatter_blocks,
-    train_epochs,
-)
+from idc_jax.methods.pcl.state import PclContext, PclOptions, PclState, check_options
+from idc_jax.methods.pcl.training import PclTraining, make_optimizer, train_epochs
 from idc_jax.models.attention import with_attention, without_attention
 from idc_jax.models.base import Variables
+from idc_jax.ops import sharded
 from idc_jax.scores.pcl import UNCERTAIN
 from idc_jax.train.engine import Learner
 from idc_jax.train.loop import run_blocks
+from idc_jax.train.parallel import mesh_of
 
 __all__ = ["PclOptions", "build", "check_options", "make_blocks"]
 
@@ -78,7 +70,10 @@ def build(parts: Parts, options: Options) -> Method:
     parts = parts._replace(model=model)
     setting = _Setting(parts, data, train, own, training)
     return Method(
-        init=partial(_init, setting), ask=partial(_ask, setting), learn=partial(_learn, setting)
+        init=partial(_init, setting),
+        ask=partial(_ask, setting),
+        learn=partial(_learn, setting),
+        restore=partial(_restore, setting),
     )
 
 
@@ -90,9 +85,7 @@ def _init(setting: _Setting, key: jax.Array) -> tuple[PclContext, PclState]:
     blocks = make_blocks(block_key, setting.train, training.block_size)
     context = PclContext(jnp.asarray(blocks))
     learner = Learner(variables, make_optimizer(training).init(variables["params"]))
-    links = jnp.zeros(
-        (_train_blocks(setting, context).shape[0], *blocks.shape[1:], blocks.shape[1]), jnp.int8
-    )
+    links = _of_train_blocks(setting, context, _no_links)
     learner, _ = _train(setting, warm_key, context, learner, links, training.warmup_epochs)
     return context, _predicted(setting, context, learner)
 
@@ -107,20 +100,23 @@ def _ask(
 ) -> Questions:
     options, blocks = setting.options, _train_blocks(setting, context)
     model, weak = setting.parts.model, setting.parts.views.weak
-    known = jnp.asarray(block_links(evidence.closure, blocks))
-    asked = jnp.asarray(asked_pairs(evidence.pairs[:, :2], blocks))
+    unknown = Unknown(
+        known=_links(setting, context, evidence),
+        asked=_of_train_blocks(setting, context, partial(asked_pairs, evidence.pairs[:, :2])),
+        valid=_of_train_blocks(setting, context, _is_valid),
+    )
     first_key, second_key, pick_key = jax.random.split(key, 3)
     first, second = (
-        run_blocks(k, model, state.variables, weak, setting.data, jnp.asarray(blocks)).instance
+        run_blocks(k, model, state.variables, weak, setting.data, blocks).instance
         for k in (first_key, second_key)
     )
     places, values = pick_pairs(
         pick_key,
         options.picks,
         (first, second),
-        Unknown(known, asked, jnp.asarray(blocks >= 0)),
+        unknown,
         round_.budget,
-        uncertain_at=_uncertain_at(options, state, blocks, (first, second)),
+        uncertain_at=_uncertain_at(setting, context, state, (first, second), unknown.valid),
         left=_left(options, round_, len(blocks)),
         per_block=options.per_block,
         distinct=options.distinct,
@@ -129,13 +125,18 @@ def _ask(
 
 
 def _uncertain_at(
-    options: PclOptions, state: PclState, blocks: np.ndarray, views: tuple[jax.Array, jax.Array]
+    setting: _Setting,
+    context: PclContext,
+    state: PclState,
+    views: tuple[jax.Array, jax.Array],
+    valid: jax.Array,
 ) -> jax.Array | float:
     """At which similarity a pair is least certain."""
-    if options.uncertain == "fixed":
+    if setting.options.uncertain == "fixed":
         return UNCERTAIN
-    groups = jnp.argmax(state.probabilities, axis=-1)[np.maximum(blocks, 0)]
-    return turning_point(views, groups, jnp.asarray(blocks >= 0))
+    predicted = np.asarray(state.probabilities).argmax(axis=-1).astype(np.int32)
+    groups = _of_train_blocks(setting, context, lambda blocks: predicted[blocks.clip(0)])
+    return turning_point(views, groups, valid)
 
 
 def _left(options: PclOptions, round_: Round, blocks: int) -> jax.Array:
@@ -158,7 +159,7 @@ def _learn(
     if not new and not round_.last:
         return state, {}
     fit_key, final_key = jax.random.split(key)
-    links = jnp.asarray(block_links(evidence.closure, _train_blocks(setting, context)))
+    links = _links(setting, context, evidence)
     learner, info = _learner(setting, state), dict[str, float]()
     if new:
         learner, info = _train(setting, fit_key, context, learner, links, training.epochs)
@@ -205,6 +206,22 @@ def _train_blocks(setting: _Setting, context: PclContext) -> np.ndarray:
     return np.asarray(context.blocks)[:count]
 
 
+def _of_train_blocks(setting: _Setting, context: PclContext, make: Make) -> jax.Array:
+    return of_blocks(make, _train_blocks(setting, context), mesh_of(setting.data))
+
+
+def _links(setting: _Setting, context: PclContext, evidence: Evidence) -> jax.Array:
+    return _of_train_blocks(setting, context, partial(block_links, evidence.closure))
+
+
+def _no_links(blocks: np.ndarray) -> np.ndarray:
+    return np.zeros((*blocks.shape, blocks.shape[1]), np.int8)
+
+
+def _is_valid(blocks: np.ndarray) -> np.ndarray:
+    return blocks >= 0
+
+
 def _learner(setting: _Setting, state: PclState) -> Learner:
     blank = jax.eval_shape(make_optimizer(setting.training).init, state.variables["params"])
     moments = jax.tree.unflatten(jax.tree.structure(blank), state.moments)
@@ -213,25 +230,33 @@ def _learner(setting: _Setting, state: PclState) -> Learner:
 
 def _predicted(setting: _Setting, context: PclContext, learner: Learner) -> PclState:
     """The state of a trained network: its outputs over all blocks, in the samples' own order."""
+    data, count, blocks = setting.data, setting.parts.num_samples, np.asarray(context.blocks)
     # `val` ignores its key; any will do.
     outputs = run_blocks(
         jax.random.key(0),
         setting.parts.model,
         learner.variables,
         setting.parts.views.val,
-        setting.data,
-        context.blocks,
+        data,
+        blocks,
     )
     embeddings, logits = (
-        scatter_blocks(values, context.blocks, setting.parts.num_samples)
+        in_order(values, blocks, count, mesh_of(data))
         for values in (outputs.embedding, outputs.logits)
     )
     return PclState(
         variables=learner.variables,
         moments=tuple(jax.tree.leaves(learner.opt_state)),
         embeddings=embeddings,
-        probabilities=jax.nn.softmax(logits, axis=-1),
+        probabilities=jax.nn.softmax(sharded.first(logits, count), axis=-1),
     )
+
+
+def _restore(setting: _Setting, context: PclContext, state: PclState) -> PclState:
+    if len(state.embeddings):
+        return state
+    made = _predicted(setting, context, _learner(setting, state))
+    return state._replace(embeddings=made.embeddings)
 
 
 def merge(fresh: Variables, trained: Variables) -> Variables:

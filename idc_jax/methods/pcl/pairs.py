@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -9,17 +10,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from idc_jax import selectors
-from idc_jax.ops import arrays
+from idc_jax.ops import arrays, sharded
+from idc_jax.ops.blocks import map_rows
 from idc_jax.scores.pcl import UNCERTAIN
 
 PairPicks = Literal["both", "uncertain", "hard", "random"]
 
 # How many times the wanted pairs are looked at where pairs must not share a sample.
 _SPARE = 8
+# Blocks whose similarities are computed at a time.
+_BLOCKS = 64
+# What stands for a pair that does not count: greater than any similarity.
+_NOTHING = np.iinfo(np.int32).max
 
 
 class Unknown(NamedTuple):
-    """What is known of the pairs within blocks.
+    """What is known of the pairs within blocks, which may be spread over devices.
 
     Attributes:
       known: int8 ``[g, b, b]``, q.
@@ -52,7 +58,8 @@ def pick_pairs(
       views: embeddings ``[g, b, d]`` of either view.
       unknown: which pairs may be asked about.
       budget: pairs wanted.
-      left: ``[g]``, the share of the whole budget that is left when each block is asked about.
+      left: the share of the whole budget that is left when each block is asked about; of fewer
+        blocks, where the last are padding.
       per_block: at most so many of one block; 0 for as many as the budget needs.
       distinct: prefer pairs that share no sample.
       uncertain_at: the similarity of the pairs that are least certain.
@@ -60,19 +67,18 @@ def pick_pairs(
     Returns:
       int ``[m, 2]``, places numbered through the blocks, and their values ``[m]``.
     """
-    blocks, size = unknown.valid.shape
+    blocks, size = len(left), unknown.valid.shape[1]
     # Twice the even share: a block that has little left to ask passes its part on.
     most = per_block or 2 * -(-budget // blocks)
     spare = _SPARE if distinct else 1
     if picks == "random":
-        open_ = (unknown.known == 0) & ~unknown.asked
-        found = random_pairs(key, open_, unknown.valid, spare * budget)
+        found = random_pairs(key, unknown, spare * budget)
     else:
         found = selectors.pcl(
             views[0],
             unknown.known,
             spare * most * blocks,
-            remaining_fraction=left,
+            remaining_fraction=jnp.pad(left, (0, len(unknown.valid) - blocks)),
             other=views[1],
             valid=unknown.valid,
             asked=unknown.asked,
@@ -98,16 +104,48 @@ def turning_point(
       groups: int ``[g, b]``, the predicted groups.
       valid: bool ``[g, b]``, False for padding.
     """
-    within = [jnp.einsum("gid,gjd->gij", *(arrays.normalize(view),) * 2) for view in views]
-    similar = 0.5 * (within[0] + within[1])
-    counted = jnp.triu(valid[:, :, None] & valid[:, None, :], 1).reshape(-1)
-    alike = (groups[:, :, None] == groups[:, None, :]).reshape(-1) & counted
-    order = jnp.argsort(jnp.where(counted, similar.reshape(-1), jnp.inf))
-    # Below each place: pairs of one group; above it: pairs of two.
-    below = jnp.cumsum(alike[order])
-    apart = (counted & ~alike)[order]
-    above = apart.sum() - jnp.cumsum(apart)
-    return similar.reshape(-1)[order][jnp.argmax(below >= above)]
+    with sharded.like(valid):
+        return _turning_point(views, groups, valid)
+
+
+@jax.jit
+def _turning_point(
+    views: tuple[jax.Array, jax.Array], groups: jax.Array, valid: jax.Array
+) -> jax.Array:
+    ranks = map_rows(_ranks, (*views, valid), _BLOCKS)
+    counted, alike = ranks < _NOTHING, groups[:, :, None] == groups[:, None, :]
+    lowest = jnp.min(ranks)
+    highest = jnp.max(jnp.where(counted, ranks, lowest))
+
+    def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = ends
+        # The mean, rounded down, of numbers whose sum would overflow.
+        middle = (low & high) + ((low ^ high) >> 1)
+        below = jnp.sum((ranks <= middle) & counted & alike)
+        above = jnp.sum((ranks > middle) & counted & ~alike)
+        enough = below >= above
+        return jnp.where(enough, low, middle + 1), jnp.where(enough, middle, high)
+
+    # Every step halves what is left of 2³² floats.
+    return _similarity(jax.lax.fori_loop(0, 32, halve, (lowest, highest))[1])
+
+
+def _ranks(first: jax.Array, second: jax.Array, valid: jax.Array) -> jax.Array:
+    """The mean similarities of two views, as integers in their order, ``[g, b, b]``."""
+    z = [arrays.normalize(view) for view in (first, second)]
+    similar = 0.5 * sum(jnp.einsum("gid,gjd->gij", one, one) for one in z)
+    bits = jax.lax.bitcast_convert_type(similar, jnp.int32)
+    counted = jnp.triu(valid[:, :, None] & valid[:, None, :], 1)
+    return jnp.where(counted, _turned(bits), _NOTHING)
+
+
+def _similarity(rank: jax.Array) -> jax.Array:
+    return jax.lax.bitcast_convert_type(_turned(rank), jnp.float32)
+
+
+def _turned(bits: jax.Array) -> jax.Array:
+    """A float's bits as an integer in the order of floats, or back: negative ones run backwards."""
+    return bits ^ ((bits >> 31) & _NOTHING)
 
 
 def keep_pairs(
@@ -147,14 +185,19 @@ def keep_pairs(
     return np.asarray(kept, np.int64)
 
 
-def random_pairs(
-    key: jax.Array, open_: jax.Array, valid: jax.Array, budget: int
-) -> selectors.Selection:
-    """Uniform over the open pairs ``[g, b, b]`` above the diagonal, without replacement."""
-    size = open_.shape[1]
+def random_pairs(key: jax.Array, unknown: Unknown, budget: int) -> selectors.Selection:
+    """Uniform over the pairs that may be asked about, without replacement."""
+    with sharded.like(unknown.valid):
+        return _random_pairs(key, unknown, budget)
+
+
+@partial(jax.jit, static_argnames="budget")
+def _random_pairs(key: jax.Array, unknown: Unknown, budget: int) -> selectors.Selection:
+    size, valid = unknown.valid.shape[1], unknown.valid
+    open_ = (unknown.known == 0) & ~unknown.asked
     open_ = jnp.triu(open_, 1) & valid[:, :, None] & valid[:, None, :]
     draws = jnp.where(open_, jax.random.uniform(key, open_.shape), -jnp.inf).reshape(-1)
-    values, flat = jax.lax.top_k(draws, min(budget, draws.shape[0]))
+    values, flat = sharded.top_k(draws, min(budget, draws.shape[0]))
     block, place = flat // size**2, flat % size**2
     pairs = jnp.stack([place // size, place % size], axis=-1) + size * block[:, None]
     found = jnp.isfinite(values)

@@ -1,4 +1,4 @@
-"""PCL's options, its fixed blocks, and what it carries from round to round."""
+"""PCL's options, and what it carries from round to round."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ class PclState(NamedTuple):
     Attributes:
       variables: the network's.
       moments: the optimiser's state, leaf by leaf; training goes on where it stopped.
-      embeddings: float32 ``[n, d]``, the network's.
+      embeddings: float32 ``[n, d]``, the network's; over several devices spread by rows, with some
+        at the end that mean nothing.
       probabilities: float32 ``[n, c]``, the present prediction.
     """
 
@@ -74,24 +75,6 @@ class PclState(NamedTuple):
     moments: tuple[jax.Array, ...]
     embeddings: jax.Array
     probabilities: jax.Array
-
-
-def make_blocks(key: jax.Array, train: np.ndarray, size: int) -> np.ndarray:
-    """Shuffle the samples into blocks of ``size``, training samples first.
-
-    Args:
-      key: of the shuffle; the blocks stay the same for the whole run.
-      train: bool ``[n]``.
-      size: b.
-
-    Returns:
-      int32 ``[g, b]``, each sample once; the last training block and the very last block are
-      padded with -1.
-    """
-    order = np.asarray(jax.random.permutation(key, len(train)))
-    parts = [order[train[order]], order[~train[order]]]
-    padded = [np.append(part, np.full(-len(part) % size, -1)) for part in parts]
-    return np.concatenate(padded).reshape(-1, size).astype(np.int32)
 
 
 def check_options(options: PclOptions, training: PclTraining, train: np.ndarray) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -9,9 +11,10 @@ import jax.numpy as jnp
 import optax
 
 from idc_jax import losses, ops
-from idc_jax.data.residency import Samples
+from idc_jax.data.residency import Samples, steps_per_chunk, taken
 from idc_jax.data.views import Views, view_batch
 from idc_jax.models.base import Model, Variables
+from idc_jax.ops import sharded
 from idc_jax.train.engine import (
     Learner,
     Metrics,
@@ -24,6 +27,9 @@ from idc_jax.train.engine import (
 from idc_jax.train.log import Log
 from idc_jax.train.loop import epoch_key
 from idc_jax.train.parallel import mesh_of, replicate, split
+
+# Links of blocks that are on each device at a time: 64 MB.
+_LINKS = 2**26
 
 
 class PclTraining(NamedTuple):
@@ -82,7 +88,7 @@ def train_epochs(
       learner: to go on from.
       data: raw samples ``[n, ...]``.
       blocks: int32 ``[g, b]``, the samples of each block, -1 for padding.
-      links: int8 ``[g, b, b]``, q.
+      links: int8 ``[g, b, b]``, q; perhaps spread over devices, with blocks of padding at the end.
       training: how.
       epochs: how many passes.
       log: called with each epoch's mean losses.
@@ -96,28 +102,34 @@ def train_epochs(
     program = Program(model, views, once, make_optimizer, mesh_of(data))
 
     def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
-        rows, told = _plan(epoch_key(key, span.start), blocks, links)
-        return run_steps(_step, program, learner, data, rows, told, ())
+        order, plan = _plan(epoch_key(key, span.start), blocks)
+        found: list[Metrics] = []
+        for steps in _parts(links, len(blocks)):
+            own = sharded.rows_at(links, taken(order, steps))
+            rows, mask, keys = (taken(part, steps) for part in plan)
+            learner, metrics = run_steps(_step, program, learner, data, rows, (own, mask, keys), ())
+            found += metrics
+        return learner, found
 
     learner = replicate(copied(learner), program.mesh)
     return drive_epochs(learner, epochs, advance, log=log, progress=progress)
 
 
 @jax.jit
-def _plan(key: jax.Array, blocks: jax.Array, links: jax.Array) -> tuple[jax.Array, Any]:
-    """The blocks in a new order ``[g, b]``, and of each its links, its mask and its key."""
+def _plan(key: jax.Array, blocks: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """A new order of the blocks ``[g]``, and by it their samples ``[g, b]``, masks and keys."""
     order_key, step_key = jax.random.split(key)
     order = jax.random.permutation(order_key, blocks.shape[0])
     keys = jax.random.split(step_key, blocks.shape[0])
     shown = blocks[order]
-    return jnp.maximum(shown, 0), (links[order], shown >= 0, keys)
+    return order, (jnp.maximum(shown, 0), shown >= 0, keys)
 
 
-def scatter_blocks(values: jax.Array, blocks: jax.Array, num_samples: int) -> jax.Array:
-    """Put ``[g, b, d]`` back into the samples' own order, ``[n, d]``."""
-    places = jnp.where(blocks >= 0, blocks, num_samples).reshape(-1)
-    rows = values.reshape(-1, values.shape[-1])
-    return jnp.zeros((num_samples, rows.shape[-1])).at[places].set(rows, mode="drop")
+def _parts(links: jax.Array, total: int) -> Iterator[slice]:
+    """The steps of an epoch, as many at a time as there are links for on each device."""
+    length = steps_per_chunk(total, max(_LINKS // math.prod(links.shape[1:]), 1))
+    for start in range(0, total, length):
+        yield slice(start, min(start + length, total))
 
 
 def _step(
