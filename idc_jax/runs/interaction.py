@@ -87,7 +87,7 @@ class Interaction:
         self.spec, self._method, self._num_samples = spec, method, num_samples
         self._seed, self._family = seed, family
         self._kinds = tuple(kinds) or spec.asks[:1]
-        # Embeddings that are spread over devices, of the state and of one that was foreseen, and
+        # Embeddings that are spread over processes, of the state and of one that was foreseen, and
         # the same in this host's memory.
         self._together: list[tuple[jax.Array, np.ndarray | None]] = []
         self.hear_again(())
@@ -104,12 +104,14 @@ class Interaction:
         self._together = []
 
     def _bring_together(self, state: State) -> None:
-        """Have the embeddings in ``state`` in this host's memory, where their rows are spread.
+        """Have the embeddings in ``state`` in this host's memory, where others have some rows.
 
         Every process comes to this.
         """
         rows = embeddings_of(self.context, state)
-        if is_spread(rows) and not any(known is rows for known, _ in self._together):
+        if not is_spread(rows) or rows.is_fully_addressable:
+            return
+        if not any(known is rows for known, _ in self._together):
             found = hosts.rows_together(rows)
             # What is asked by them every process has to come to.
             found = found if self._asks_alone else hosts.told(lambda: found)

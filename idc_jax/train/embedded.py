@@ -123,7 +123,8 @@ def _embed(
         stop = min(start + _BATCH, wanted.stop)
         # Always as many, so that one program does for all: the last batch reaches back.
         first = max(stop - count, 0)
-        outputs = run_network(model, filled, view, images[first : first + count])
+        batch = images[first : first + count]
+        outputs = run_network(model, filled, view, batch, only=("embedding",))
         found.append(np.asarray(outputs.embedding)[start - first : stop - first])
         bar.update(stop - start)
         tell("embedding", stop, bar.total)

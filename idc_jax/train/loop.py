@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +79,13 @@ def repeated_epochs(
 
 
 def run_network(
-    model: Model, variables: Variables, view: View, data: Samples, *, block: int | None = None
+    model: Model,
+    variables: Variables,
+    view: View,
+    data: Samples,
+    *,
+    only: tuple[str, ...] = Outputs._fields,
+    block: int | None = None,
 ) -> Outputs:
     """The evaluated network's outputs for all samples, in order.
 
@@ -87,34 +94,43 @@ def run_network(
       variables: its variables.
       view: a deterministic view; its key is a constant.
       data: raw samples ``[n, ...]``.
+      only: the outputs that are wanted; of many samples the others would take much memory.
       block: samples at a time; None for 512, fewer of large images, and for those that a network
         that attends was trained on, in the order of the data.
 
     Returns:
-      :class:`Outputs` of ``[n, ...]`` arrays, whose rows are spread over devices where those of
-      the data are and the network does not attend.
+      :class:`Outputs` of ``[n, ...]`` arrays, None for what is not wanted, whose rows are spread
+      over devices where those of the data are and the network does not attend.
     """
     total = data.shape[0]
     block = min(block or _block(model, view, data), total)
     if sharded.is_spread(data) and model.module.attention is None:
         with sharded.like(data):
-            return _over_rows(model, replicate(variables, mesh_of(data)), view, data, block)
+            variables = replicate(variables, mesh_of(data))
+            return _over_rows(model, variables, view, data, only, block)
     mesh = mesh_of(data)
     if mesh and model.module.attention is None:
         # Something to do for every device.
         block = min(block, -(-total // mesh.size))
     blocks = np.append(np.arange(total), np.full(-total % block, -1)).reshape(-1, block)
     # A deterministic view ignores its key; any will do.
-    outputs = run_blocks(_any_key(), model, variables, view, data, blocks.astype(np.int32))
+    blocks = blocks.astype(np.int32)
+    outputs = run_blocks(_any_key(), model, variables, view, data, blocks, only=only)
     return sharded.first(jax.tree.map(lambda a: a.reshape(-1, a.shape[-1]), outputs), total)
 
 
-@partial(jax.jit, static_argnames=("model", "view", "block"))
+@partial(jax.jit, static_argnames=("model", "view", "only", "block"))
 def _over_rows(
-    model: Model, variables: Variables, view: View, data: jax.Array, block: int
+    model: Model,
+    variables: Variables,
+    view: View,
+    data: jax.Array,
+    only: tuple[str, ...],
+    block: int,
 ) -> Outputs:
     def one(raw: jax.Array, variables: Variables) -> Outputs:
-        return model.apply(variables, view_batch(view, _any_key(), raw), False)[0]
+        shown = view_batch(view, _any_key(), raw)
+        return _these(only, model.apply(variables, shown, False)[0])
 
     return map_rows(one, (data,), block, (variables,))
 
@@ -139,6 +155,8 @@ def run_blocks(
     view: View,
     data: Samples,
     blocks: np.ndarray,
+    *,
+    only: tuple[str, ...] = Outputs._fields,
 ) -> Outputs:
     """The evaluated network over every block of samples.
 
@@ -152,10 +170,12 @@ def run_blocks(
       view: what it is shown.
       data: raw samples ``[n, ...]``.
       blocks: int32 ``[g, b]``, the samples of each block, -1 for padding.
+      only: the outputs that are wanted.
 
     Returns:
-      :class:`Outputs` of ``[g, b, ...]`` arrays; those of padding mean nothing. Over several
-      devices the blocks are spread, with padding at the end where the devices do not divide them.
+      :class:`Outputs` of ``[g, b, ...]`` arrays, None for what is not wanted; those of padding mean
+      nothing. Over several devices the blocks are spread, with padding at the end where the devices
+      do not divide them.
     """
     mesh = mesh_of(data)
     devices = 1 if mesh is None else mesh.size
@@ -174,6 +194,7 @@ def run_blocks(
             part.indices.reshape(-1, devices, size).swapaxes(0, 1),
             jax.device_put(blocks.reshape(devices, -1, size)[:, part.steps] >= 0),
             keys[:, part.steps],
+            only,
             mesh,
         )
         for part in chunks(data, steps)
@@ -186,7 +207,13 @@ def padded(blocks: np.ndarray, multiple: int) -> np.ndarray:
     return np.pad(blocks, ((0, -len(blocks) % multiple), (0, 0)), constant_values=-1)
 
 
-@partial(jax.jit, static_argnames=("model", "view", "mesh"))
+def _these(only: tuple[str, ...], outputs: Outputs) -> Outputs:
+    nothing: Any = None
+    others = [name for name in Outputs._fields if name not in only]
+    return outputs._replace(**dict.fromkeys(others, nothing))
+
+
+@partial(jax.jit, static_argnames=("model", "view", "only", "mesh"))
 def _run(
     model: Model,
     variables: Variables,
@@ -195,6 +222,7 @@ def _run(
     rows: jax.Array,
     masks: jax.Array,
     keys: jax.Array,
+    only: tuple[str, ...],
     mesh: Mesh | None,
 ) -> Outputs:
     """Of ``s`` blocks of each of ``p`` devices, ``[p, s, b]``, those of the first device first."""
@@ -204,7 +232,8 @@ def _run(
     ) -> Outputs:
         def one(xs: tuple[jax.Array, jax.Array, jax.Array]) -> Outputs:
             rows, mask, key = xs
-            return model.apply(variables, view_batch(view, key, array[rows]), False, mask)[0]
+            shown = view_batch(view, key, array[rows])
+            return _these(only, model.apply(variables, shown, False, mask)[0])
 
         return jax.lax.map(one, (rows[0], masks[0], keys[0]))
 

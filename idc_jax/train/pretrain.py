@@ -113,7 +113,7 @@ def build(model: Model, views: Views, options: PretrainOptions, num_samples: int
         return state
 
     def refresh(state: PretrainState, data: Samples) -> PretrainState:
-        found = run_network(model, state.variables, views.val, data)
+        found = run_network(model, state.variables, views.val, data, only=("embedding",))
         return state._replace(neighbors=_search(found.embedding, num_samples, options))
 
     return Pretraining(init, partial(_run_epoch, program), refresh)

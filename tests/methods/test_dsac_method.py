@@ -142,7 +142,9 @@ def test_rounds_of_answers_teach_the_classes(toy, options):
 def test_every_network_sees_the_data_once(toy, monkeypatch):
     seen = []
     real = dsac.run_network
-    monkeypatch.setattr(dsac, "run_network", lambda *args: seen.append(0) or real(*args))
+    monkeypatch.setattr(
+        dsac, "run_network", lambda *args, **only: seen.append(0) or real(*args, **only)
+    )
     game = Game(build(toy), 120, 2 * BUDGET)
     for _ in range(2):
         questions = game.ask(BUDGET)

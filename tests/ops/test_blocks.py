@@ -95,8 +95,10 @@ def test_eigenpairs_a_few_columns_at_a_time_are_those_of_all(request, monkeypatc
     np.testing.assert_allclose(overlap, 1, atol=1e-3)
 
 
-@pytest.mark.parametrize(("dtype", "atol"), [(jnp.float16, 2e-4), (jnp.bfloat16, 3e-3)])
-def test_vectors_of_half_precision_are_nearly_those_of_float32(dtype, atol, monkeypatch):
+@pytest.mark.parametrize(
+    ("dtype", "atol", "spare"), [(jnp.float16, 1e-4, 5e-4), (jnp.bfloat16, 1e-3, 3e-3)]
+)
+def test_vectors_of_half_precision_are_nearly_those_of_float32(dtype, atol, spare, monkeypatch):
     # Many, over which the roundings of single numbers even out.
     rng = np.random.default_rng(0)
     points = rng.normal(size=(8, 6))[np.arange(1200) % 8] * 2 + rng.normal(size=(1200, 6))
@@ -107,12 +109,13 @@ def test_vectors_of_half_precision_are_nearly_those_of_float32(dtype, atol, monk
         for kind in (jnp.float32, dtype)
     )
     assert found.vectors.dtype == dtype
-    # The eight wanted, as of the vectors: the spare ones are not settled.
     np.testing.assert_allclose(found.values[8:], wanted.values[8:], atol=atol)
+    # The spare ones are not settled.
+    np.testing.assert_allclose(found.values[:8], wanted.values[:8], atol=spare)
     vectors = [np.asarray(a.vectors, np.float32)[:, 8:] / 1200**0.5 for a in (wanted, found)]
     np.testing.assert_allclose(np.linalg.norm(vectors[1], axis=0), 1, atol=1e-3)
     overlap = np.linalg.svd(vectors[0].T @ vectors[1])[1]
-    np.testing.assert_allclose(overlap, 1, atol=3 * atol)
+    np.testing.assert_allclose(overlap, 1, atol=6 * atol)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16])

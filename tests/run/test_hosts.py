@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -243,22 +244,25 @@ def test_what_was_spread_over_processes_is_made_again_by_one(features_file, tmp_
 
 
 @pytest.mark.slow
-def test_a_networks_embeddings_are_spread_and_made_again_by_one(features_file, tmp_path):
+def test_a_networks_embeddings_are_spread_and_made_again(features_file, tmp_path):
     flags = [*_features(features_file, "idc"), "--config.rounds=6", "--config.idc.space=network"]
-    workdir = tmp_path / "run"
-    with processes(2, workdir, *flags, "--config.devices=2") as started:
+    two = "--config.devices=2"
+    unstopped, stopped = _finished(2, tmp_path / "unstopped", *flags, two), tmp_path / "stopped"
+    with processes(2, stopped, *flags, two) as started:
         started.wait_for("round 2")
         started.running[1].send_signal(signal.SIGKILL)
         assert started.codes() == [1, -signal.SIGKILL]
-    compared = read_latest(workdir / "checkpoints" / "rounds").tree["state"]["compared"]
+    compared = read_latest(stopped / "checkpoints" / "rounds").tree["state"]["compared"]
     assert {len(compared["embeddings"]), *map(len, compared["near"].values())} == {0}
-    whole, alone = (
-        json.loads((_alone(folder, *flags) / "result.json").read_text())
-        for folder in (workdir, tmp_path / "one")
-    )
-    assert whole["questions"] == alone["questions"]
+    shutil.copytree(stopped, tmp_path / "one")
+    _same(_finished(2, stopped, *flags, two), unstopped)
     # A network that is trained by two is another after a few hundred steps, and so are its groups.
-    assert min(whole["final"]["acc"], alone["final"]["acc"]) > 0.6
+    ours, theirs = (
+        json.loads((folder / "result.json").read_text())
+        for folder in (_alone(tmp_path / "one", *flags), unstopped)
+    )
+    assert ours["questions"] == theirs["questions"]
+    assert min(ours["final"]["acc"], theirs["final"]["acc"]) > 0.6
 
 
 def _post(address: str, **body: object) -> None:

@@ -137,6 +137,8 @@ def test_embeddings_that_are_no_numbers_are_refused(tmp_path, monkeypatch):
     network = Imported(tmp_path / "weights", Odd(), shown, model, Odd().fill, True)
     bad = np.ones((5, 2), np.float32)
     bad[2] = np.nan
-    monkeypatch.setattr(embedded, "run_network", lambda *args: SimpleNamespace(embedding=bad))
+    monkeypatch.setattr(
+        embedded, "run_network", lambda *args, **only: SimpleNamespace(embedding=bad)
+    )
     with pytest.raises(UserError, match="no finite features of 1 of 5 images, the first being c"):
         embedded.embedded(network, made, lambda: jnp.asarray(images), cache_dir=tmp_path)

@@ -38,5 +38,6 @@ def embed(parts: Parts, space: str, key: jax.Array) -> tuple[Variables, jax.Arra
     if space == "input":
         return {}, as_they_are(parts.data)
     variables = parts.begin(key)
-    outputs = run_network(parts.model, variables, parts.views.val, parts.data)
-    return variables, outputs.instance if space == "instance" else outputs.embedding
+    only = "instance" if space == "instance" else "embedding"
+    outputs = run_network(parts.model, variables, parts.views.val, parts.data, only=(only,))
+    return variables, getattr(outputs, only)

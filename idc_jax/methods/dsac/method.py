@@ -98,7 +98,8 @@ def _network(setting: _Setting, variables: Variables) -> tuple[jax.Array, jax.Ar
     Over several devices embeddings are spread by rows, with the first again at the end.
     """
     parts = setting.parts
-    outputs = run_network(parts.model, variables, parts.views.val, setting.data)
+    only = ("embedding", "logits")
+    outputs = run_network(parts.model, variables, parts.views.val, setting.data, only=only)
     logits = sharded.first(outputs.logits, parts.num_samples)
     found = sharded.spread_out(embedding(outputs, setting.training), mesh_of(setting.data))
     return found, jax.nn.softmax(logits, axis=-1)

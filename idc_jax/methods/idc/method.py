@@ -105,13 +105,12 @@ def _network(setting: _Setting, variables: Variables) -> tuple[jax.Array | None,
     Over several devices embeddings are spread by rows, with the first again at the end.
     """
     parts, space = setting.parts, setting.options.space
-    found = run_network(parts.model, variables, parts.views.val, parts.data)
+    by = {"input": "logits", "instance": "instance", "network": "embedding"}[space]
+    found = run_network(parts.model, variables, parts.views.val, parts.data, only=(by, "logits"))
     logits = sharded.first(found.logits, parts.num_samples)
     if space == "input":
         return None, logits
-    embeddings = found.instance if space == "instance" else found.embedding
-    del found
-    return sharded.spread_out(embeddings, mesh_of(parts.data)), logits
+    return sharded.spread_out(getattr(found, by), mesh_of(parts.data)), logits
 
 
 def _fit_head(

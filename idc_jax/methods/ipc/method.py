@@ -172,8 +172,8 @@ def _compare(setting: _Setting, key: jax.Array, features: jax.Array) -> IpcConte
 
 
 def _predict(setting: _Setting, variables: Variables, x: jax.Array) -> jax.Array:
-    logits = run_network(setting.model, variables, _as_it_is, x).logits
-    return jax.nn.softmax(sharded.first(logits, setting.parts.num_samples), axis=-1)
+    found = run_network(setting.model, variables, _as_it_is, x, only=("logits",))
+    return jax.nn.softmax(sharded.first(found.logits, setting.parts.num_samples), axis=-1)
 
 
 def _as_it_is(key: jax.Array, sample: jax.Array) -> jax.Array:

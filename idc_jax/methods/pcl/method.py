@@ -107,7 +107,9 @@ def _ask(
     )
     first_key, second_key, pick_key = jax.random.split(key, 3)
     first, second = (
-        run_blocks(k, model, state.variables, weak, setting.data, blocks).instance
+        run_blocks(
+            k, model, state.variables, weak, setting.data, blocks, only=("instance",)
+        ).instance
         for k in (first_key, second_key)
     )
     places, values = pick_pairs(
@@ -239,6 +241,7 @@ def _predicted(setting: _Setting, context: PclContext, learner: Learner) -> PclS
         setting.parts.views.val,
         data,
         blocks,
+        only=("embedding", "logits"),
     )
     embeddings, logits = (
         in_order(values, blocks, count, mesh_of(data))
