@@ -59,19 +59,22 @@ def approximate_knn(
     answers exactly instead. What was reached is measured by :func:`recall`. Under ``jit``, a point
     whose cells hold fewer than ``k`` others has index ``n`` at an infinite distance in the rest.
 
-    Of rows that are spread over devices, each device searches its own and another's at a time.
+    Of rows that are spread over devices, each device cuts its own into cells. These go round, and
+    its points look into each device's; what is found are the nearest of all.
 
     Float16 and bfloat16 rows stay as they are, and what is found is what a float32 copy of them
     would give. Besides the rows and the neighbours, ``4·n·d`` bytes are held, less where the rows
     lie near a subspace, ``16·n`` to order them, and batches of at most about 1 GB on two cores.
-    Only where the answer is exact is all of ``x`` made float32.
+    Of p devices, each holds a p-th of all but the batches, and ``8·(k + 16)`` bytes for each of its
+    points. Only where the answer is exact is all of ``x`` made float32.
 
     Args:
       x: points ``[n, d]``.
       k: neighbours wanted, capped at ``n − 1``.
       recall: share of the true neighbours to be found, above 0 and at most 1; the number of
         probes is chosen for it on a sample of the points.
-      probes: cells that each point looks into, in place of ``recall``; needed under ``jit``.
+      probes: cells that each point looks into, of each device, in place of ``recall``; needed
+        under ``jit``.
       cell: points of a cell, rounded up to a power of two.
 
     Raises:

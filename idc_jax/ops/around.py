@@ -26,8 +26,10 @@ from idc_jax.ops.probing import SPARE, is_worth
 from idc_jax.ops.sharded import Rows, on_each
 from idc_jax.ops.views import View
 
-# Points of a batch that look into a cell, on average, and what is kept of a batch: so many numbers.
-_MOST, _KEPT = 1024, 2**23
+# Points of a batch that look into a cell, on average.
+_MOST = 1024
+# What is kept of a batch: so many numbers, 128 MB. A CPU has a batch for each core.
+_KEPT, _KEPT_ON_CPUS = 2**25, 2**22
 
 
 class _Own(NamedTuple):
@@ -157,12 +159,13 @@ def _look(
     nothing: int,
 ) -> _Candidates:
     """The ``best`` of one device's points, and what they find in ``cells``, its own or others'."""
-    shape = (len(x), wanted)
+    shape, (device,) = (len(x), wanted), x.devices()
+    kept = _KEPT_ON_CPUS if device.platform == "cpu" else _KEPT
     found = collect(
         lambda part: _found(
             x, view, own, cells, part, others, nothing, probes=probes, wanted=wanted
         ),
-        visits.batches(cells.points.shape, probes, _MOST, _KEPT),
+        visits.batches(cells.points.shape, probes, _MOST, kept),
         _Candidates(jnp.zeros(shape, jnp.float32), jnp.zeros(shape, jnp.int32)),
         x,
     )

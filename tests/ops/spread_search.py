@@ -54,7 +54,7 @@ def main() -> None:
     mesh = Mesh(np.asarray(jax.devices()), (BATCH,))
     found: dict[str, Any] = {}
     exactly, approximate.knn = approximate.knn, refused
-    around._KEPT, candidates._COMPARED, ring._PIECE = FEW, FEW, FEW
+    around._KEPT_ON_CPUS, candidates._COMPARED, ring._PIECE = FEW, FEW, FEW
     most, each = [0], around.on_each_here
 
     def watched(*args: Any) -> Any:
