@@ -3,14 +3,15 @@
 Each device keeps its own points as queries; the points go round the ring, one shard per step,
 and each device merges what the visiting shard offers. A device holds two shards and a stripe of
 distances, and sends each shard on once per step: ``n·d`` numbers in all.
+
+What is no single program (:mod:`idc_jax.ops.around`) takes the steps of the ring one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +22,11 @@ from idc_jax.ops import topk
 
 # (queries [q, d], points [p, d], whether they are the same, k) -> (distances2, indices) [q, k].
 Nearest = Callable[[jax.Array, jax.Array, jax.Array, int], tuple[jax.Array, jax.Array]]
-# (x [n, d], k) -> (distances2, indices) [n, k] of the others, on the device of x.
-Search = Callable[[jax.Array, int], tuple[jax.Array, jax.Array]]
+# An array, or a tree of arrays.
+Tree = TypeVar("Tree")
+
+# Numbers that a device sends at a time: 16 MB.
+_PIECE = 2**22
 
 
 def axis_of_rows(x: jax.Array) -> tuple[Mesh, str] | None:
@@ -94,85 +98,52 @@ def knn_around(
     return around(x)
 
 
-def search_around(
-    x: jax.Array, k: int, mesh: Mesh, axis: str, search: Search
-) -> tuple[jax.Array, jax.Array]:
-    """:func:`knn_around` by a ``search`` that is no compiled program, one device's at a time.
+def numbers(size: int) -> jax.Array:
+    """The number of each of ``size`` devices, int32; spread over them, each has its own.
 
-    The shards go round the ring; each device searches its own and the visiting one together, and
-    keeps what its own points find. A neighbour that a search finds has several chances.
-
-    Args:
-      x: points ``[n, d]``, rows spread over ``axis`` of ``mesh``.
-      k: neighbours, less than two shards have points.
-      mesh: devices.
-      axis: name of the axis.
-      search: finds neighbours of points within themselves.
+    ``axis_index`` would be no part of a program where what is :func:`~idc_jax.ops.arrays.known` is
+    computed at once.
     """
-    size, rows = mesh.shape[axis], x.shape[0] // mesh.shape[axis]
-    places = {device: place for place, device in enumerate(mesh.devices.flat)}
-    own = {shard.device: shard.data for shard in x.addressable_shards}
-    best: dict[Any, tuple[jax.Array, jax.Array]] = {}
-
-    def look(step: int, device: Any, visiting: jax.Array) -> None:
-        me = places[device]
-        found = _joined(own[device], visiting, k, search)
-        found = _placed(*found, me * rows, (me + step) % size * rows)
-        best[device] = _merged(best[device], found) if device in best else found
-
-    onwards, visiting = _onwards(mesh, axis), x
-    # In threads of their own, several devices work at once, and none is thought to be of a mesh.
-    with ThreadPoolExecutor(len(own)) as pool:
-        for step in range(1, size):
-            visiting = onwards(visiting)
-            for done in [
-                pool.submit(look, step, shard.device, shard.data)
-                for shard in visiting.addressable_shards
-            ]:
-                done.result()
-    spread = NamedSharding(mesh, P(axis))
-    put = partial(jax.make_array_from_single_device_arrays, (x.shape[0], k), spread)
-    distances2, indices = (put([best[device][i] for device in own]) for i in range(2))
-    return distances2, indices
+    return jnp.arange(size, dtype=jnp.int32)
 
 
-def _onwards(mesh: Mesh, axis: str) -> Callable[[jax.Array], jax.Array]:
-    """Hands every shard on to the device before."""
+def onwards(tree: Tree, mesh: Mesh, axis: str) -> Tree:
+    """Every shard of the arrays of ``tree``, whose rows are spread, on the device before."""
+    return _onwards(tree, mesh, axis)
+
+
+def given_onwards(tree: Tree, mesh: Mesh, axis: str) -> Tree:
+    """:func:`onwards` of what nobody needs any more: what comes takes the place of what goes."""
+    return _given_onwards(tree, mesh, axis)
+
+
+def _sent(tree: Tree, mesh: Mesh, axis: str) -> Tree:
     size = mesh.shape[axis]
-
-    def local(x: jax.Array) -> jax.Array:
-        return jax.lax.ppermute(x, axis, [((j + 1) % size, j) for j in range(size)])
-
+    onwards = [((j + 1) % size, j) for j in range(size)]
     spread = P(axis)
-    return jax.jit(jax.shard_map(local, mesh=mesh, in_specs=spread, out_specs=spread))
+
+    def local(tree: Tree) -> Tree:
+        send = partial(jax.lax.ppermute, axis_name=axis, perm=onwards)
+        return jax.tree.map(partial(_in_pieces, send), tree)
+
+    sent = jax.shard_map(local, mesh=mesh, in_specs=spread, out_specs=spread, check_vma=False)
+    return sent(tree)
 
 
-def _joined(
-    own: jax.Array, visiting: jax.Array, k: int, search: Search
-) -> tuple[jax.Array, jax.Array]:
-    """What the points of ``own`` ``[m, d]`` find among these and the ``visiting``: ``[m, k]``."""
-    distances2, indices = search(jnp.concatenate([own, visiting]), k)
-    return distances2[: len(own)], indices[: len(own)]
+_onwards = jax.jit(_sent, static_argnames=("mesh", "axis"))
+_given_onwards = jax.jit(_sent, static_argnames=("mesh", "axis"), donate_argnames="tree")
 
 
-@jax.jit
-def _placed(
-    distances2: jax.Array, indices: jax.Array, own: int, visiting: int
-) -> tuple[jax.Array, jax.Array]:
-    """The indices among all points, where two shards begin at ``own`` and at ``visiting``."""
-    rows = len(indices)
-    return distances2, jnp.where(indices < rows, indices + own, indices - rows + visiting)
+def _in_pieces(send: Callable[[jax.Array], jax.Array], rows: jax.Array) -> jax.Array:
+    """What ``send`` makes of ``rows`` ``[m, ...]``, a few at a time, in their place."""
+    piece = max(1, _PIECE * len(rows) // max(1, rows.size))
+    if len(rows) <= piece:
+        return send(rows)
 
+    def of(rows: jax.Array, start: int | jax.Array, count: int) -> jax.Array:
+        sent = send(jax.lax.dynamic_slice_in_dim(rows, start, count))
+        return jax.lax.dynamic_update_slice_in_dim(rows, sent, start, 0)
 
-@jax.jit
-def _merged(
-    best: tuple[jax.Array, jax.Array], found: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-    """The nearest ``[m, k]`` of both, each once."""
-    k = best[0].shape[1]
-    distances2, indices = (jnp.concatenate(both, axis=1) for both in zip(best, found, strict=True))
-    indices, distances2 = jax.lax.sort((indices, distances2), num_keys=2)
-    again = jnp.pad(indices[:, 1:] == indices[:, :-1], ((0, 0), (1, 0)))
-    distances2 = jnp.where(again, jnp.inf, distances2)
-    distances2, indices = jax.lax.sort((distances2, indices), num_keys=2)
-    return distances2[:, :k], indices[:, :k]
+    whole, rest = divmod(len(rows), piece)
+    rows = jax.lax.fori_loop(0, whole, lambda i, rows: of(rows, i * piece, piece), rows)
+    return of(rows, whole * piece, rest) if rest else rows

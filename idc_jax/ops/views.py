@@ -17,6 +17,8 @@ from idc_jax.ops import arrays
 
 # The number of directions is a multiple of this; of more than this share of all, all are kept.
 _STEP, _MOST = 16, 0.75
+# Rows from which the mean and the directions are taken.
+SAMPLE = 16384
 # What is left out of a squared distance, on average, as a share of that to the k-th neighbour:
 # what to try, one after the other.
 _LEFT = (0.08, 0.02)
@@ -49,6 +51,11 @@ def principal(view: View, sample: jax.Array, near2: float) -> Iterator[View]:
       near2: usual squared distance of a neighbour.
     """
     variances, axes = _spectrum(view, sample)
+    return along_few(view, variances, axes, near2)
+
+
+def along_few(view: View, variances: jax.Array, axes: jax.Array, near2: float) -> Iterator[View]:
+    """:func:`principal` by the ``variances`` ``[d]``, ascending, along the ``axes`` ``[d, d]``."""
     # Of a difference of two rows, on average.
     left = 2.0 * np.cumsum(np.maximum(np.asarray(variances, np.float64), 0.0))
     d = len(left)
@@ -61,5 +68,16 @@ def principal(view: View, sample: jax.Array, near2: float) -> Iterator[View]:
 @jax.jit
 def _spectrum(view: View, sample: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Variances ``[d]``, ascending, and the axes ``[d, d]``."""
+    return spectrum(scatter(view, sample) / len(sample))
+
+
+def scatter(view: View, sample: jax.Array) -> jax.Array:
+    """The products ``[d, d]`` of the columns of the rows ``sample`` ``[m, d]`` as they are seen."""
     centred = view.of(sample)
-    return jnp.linalg.eigh(arrays.matmul(centred.T, centred) / len(sample))
+    return arrays.matmul(centred.T, centred)
+
+
+def spectrum(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The variances ``[d]``, ascending, and the axes ``[d, d]`` of a ``covariance`` ``[d, d]``."""
+    variances, axes = jnp.linalg.eigh(covariance)
+    return variances, axes

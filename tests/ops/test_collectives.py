@@ -28,6 +28,10 @@ def test_round_the_ring_a_shard_is_sent_once_a_step(found):
     assert found["around"] == {"collective-permute": 1}
 
 
+def test_a_step_of_the_ring_sends_a_shard_once(found):
+    assert found["handed"] == {"collective-permute": 1}
+
+
 def test_copies_are_searched_in_parts_and_only_what_was_found_is_sent(found):
     # Distances and indices, once each.
     assert found["divided"] == {"all-gather": 2}
