@@ -20,6 +20,8 @@ from idc_jax.errors import printable
 from idc_jax.hosts.lines import Line
 
 FAIL, END, VALUE = "fail", "end", "value"
+# Bytes of rows that are sent at a time.
+_SENT = 2**24
 # Seconds that a failed sum waits for the line to say who died.
 _PATIENCE = 20
 
@@ -86,6 +88,8 @@ class _Group:
                 self._said.put(END)
                 return
             self._said.put(value)
+            # It may be large, and the next may be long in coming.
+            del value
 
 
 _GROUP: _Group | None = None
@@ -137,16 +141,26 @@ def rows_together(rows: jax.Array) -> np.ndarray | None:
     """
     if rows.is_fully_addressable or rows.is_fully_replicated:
         return np.asarray(rows) if leads() else None
-    shards = rows.addressable_shards
-    own = {str(shard.index[0].start or 0): np.asarray(shard.data) for shard in shards}
+    own = {shard.index[0].start or 0: np.asarray(shard.data) for shard in rows.addressable_shards}
     if not leads():
-        tell(own)
+        for start, part in own.items():
+            for first in range(0, len(part), step := _piece(part)):
+                tell([start + first, part[first : first + step]])
         return None
     found = np.empty(rows.shape, rows.dtype)
-    for parts in (own, *(hear() for _ in range(count() - 1))):
-        for start, part in parts.items():
-            found[int(start) :][: len(part)] = part
+    for start, part in own.items():
+        found[start:][: len(part)] = part
+    missing = len(rows) - sum(map(len, own.values()))
+    while missing:
+        start, part = hear()
+        found[start:][: len(part)] = part
+        missing -= len(part)
     return found
+
+
+def _piece(rows: np.ndarray) -> int:
+    """How many of ``rows`` are sent at a time."""
+    return max(1, _SENT * len(rows) // max(1, rows.nbytes))
 
 
 def share(total: int) -> slice:

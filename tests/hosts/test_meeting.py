@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
+import time
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -168,6 +170,23 @@ def test_alone_there_is_nobody_to_tell(capsys):
 def test_half_a_message_is_no_message():
     with pytest.raises(EOFError):
         unpacked(packed({"x": np.arange(9)})[:-3])
+
+
+def test_what_was_heard_is_kept_by_nobody_else():
+    """The listener waits for the next message, perhaps for an hour."""
+    with socket.create_server(("localhost", 0)) as server:
+        there = socket.create_connection(server.getsockname())
+        here, _ = server.accept()
+    listening = group._Group(0, 2, {1: Line(here, "process 1")})
+    said = Line(there, "process 0")
+    said.send(group.VALUE, np.arange(9))
+    heard = weakref.ref(value := listening.hear())
+    del value
+    until = time.monotonic() + 10
+    while heard() is not None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert heard() is None
+    said.send(group.END, None)
 
 
 def test_auto_is_a_coordinator():
