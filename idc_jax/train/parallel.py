@@ -124,11 +124,3 @@ def split(batch: jax.Array, mesh: Mesh | None) -> jax.Array:
     if mesh is None or (jax.process_count() > 1 and batch.size < _WORTH_SENDING):
         return batch
     return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(BATCH)))
-
-
-def gather(tree: Tree, mesh: Mesh | None) -> Tree:
-    """Within a compiled function: have every array of ``tree`` whole on each device."""
-    if mesh is None:
-        return tree
-    whole = NamedSharding(mesh, PartitionSpec())
-    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, whole), tree)

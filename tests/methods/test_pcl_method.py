@@ -64,6 +64,23 @@ def test_the_turning_point_by_hand():
     assert turning_point(views, jnp.arange(4)[None], valid) == 1
 
 
+@pytest.mark.parametrize("kinds", [1, 3, 12])
+def test_the_turning_point_is_where_a_sorted_list_turns(kinds):
+    rng = np.random.default_rng(kinds)
+    # Of few directions, so that many pairs are alike to the bit, and some point the other way.
+    views = [jnp.asarray(rng.integers(-1, 2, (3, 20, 2)) + 0.5, jnp.float32) for _ in range(2)]
+    valid, groups = rng.random((3, 20)) < 0.8, rng.integers(0, kinds, (3, 20))
+    z = [view / np.linalg.norm(view, axis=2, keepdims=True) for view in views]
+    similar = sum(np.einsum("gid,gjd->gij", one, one) for one in z) / 2
+    counted = np.triu(valid[:, :, None] & valid[:, None, :], 1)
+    alike = (groups[:, :, None] == groups[:, None, :])[counted]
+    order = np.argsort(similar[counted])
+    below, apart = np.cumsum(alike[order]), ~alike[order]
+    wanted = similar[counted][order][np.argmax(below >= apart.sum() - np.cumsum(apart))]
+    found = turning_point(tuple(views), jnp.asarray(groups), jnp.asarray(valid))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def toy():
     """Four blobs; the person groups them across what is nearest."""
