@@ -9,7 +9,7 @@ JAX's context, which :func:`like` sets; without one they do the same on one devi
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple, TypeGuard, TypeVar
@@ -58,14 +58,15 @@ def is_spread(array: Any) -> TypeGuard[jax.Array]:
     return isinstance(array, jax.Array) and axis_of_rows(array) is not None
 
 
-def _over(mesh: Mesh) -> AbstractContextManager[object]:
+@contextlib.contextmanager
+def _over(mesh: Mesh) -> Iterator[None]:
     # What it was called before it was settled.
     use: Any = getattr(jax, "set_mesh", None) or jax.sharding.use_mesh  # type: ignore[attr-defined]
-    try:
-        return use(mesh)
-    except ValueError:
-        # Within what is being compiled: it is left to the partitioner.
-        return contextlib.nullcontext()
+    with contextlib.ExitStack() as stack:
+        # Within what is being compiled it is refused, and left to the partitioner.
+        with contextlib.suppress(ValueError):
+            stack.enter_context(use(mesh))
+        yield
 
 
 def current() -> Rows | None:
