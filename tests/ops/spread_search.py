@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ def spread(x: Any, mesh: Mesh) -> jax.Array:
 
 def held(device: jax.Device) -> int:
     """Bytes of all arrays on ``device``, each once."""
+    # Older JAX's shards wait for it.
+    gc.collect()
     shards = (shard for array in jax.live_arrays() for shard in array.addressable_shards)
     data = [shard.data for shard in shards if shard.device == device]
     return sum({a.unsafe_buffer_pointer(): a.nbytes for a in data}.values())

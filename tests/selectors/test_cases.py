@@ -16,6 +16,8 @@ from idc_jax.errors import UserError
 from idc_jax.selectors import greedy
 
 N, BUDGET = cases.N, cases.BUDGET
+# What it was called before.
+enable_x64: Any = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64
 every = pytest.mark.parametrize("name", selectors.names())
 of_embeddings = pytest.mark.parametrize(
     "name", [name for name in selectors.names() if name not in ("random", "margin", "entropy")]
@@ -131,7 +133,7 @@ def test_numbers_that_square_to_nothing_or_everything(
 def test_64_bit_defaults_change_no_pick(name: str) -> None:
     labelled = np.arange(N) % 8 == 0
     plain = pick(name, labelled=labelled)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         wide = cases.make(N)
         assert jnp.ones(1).dtype == jnp.float64
         result = selectors.get(name).select(
@@ -157,7 +159,7 @@ def test_64_bit_defaults_change_no_clustering() -> None:
         ]
 
     plain = found()
-    with jax.enable_x64(True):
+    with enable_x64(True):
         wide = found()
     jax.tree.map(np.testing.assert_array_equal, plain, wide)
 
@@ -237,7 +239,7 @@ def test_losses_take_lists_and_keep_their_width() -> None:
     assert loss.dtype == jnp.float32
     half = losses.cross_entropy(jnp.ones((2, 2), jnp.bfloat16), targets, mask)
     assert half.dtype == jnp.bfloat16
-    with jax.enable_x64(True):
+    with enable_x64(True):
         assert losses.cross_entropy(np.ones((2, 2)), targets, mask).dtype == jnp.float64
         narrow = losses.positive(np.ones((2, 2), np.float32), targets, mask, balanced=True)
         assert narrow.dtype == jnp.float32
