@@ -18,6 +18,7 @@ from idc_jax.data.base import Dataset
 from idc_jax.data.residency import place, place_rows
 from idc_jax.methods import registry
 from idc_jax.methods.contract import Parts
+from idc_jax.methods.pcl.pairs import Unknown, random_pairs, turning_point
 from idc_jax.ops import sharded
 from idc_jax.runs import configuration
 from idc_jax.train.parallel import make_mesh
@@ -92,6 +93,26 @@ def looked_at(name: str, num_samples: int = 0) -> tuple[Game, list[np.ndarray]]:
     return game, [game.ask(12).indices]
 
 
+def of_blocks(*, spread: bool) -> dict[str, np.ndarray]:
+    """Random pairs of 13 blocks, and the similarity at which pairs of two groups begin."""
+    rng, (blocks, size) = np.random.default_rng(0), (13, 32)
+    known = rng.integers(-1, 2, (blocks, size, size)).astype(np.int8)
+    groups = rng.integers(0, 3, (blocks, size)).astype(np.int32)
+    views = rng.normal(size=(2, blocks, size, 8)).astype(np.float32)
+    given = (known, known == 1, np.ones((blocks, size), bool), groups, *views)
+    mesh = make_mesh() if spread else None
+
+    def part(a: np.ndarray) -> jax.Array:
+        # Three blocks of padding, where there are devices that want as many.
+        a = np.pad(a, ((0, 3 if mesh else 0), *[(0, 0)] * (a.ndim - 1)))
+        return jax.device_put(a, sharded.rows_over(mesh)) if mesh else jax.device_put(a)
+
+    known, asked, valid, groups, *views = map(part, given)
+    picked = random_pairs(jax.random.key(3), Unknown(known, asked, valid), 50)
+    turn = turning_point((views[0], views[1]), groups, valid)
+    return {"random": np.asarray(picked.indices), "turn": np.asarray(turn)}
+
+
 def _said(questions: Questions, labels: np.ndarray) -> np.ndarray:
     """What somebody says who knows the groups."""
     of = labels[questions.indices]
@@ -138,6 +159,7 @@ def main() -> None:
             "spread": sharded.is_spread(parts.data),
             "state": spread_parts(game.state),
             "odd": looked_at(method, N - 3)[0].probabilities,
+            **(of_blocks(spread=True) if method == "pcl" else {}),
         }
     else:
         game, asked = composed(method)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from sharded import CLUSTERS, LOOKING, WAVES, N, blobs, composed, looked_at, play
+from sharded import CLUSTERS, LOOKING, WAVES, N, blobs, composed, looked_at, of_blocks, play
 
 from idc_jax.metrics import clustering_metrics
 
@@ -158,10 +158,16 @@ def test_no_device_is_brought_the_pairs_of_all_blocks(found):
     programs = found("pcl").programs
     # 26 blocks of 40 samples, and 2 of padding.
     rows = 28 * 40
-    assert {"jit__pcl", "jit__turning_point", "jit__taken", "jit__rows_at"} <= programs.keys()
+    seen = {"jit__pcl", "jit__random_pairs", "jit__turning_point", "jit__taken", "jit__rows_at"}
+    assert seen <= programs.keys()
     # What a run hears of each sample, and the outputs of one block in a step of the training.
     known = {"jit__first": rows * CLUSTERS, "jit__run": 40 * 256}
     assert {name: size for name, size in programs.items() if size > known.get(name, rows)} == {}
+
+
+def test_pairs_of_blocks_are_the_same_wherever_the_blocks_are(found):
+    for name, wanted in of_blocks(spread=False).items():
+        np.testing.assert_array_equal(found("pcl").values[name], wanted)
 
 
 @pytest.mark.parametrize("name", list(LOOKING))
