@@ -154,9 +154,7 @@ def chunks(
         return
     if spread := sharded.is_spread(samples):
         most = min(most, max(_BROUGHT // (indices.shape[1] * _row_bytes(samples)), 1))
-    length = steps_per_chunk(total, most)
-    for start in range(0, total, length):
-        steps = slice(start, min(start + length, total))
+    for steps in spans(total, most):
         rows = taken(indices, steps).astype(jnp.int32)
         yield (
             Chunk(sharded.rows_at(samples, rows.reshape(-1)), _places(rows.shape), steps)
@@ -195,6 +193,13 @@ def slabs(samples: Samples, multiple: int) -> Iterator[jax.Array]:
     length = max(samples.budget // 2 // _row_bytes(samples) // multiple, 1) * multiple
     for start in range(0, total, length):
         yield samples[start : start + length]
+
+
+def spans(total: int, most: int) -> Iterator[slice]:
+    """``total`` steps in order, as many at a time as :func:`steps_per_chunk` says."""
+    length = steps_per_chunk(total, most)
+    for start in range(0, total, length):
+        yield slice(start, min(start + length, total))
 
 
 def steps_per_chunk(total: int, most: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from idc_jax import losses, ops
-from idc_jax.data.residency import Samples, steps_per_chunk, taken
+from idc_jax.data.residency import Samples, spans, taken
 from idc_jax.data.views import Views, view_batch
 from idc_jax.models.base import Model, Variables
 from idc_jax.ops import sharded
@@ -104,7 +103,7 @@ def train_epochs(
     def advance(span: range, learner: Learner) -> tuple[Learner, list[Metrics]]:
         order, plan = _plan(epoch_key(key, span.start), blocks)
         found: list[Metrics] = []
-        for steps in _parts(links, len(blocks)):
+        for steps in spans(len(blocks), _LINKS // math.prod(links.shape[1:])):
             own = sharded.rows_at(links, taken(order, steps))
             rows, mask, keys = (taken(part, steps) for part in plan)
             learner, metrics = run_steps(_step, program, learner, data, rows, (own, mask, keys), ())
@@ -123,13 +122,6 @@ def _plan(key: jax.Array, blocks: jax.Array) -> tuple[jax.Array, tuple[jax.Array
     keys = jax.random.split(step_key, blocks.shape[0])
     shown = blocks[order]
     return order, (jnp.maximum(shown, 0), shown >= 0, keys)
-
-
-def _parts(links: jax.Array, total: int) -> Iterator[slice]:
-    """The steps of an epoch, as many at a time as there are links for on each device."""
-    length = steps_per_chunk(total, max(_LINKS // math.prod(links.shape[1:]), 1))
-    for start in range(0, total, length):
-        yield slice(start, min(start + length, total))
 
 
 def _step(
