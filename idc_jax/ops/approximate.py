@@ -155,7 +155,7 @@ def _found(
 ) -> tuple[jax.Array, Neighbors]:
     """The rows ``[b·s]`` in the cells ``own`` ``[b]`` and their neighbours ``[b·s, k]``."""
     n, size = x.shape[0], cells.points.shape[1]
-    places = (own[:, None] * size + jnp.arange(size, dtype=jnp.int32)[None]).reshape(-1)
+    places = visits.places_in(own, size)
     queries = visits.Queries(cells.points[own], cells.centers[own], places)
     _, found = visits.look(queries, cells, probes=probes, wanted=min(k + SPARE, n - 1))
     rows = cells.order.reshape(-1, size)[own].reshape(-1)

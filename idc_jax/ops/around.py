@@ -187,7 +187,7 @@ def _found(
 ) -> tuple[jax.Array, _Candidates]:
     """The rows ``[b·s]`` in the own cells ``part`` ``[b]`` and what they find."""
     size = cells.points.shape[1]
-    places = (part[:, None] * size + jnp.arange(size, dtype=jnp.int32)[None]).reshape(-1)
+    places = visits.places_in(part, size)
     rows = own.order[places]
     # Seen once more, rather than kept beside the cells that visit.
     points = view.of(x[rows]).reshape(len(part), size, -1)

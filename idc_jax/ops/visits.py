@@ -57,6 +57,11 @@ def batches(shape: tuple[int, ...], probes: int, most: int, kept: int) -> np.nda
     return cut_in_parts(num_cells, max(1, at_once))
 
 
+def places_in(cells: jax.Array, size: int) -> jax.Array:
+    """The places of all points of the ``cells`` ``[b]`` of ``size``: int32 ``[b·s]``."""
+    return (cells[:, None] * size + jnp.arange(size, dtype=jnp.int32)[None]).reshape(-1)
+
+
 def num_bins(size: int) -> tuple[int, int]:
     """Into how many bins a near cell of ``size`` is divided, and into how many another."""
     near, other = (size // _width(size, bins) for bins in _BINS)
