@@ -17,7 +17,7 @@ from idc_jax.selectors import greedy
 
 N, BUDGET = cases.N, cases.BUDGET
 # What it was called before.
-enable_x64: Any = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64
+enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 every = pytest.mark.parametrize("name", selectors.names())
 of_embeddings = pytest.mark.parametrize(
     "name", [name for name in selectors.names() if name not in ("random", "margin", "entropy")]
