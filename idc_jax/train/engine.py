@@ -9,6 +9,7 @@ call while the host reads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -24,7 +25,7 @@ from idc_jax.data.residency import Samples, chunks, taken
 from idc_jax.data.views import Views
 from idc_jax.models.base import Model, Variables
 from idc_jax.train.log import Log
-from idc_jax.train.parallel import replicate
+from idc_jax.train.parallel import mesh_of_batch, replicate
 
 Metrics = dict[str, jax.Array]
 # ``variables -> (loss, metrics, variables with BatchNorm's averages moved)``.
@@ -159,7 +160,10 @@ def run_steps(
       beyond ``count``.
     """
     found = []
-    shared = replicate(shared, program.mesh)
+    whole = program.mesh
+    own = mesh_of_batch(whole, rows.shape[1] * math.prod(data.shape[1:]))
+    program = program._replace(mesh=own)
+    learner, shared = replicate((learner, shared), own)
     for chunk in chunks(data, rows):
         left = None
         if count is not None:
@@ -167,11 +171,14 @@ def run_steps(
                 break
             left = jax.device_put(np.int32(min(count, chunk.steps.stop) - chunk.steps.start))
         told = jax.tree.map(partial(taken, steps=chunk.steps), plan)
+        array, indices = chunk.array, chunk.indices
+        if own is not whole:
+            array, indices, told = replicate((array, indices, told), own)
         learner, metrics = _run(
-            learner, chunk.array, chunk.indices, told, shared, left, step=step, program=program
+            learner, array, indices, told, shared, left, step=step, program=program
         )
         found.append(metrics)
-    return learner, found
+    return replicate(learner, whole), found
 
 
 @partial(jax.jit, static_argnames=("step", "program"), donate_argnames="learner")

@@ -32,6 +32,7 @@ _WORTH_SENDING = 2**18
 _WORTH_SHARING = 2**22
 
 Tree = TypeVar("Tree")
+Leaf = TypeVar("Leaf")
 
 
 def all_devices() -> list[jax.Device]:
@@ -97,17 +98,57 @@ def mesh_of(samples: Samples) -> Mesh | None:
     return mesh
 
 
+def mesh_of_batch(mesh: Mesh | None, numbers: int) -> Mesh | None:
+    """The part of ``mesh`` that a step's batch of so many ``numbers`` is split over.
+
+    Of several processes each computes a small batch as a whole, over devices of its own (None for
+    a single one): no gradient is sent, and the program is the one that it would compile alone.
+    """
+    if mesh is None or jax.process_count() == 1 or numbers >= _WORTH_SENDING:
+        return mesh
+    own = mesh.local_devices
+    return None if len(own) == 1 else Mesh(np.asarray(own), (BATCH,))
+
+
 def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
-    """Put a copy of every array of ``tree`` on each device of ``mesh``; None leaves it alone."""
-    if mesh is None:
-        return tree
-    target = NamedSharding(mesh, PartitionSpec())
+    """Put a copy of every array of ``tree`` on each device of ``mesh``.
+
+    Copies that are there stay, whatever other devices have some, too.
+
+    Args:
+      tree: of arrays, the same on all processes.
+      mesh: of all processes or of this one; None leaves where they are arrays that are on this
+        process's devices, and takes its own copy of those that others have, too.
+    """
+    target = everywhere(mesh)
+    if target is None:
+        return jax.tree.map(lambda a: a if _is_ours(a) else a.addressable_data(0), tree)
     if all(isinstance(a, jax.Array) and a.sharding == target for a in jax.tree.leaves(tree)):
         return tree
     if jax.process_count() == 1:
         return jax.device_put(tree, target)
+    leaves, treedef = jax.tree.flatten(tree)
+    leaves = [_of_copies(leaf, target) for leaf in leaves]
     # Each process has computed the same; asking the others whether it did would cost a round.
-    return _placed_at(target)(tree)
+    return _placed_at(target)(jax.tree.unflatten(treedef, leaves))
+
+
+def _is_ours(leaf: object) -> bool:
+    """Whether all of an array is on this process's devices; what has no place yet is."""
+    if isinstance(leaf, jax.core.Tracer) or not isinstance(leaf, jax.Array):
+        return True
+    return leaf.is_fully_addressable
+
+
+def _of_copies(leaf: Leaf, target: NamedSharding) -> Leaf | jax.Array:
+    """A copied array on ``target``'s devices, of its copies there where this process has all."""
+    if not isinstance(leaf, jax.Array) or not leaf.is_fully_replicated:
+        return leaf
+    copies = {shard.device: shard.data for shard in leaf.addressable_shards}
+    if not target.addressable_devices <= copies.keys():
+        return leaf
+    here = [copies[device] for device in target.addressable_devices]
+    return jax.make_array_from_single_device_arrays(leaf.shape, target, here)
 
 
 @cache
@@ -117,10 +158,7 @@ def _placed_at(target: NamedSharding) -> Callable[[Tree], Tree]:
 
 
 def split(batch: jax.Array, mesh: Mesh | None) -> jax.Array:
-    """Within a compiled function: split ``[b, ...]`` by its first axis over ``mesh``.
-
-    A small one stays whole where the mesh has devices of several processes: each computes all.
-    """
-    if mesh is None or (jax.process_count() > 1 and batch.size < _WORTH_SENDING):
+    """Within a compiled function: split ``[b, ...]`` by its first axis over ``mesh``."""
+    if mesh is None:
         return batch
     return jax.lax.with_sharding_constraint(batch, NamedSharding(mesh, PartitionSpec(BATCH)))
