@@ -114,8 +114,13 @@ def _kmeans(
     def start(key: jax.Array) -> jax.Array:
         sample_key, start_key, _ = jax.random.split(key, 3)
         part = sample_of(sample_key, x, num_clusters)
-        centers = plus_plus(start_key, part, num_clusters, used=used)
-        return centers if part is x else lloyd(part, centers, max_iterations, tolerance).centers
+        if part is x:
+            return drawn(start_key, x, used)
+        centers = sharded.alike(drawn, start_key, part, used)
+        return lloyd(part, centers, max_iterations, tolerance).centers
+
+    def drawn(key: jax.Array, x: jax.Array, used: jax.Array | None) -> jax.Array:
+        return plus_plus(key, x, num_clusters, used=used)
 
     def settle(key: jax.Array, centers: jax.Array) -> KMeans:
         if batch_size is None:
@@ -137,7 +142,7 @@ def _kmeans(
 
 def _nearest(x: jax.Array, centers: jax.Array) -> KMeans:
     assignments, distances2 = assign(x, centers)
-    return KMeans(centers, assignments, jnp.sum(distances2))
+    return KMeans(centers, assignments, blocks.total(distances2))
 
 
 def sample_of(key: PRNGKeyArray, x: Num[Array, "n d"], num_clusters: int) -> Num[Array, "m d"]:
@@ -242,7 +247,7 @@ def lloyd(
 
     centers, _, _ = jax.lax.while_loop(resting, step, (centers, jnp.float32(jnp.inf), jnp.int32(0)))
     assignments, distances2 = assign(x, centers, fixed)
-    return KMeans(centers, assignments, jnp.sum(distances2))
+    return KMeans(centers, assignments, blocks.total(distances2))
 
 
 def assign(

@@ -114,6 +114,15 @@ def on_each(
     return mapped(*arrays, *shared)
 
 
+def alike(function: Callable[..., _Tree], *arrays: Any) -> _Tree:
+    """``function`` of trees of ``arrays`` that are whole on each device, all of it on each.
+
+    The partitioner would divide it, and sums of parts are rounded in another way.
+    """
+    how = current()
+    return on_each(function, how, (), shared=arrays, together=True) if how else function(*arrays)
+
+
 def top_k(values: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     """The ``k`` largest of ``values`` ``[n]`` and where they are; the lower place among equals."""
     how = divides(values.shape[0])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax import ops, selectors
+from idc_jax import selectors
 from idc_jax.annotate.evidence import Evidence
+from idc_jax.ops import sharded
+from idc_jax.ops.kmeans import cluster_sums
 from idc_jax.selectors import Selection, SelectorInputs
 
 
@@ -65,9 +68,15 @@ def mean_centers(
     Embeddings beyond the assignments are repeats, and count for nothing.
     """
     more = len(embeddings) - len(assignments)
-    members = jax.nn.one_hot(jnp.pad(assignments, (0, more), constant_values=-1), num_clusters)
-    counts = members.sum(0)
-    sums = ops.matmul(members.T, embeddings)
+    # Of a cluster beyond the last, which is cut off.
+    slots = jnp.pad(assignments, (0, more), constant_values=num_clusters)
+    with sharded.like(embeddings):
+        return _means(embeddings, slots, num_clusters)
+
+
+@partial(jax.jit, static_argnames="num_clusters")
+def _means(x: jax.Array, slots: jax.Array, num_clusters: int) -> tuple[jax.Array, jax.Array]:
+    sums, counts = (found[:-1] for found in cluster_sums(x, slots, num_clusters + 1))
     return sums / jnp.maximum(counts, 1)[:, None], counts
 
 
