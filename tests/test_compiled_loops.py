@@ -21,7 +21,7 @@ from idc_jax.methods.committee.prior import share_factors
 from idc_jax.methods.committee.regression import fit_planes
 from idc_jax.methods.committee.spreading import spreading
 from idc_jax.methods.committee.stacking import stack
-from idc_jax.methods.common.spread import spread_answers
+from idc_jax.methods.common.spread import spread_along
 from idc_jax.ops import graph, spectral
 from idc_jax.ops.edges import normalized_edges
 
@@ -83,8 +83,8 @@ def on_graph(name: str) -> Call:
         ),
         "smoothing": (lambda *a: graph.smooth(*a, hops=3), (inputs.embeddings, near)),
         "answers spread": (
-            lambda *a: spread_answers(*a, 0.9),
-            (near, probs, probs, choice, rejected),
+            lambda *a: spread_along(*a, 0.9),
+            (edges, probs, probs, choice, rejected),
         ),
         "shares": (share_factors, (probs, jnp.full(CLASSES, 1 / CLASSES))),
         "stacking": (stack, (jnp.stack([probs[:CLASSES]] * 2), said, named, jnp.ones(2))),

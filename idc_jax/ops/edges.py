@@ -51,7 +51,8 @@ class Edges(NamedTuple):
 
 
 def normalized_edges(neighbors: Neighbors, dtype: DTypeLike = jnp.float32) -> Edges:
-    """``S = D^−½ W D^−½`` of a neighbour graph, W as in :func:`~idc_jax.ops.graph.edge_weights`.
+    """``S = D^−½ W D^−½`` of a neighbour graph, with the weights W and the degrees D of
+    :func:`~idc_jax.ops.graph.weights_and_degrees`.
 
     Not for use under ``jit``: its shapes depend on the graph.
 
@@ -70,7 +71,7 @@ def _normalized(neighbors: Neighbors) -> Edges:
     if how := sharded.divides(len(neighbors.indices)):
         return spread_edges(neighbors, how)
     raw, degrees = weights_and_degrees(neighbors)
-    indices, root = np.asarray(neighbors.indices), 1.0 / np.sqrt(np.asarray(degrees))
+    indices, root = np.asarray(neighbors.indices), np.asarray(jax.lax.rsqrt(degrees))
     weights = np.asarray(raw) * root[:, None] * root[indices]
     n, k = indices.shape
     starts = range(0, n, _ROWS)
@@ -119,6 +120,32 @@ def _multiplied(own: jax.Array, x: jax.Array, edges: Edges) -> jax.Array:
     back = gathered(x, edges.named_by, edges.named_weights)
     further = gathered(x, edges.further_by, edges.further_weights)
     return added_by(forth + back, edges.hubs, further, rising=True)
+
+
+@partial(jax.jit, static_argnames=("iterations",))
+def propagate(
+    seeds: jax.Array, edges: Edges, *, alpha: jax.Array | float, iterations: int = 40
+) -> jax.Array:
+    """Spread what is known of a few samples over the graph to all.
+
+    Label spreading: ``P ← α S P + (1 − α) Y`` (Zhou et al., "Learning with Local and Global
+    Consistency", 2004), with every edge used in both directions.
+
+    Args:
+      seeds: Y ``[n, c]``, non-negative; a row of zeros where nothing is known.
+      edges: S.
+      alpha: in [0, 1): how far an answer reaches.
+      iterations: how often; the error falls as α to this power.
+
+    Returns:
+      P ``[n, c]``, not normalised: a row's sum tells how much evidence reached the sample, and
+      is 0 where none did.
+    """
+
+    def step(_: jax.Array, spread: jax.Array) -> jax.Array:
+        return alpha * multiply(edges, spread) + (1 - alpha) * seeds
+
+    return jax.lax.fori_loop(0, iterations, step, (1 - alpha) * seeds)
 
 
 def spread_edges(neighbors: Neighbors, how: sharded.Rows) -> Edges:

@@ -1,4 +1,4 @@
-"""The nearest-neighbour graph at work: averaging over it, and spreading answers along it."""
+"""The nearest-neighbour graph at work: averaging over it, and how much its edges weigh."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from idc_jax.ops import arrays, blocks, narrow, ring, sharded
 from idc_jax.ops.narrow import widened
 from idc_jax.ops.neighbors import Neighbors, knn
 from idc_jax.ops.probing import true_neighbors
-from idc_jax.ops.sums import sums_by
 from idc_jax.ops.views import View
 
 # Entries of neighbours' rows that are gathered at once: of a few, a pass for each neighbour saves
@@ -187,21 +186,12 @@ def _whitened(
 
 
 @jax.jit
-def edge_weights(neighbors: Neighbors) -> jax.Array:
-    """Symmetrically normalised weights ``[n, k]`` of the directed k-NN edges.
+def weights_and_degrees(neighbors: Neighbors) -> tuple[jax.Array, jax.Array]:
+    """The edges' own weights ``[n, k]``, in (0, 1], and what they add up to at each end ``[n]``.
 
     A distance counts relative to the sample's own k-th distance (Zelnik-Manor and Perona,
-    "Self-Tuning Spectral Clustering", 2004), so that no scale has to be chosen; each edge is
-    divided by the root of both ends' degrees, as label spreading asks for.
+    "Self-Tuning Spectral Clustering", 2004), so that no scale has to be chosen.
     """
-    weights, degrees = weights_and_degrees(neighbors)
-    root = jax.lax.rsqrt(degrees)
-    return weights * root[:, None] * sharded.at(root, neighbors.indices)
-
-
-@jax.jit
-def weights_and_degrees(neighbors: Neighbors) -> tuple[jax.Array, jax.Array]:
-    """The edges' own weights ``[n, k]``, in (0, 1], and what they add up to at each end ``[n]``."""
     distances2, indices = neighbors.distances2, neighbors.indices
     local = jnp.maximum(distances2[:, -1], 1e-12)
     scale = jnp.sqrt(local[:, None] * sharded.at(local, indices))
@@ -209,68 +199,6 @@ def weights_and_degrees(neighbors: Neighbors) -> tuple[jax.Array, jax.Array]:
     out_degree = weights.sum(1)
     in_degree = sharded.sums_at(indices, weights)
     return weights, jnp.maximum(out_degree + in_degree, 1e-12)
-
-
-@partial(jax.jit, static_argnames=("iterations",))
-def propagate(
-    seeds: jax.Array,
-    neighbors: Neighbors,
-    weights: jax.Array,
-    *,
-    alpha: float,
-    iterations: int = 40,
-) -> jax.Array:
-    """Spread what is known of a few samples over the graph to all.
-
-    Label spreading: ``P ← α S P + (1 − α) Y`` (Zhou et al., "Learning with Local and Global
-    Consistency", 2004), with every edge used in both directions.
-
-    Args:
-      seeds: Y ``[n, c]``, non-negative; a row of zeros where nothing is known.
-      neighbors: the k-NN graph.
-      weights: ``[n, k]`` of :func:`edge_weights`.
-      alpha: in [0, 1): how far an answer reaches.
-      iterations: how often; the error falls as α to this power.
-
-    Returns:
-      P ``[n, c]``, not normalised: a row's sum tells how much evidence reached the sample, and
-      is 0 where none did.
-    """
-    graph, how = (neighbors.indices, weights), sharded.divides(len(seeds))
-    seeds = sharded.whole(seeds)
-
-    def step(_: jax.Array, spread: jax.Array) -> jax.Array:
-        if how:
-            local = partial(_reached_over, how.axis)
-            reached = sharded.on_each(local, how, graph, shared=(spread,), together=True)
-        else:
-            reached = _reached(*graph, spread)
-        return alpha * reached + (1 - alpha) * seeds
-
-    return jax.lax.fori_loop(0, iterations, step, (1 - alpha) * seeds)
-
-
-def _reached(indices: jax.Array, weights: jax.Array, spread: jax.Array) -> jax.Array:
-    """What ``spread`` ``[n, c]`` brings to each sample along its edges, forth and back."""
-    return gathered(spread, indices, weights) + _given_back(indices, weights, spread, len(spread))
-
-
-def _reached_over(
-    axis: str, indices: jax.Array, weights: jax.Array, spread: jax.Array
-) -> jax.Array:
-    """The same by one device's rows of the graph, summed over all devices."""
-    own = jax.lax.axis_index(axis) * len(indices)
-    rows = jax.lax.dynamic_slice_in_dim(spread, own, len(indices))
-    forth = gathered(spread, indices, weights)
-    back = _given_back(indices, weights, rows, len(spread))
-    here = jax.lax.dynamic_slice_in_dim(back, own, len(indices))
-    return jax.lax.psum(jax.lax.dynamic_update_slice_in_dim(back, here + forth, own, 0), axis)
-
-
-def _given_back(indices: jax.Array, weights: jax.Array, rows: jax.Array, size: int) -> jax.Array:
-    """What ``rows`` ``[m, c]`` give to their neighbours, ``[size, c]``."""
-    given = (weights.T[:, :, None] * rows).reshape(-1, rows.shape[1])
-    return sums_by(indices.T.ravel(), given, size)
 
 
 def gathered(x: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from idc_jax.ops.ring import axis_of_rows
-from idc_jax.ops.sums import sums_by
+from idc_jax.ops.sums import added_by, sums_by
 
 _Tree = TypeVar("_Tree")
 
@@ -222,14 +222,24 @@ def _rows_at(tree: _Tree, places: jax.Array) -> _Tree:
 
 
 def sums_at(indices: jax.Array, values: jax.Array) -> jax.Array:
-    """The sum ``[n]`` of the ``values`` ``[n, k]`` whose ``indices`` ``[n, k]`` name each row."""
+    """The sum ``[n]`` of the ``values`` ``[n, k]`` whose ``indices`` ``[n, k]`` name each row.
+
+    Devices add theirs one after the other, in the order of one device.
+    """
     n, how = len(indices), divides(len(indices))
     if how is None:
         return sums_by(indices.ravel(), values.ravel(), n)
+    own = n // how.size
 
     def local(indices: jax.Array, values: jax.Array) -> jax.Array:
-        found = sums_by(indices.ravel(), values.ravel(), n)
-        return jax.lax.psum_scatter(found, how.axis, tiled=True)
+        me = jax.lax.axis_index(how.axis)
+
+        def add(turn: jax.Array, sums: jax.Array) -> jax.Array:
+            added = added_by(sums, indices.ravel(), values.ravel())
+            return jax.lax.psum(jnp.where(me == turn, added, 0), how.axis)
+
+        sums = jax.lax.fori_loop(0, how.size, add, jnp.zeros(n, values.dtype))
+        return jax.lax.dynamic_slice_in_dim(sums, me * own, own)
 
     return on_each(local, how, (indices, values))
 

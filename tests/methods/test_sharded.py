@@ -79,11 +79,11 @@ GATHERED = {
         # As many queries as there are samples here, and the neighbours of each.
         "jit__whitened": 5 * N,
     },
-    "idc": {"jit__first": N * CLUSTERS, "jit_spread_answers": N * CLUSTERS},
-    "dsac": {"jit__first": N * CLUSTERS, "jit_spread_answers": N * CLUSTERS},
+    "idc": {"jit__first": N * CLUSTERS, "jit_spread_along": N * CLUSTERS},
+    "dsac": {"jit__first": N * CLUSTERS, "jit_spread_along": N * CLUSTERS},
     "ipc": {
         "jit__first": N * CLUSTERS,
-        "jit_spread_answers": N * CLUSTERS,
+        "jit_spread_along": N * CLUSTERS,
         "jit__whitened": 5 * N,
         # Two groups of each sample: what is known of pairs.
         "jit__pick": 2 * N,

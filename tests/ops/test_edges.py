@@ -7,15 +7,17 @@ import pytest
 
 from idc_jax import ops
 from idc_jax.ops.edges import multiply, normalized_edges
-from idc_jax.ops.graph import edge_weights, weights_and_degrees
+from idc_jax.ops.graph import weights_and_degrees
 from idc_jax.ops.spectral import leading_eigenpairs
 
 
 def dense(neighbors):
-    weights, indices = np.asarray(edge_weights(neighbors), float), np.asarray(neighbors.indices)
+    weights, indices = weights_and_degrees(neighbors)[0], np.asarray(neighbors.indices)
     matrix = np.zeros((len(indices), len(indices)))
-    np.add.at(matrix, (np.arange(len(indices))[:, None], indices), weights)
-    return matrix + matrix.T
+    np.add.at(matrix, (np.arange(len(indices))[:, None], indices), np.asarray(weights, float))
+    matrix += matrix.T
+    root = 1 / np.sqrt(matrix.sum(1))
+    return root[:, None] * matrix * root
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 
 from idc_jax import ops
 from idc_jax.ops import graph
-from idc_jax.ops.graph import edge_weights, propagate, smooth
+from idc_jax.ops.edges import normalized_edges, propagate
+from idc_jax.ops.graph import smooth, weights_and_degrees
 
 
 @pytest.fixture
@@ -67,9 +68,8 @@ def test_spreading_solves_its_fixed_point(points: jax.Array) -> None:
     seeds = np.zeros((30, 2), np.float32)
     seeds[0, 0] = seeds[7, 1] = 1
     alpha = 0.8
-    spread = propagate(
-        jnp.asarray(seeds), neighbors, edge_weights(neighbors), alpha=alpha, iterations=120
-    )
+    edges = normalized_edges(neighbors)
+    spread = propagate(jnp.asarray(seeds), edges, alpha=alpha, iterations=120)
     expected = (1 - alpha) * np.linalg.inv(np.eye(30) - alpha * dense_weights(neighbors)) @ seeds
     np.testing.assert_allclose(spread, expected, atol=1e-5)
 
@@ -79,18 +79,21 @@ def test_an_answer_stays_in_its_own_component() -> None:
     x = jnp.concatenate([jnp.arange(5.0), 100 + jnp.arange(5.0)])[:, None]
     neighbors = ops.knn(x, 2)
     seeds = jnp.zeros((10, 1)).at[0, 0].set(1.0)
-    spread = propagate(seeds, neighbors, edge_weights(neighbors), alpha=0.9)
+    spread = propagate(seeds, normalized_edges(neighbors), alpha=0.9)
     assert np.all(np.asarray(spread[:5]) > 0)
     assert np.all(np.asarray(spread[5:]) == 0)
 
 
 def test_duplicates_give_finite_weights() -> None:
     neighbors = ops.knn(jnp.ones((6, 3)), 3)
-    assert np.isfinite(np.asarray(edge_weights(neighbors))).all()
+    edges = normalized_edges(neighbors)
+    assert np.isfinite(edges.weights).all()
+    assert np.isfinite(edges.named_weights).all()
 
 
 def test_eager_equals_jit(points: jax.Array) -> None:
     neighbors = ops.knn(points, 3)
     with jax.disable_jit():
-        eager = edge_weights(neighbors)
-    np.testing.assert_allclose(eager, edge_weights(neighbors), rtol=1e-6)
+        eager = weights_and_degrees(neighbors)
+    for found, wanted in zip(eager, weights_and_degrees(neighbors), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)

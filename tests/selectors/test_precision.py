@@ -43,8 +43,8 @@ def neighbors_of(n: int) -> ops.Neighbors:
 
 
 # Without a product: they sort, sum or count, or are given their neighbours.
-WITHOUT = {"random", "margin", "entropy", "self_paced_weights", "edge_weights"}
-WITHOUT |= {"smooth", "propagate"}
+WITHOUT = {"random", "margin", "entropy", "self_paced_weights"}
+WITHOUT |= {"smooth", "weights_and_degrees"}
 
 
 def functions(n: int) -> dict:
@@ -69,8 +69,7 @@ def functions(n: int) -> dict:
         "squared_distances": (ops.squared_distances, x, floats(7, D)),
         "decorrelate": (graph.decorrelate_neighbors, KEY, x),
         "smooth": (lambda x, near: graph.smooth(x, near, hops=2), x, near),
-        "edge_weights": (graph.edge_weights, near),
-        "propagate": (partial(graph.propagate, alpha=0.9), floats(n, C), near, floats(n, K)),
+        "weights_and_degrees": (graph.weights_and_degrees, near),
         "nearest_in_group": (lambda x, g: grouped.nearest_in_group(x, g, K), x, ints(n)),
         "symmetric_nearest": (lambda x: symmetric.nearest(x, K), x),
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from idc_jax.annotate.questions import NONE_OF_THESE
 from idc_jax.ops import sharded
-from idc_jax.ops.graph import edge_weights, propagate
+from idc_jax.ops.edges import Edges, normalized_edges, propagate
 from idc_jax.ops.neighbors import Neighbors
 
 # Next to a named sample, what "none of these" leaves open says little.
@@ -17,7 +18,6 @@ _LEFT_OPEN = 0.25
 _NOTHING = 1e-12
 
 
-@jax.jit
 def spread_answers(
     neighbors: Neighbors,
     prior: jax.Array,
@@ -44,12 +44,22 @@ def spread_answers(
     Returns:
       ``[n, c]``, rows summing to one; an answered sample's row says what was answered.
     """
+    return spread_along(normalized_edges(neighbors), prior, probabilities, choice, rejected, alpha)
 
-    def spread(seeds: jax.Array) -> jax.Array:
-        return propagate(seeds, neighbors, edge_weights(neighbors), alpha=alpha)
 
+@jax.jit
+def spread_along(
+    edges: Edges,
+    prior: jax.Array,
+    probabilities: jax.Array,
+    choice: jax.Array,
+    rejected: jax.Array,
+    alpha: float,
+) -> jax.Array:
+    """:func:`spread_answers` along the ``edges`` of a graph, whole on each device."""
     given = (prior, probabilities, choice, rejected)
-    return spread_by(spread, *given, num_rows=len(neighbors.indices))
+    along = partial(propagate, edges=edges, alpha=alpha)
+    return sharded.whole(spread_by(along, *given, len(edges.indices)))
 
 
 def spread_by(
@@ -58,7 +68,6 @@ def spread_by(
     probabilities: jax.Array,
     choice: jax.Array,
     rejected: jax.Array,
-    *,
     num_rows: int,
 ) -> jax.Array:
     """:func:`spread_answers` by another function of seeds ``[num_rows, c]``, along any graph."""
