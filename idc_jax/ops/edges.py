@@ -70,13 +70,11 @@ def normalized_edges(neighbors: Neighbors, dtype: DTypeLike = jnp.float32) -> Ed
 def _normalized(neighbors: Neighbors) -> Edges:
     if how := sharded.divides(len(neighbors.indices)):
         return spread_edges(neighbors, how)
-    raw, degrees = weights_and_degrees(neighbors)
-    indices, root = np.asarray(neighbors.indices), np.asarray(jax.lax.rsqrt(degrees))
-    weights = np.asarray(raw) * root[:, None] * root[indices]
+    found, degrees, named, _ = _weighed(neighbors)
+    indices, weights = np.asarray(neighbors.indices), np.asarray(found)
     n, k = indices.shape
     starts = range(0, n, _ROWS)
-    named = sum(np.bincount(indices[at : at + _ROWS].ravel(), minlength=n) for at in starts)
-    lists = _further(named, k)
+    lists = _further(np.asarray(named), k)
     first, size = np.cumsum(lists) - lists, -(-int(lists.sum()) // _FURTHER) * _FURTHER
     by, by_weights = np.zeros((n, 2 * k), np.int32), np.zeros((n, 2 * k), np.float32)
     further_by, further_weights = np.zeros((size, k), np.int32), np.zeros((size, k), np.float32)
@@ -97,8 +95,8 @@ def _normalized(neighbors: Neighbors) -> Edges:
     # Padding stands at the end, where the order by sample wants the last one.
     hubs = np.full(size, n - 1, np.int32)
     hubs[: lists.sum()] = np.repeat(np.arange(n, dtype=np.int32), lists)
-    made = (weights, by, by_weights, hubs, further_by, further_weights)
-    return Edges._make((neighbors.indices, *map(jax.device_put, made), degrees))
+    made = (by, by_weights, hubs, further_by, further_weights)
+    return Edges._make((neighbors.indices, found, *map(jax.device_put, made), degrees))
 
 
 def _further(named: Any, k: int) -> Any:
@@ -156,19 +154,27 @@ def spread_edges(neighbors: Neighbors, how: sharded.Rows) -> Edges:
     return Edges._make((neighbors.indices, weights, *lists, degrees))
 
 
-@jax.jit
 def _weighed(neighbors: Neighbors) -> tuple[jax.Array, ...]:
     """Weights ``[n, k]``, degrees ``[n]``, how many name each ``[n]``.
 
     And how many further lists some device has, at most.
     """
     weights, degrees = weights_and_degrees(neighbors)
-    root, indices = jax.lax.rsqrt(degrees), neighbors.indices
-    weights = weights * root[:, None] * sharded.at(root, indices)
+    return _scaled(neighbors.indices, weights, degrees), degrees, *_counted(neighbors.indices)
+
+
+@jax.jit
+def _scaled(indices: jax.Array, weights: jax.Array, degrees: jax.Array) -> jax.Array:
+    root = jax.lax.rsqrt(degrees)
+    return weights * root[:, None] * sharded.at(root, indices)
+
+
+@jax.jit
+def _counted(indices: jax.Array) -> tuple[jax.Array, jax.Array]:
     named = sharded.sums_at(indices, jnp.ones_like(indices))
     how = sharded.current()
     further = _further(named, indices.shape[1]).reshape(how.size if how else 1, -1)
-    return weights, degrees, named, jnp.max(further.sum(1))
+    return named, jnp.max(further.sum(1))
 
 
 @partial(jax.jit, static_argnames=("how", "size"))

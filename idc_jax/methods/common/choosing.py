@@ -63,19 +63,21 @@ def again(values: jax.Array, more: int) -> jax.Array:
 def mean_centers(
     embeddings: jax.Array, assignments: jax.Array, num_clusters: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The mean ``[c, d]`` and the size ``[c]`` of each cluster.
+    """The mean ``[c, d]``, 0 of nothing, and the size ``[c]`` of each cluster.
 
-    Embeddings beyond the assignments are repeats, and count for nothing.
+    Embeddings whose assignment is negative, and those beyond the assignments, which are repeats,
+    count for nothing.
     """
     more = len(embeddings) - len(assignments)
-    # Of a cluster beyond the last, which is cut off.
-    slots = jnp.pad(assignments, (0, more), constant_values=num_clusters)
     with sharded.like(embeddings):
-        return _means(embeddings, slots, num_clusters)
+        own = jnp.pad(assignments, (0, more), constant_values=-1)
+        return _means(embeddings, own, num_clusters)
 
 
 @partial(jax.jit, static_argnames="num_clusters")
-def _means(x: jax.Array, slots: jax.Array, num_clusters: int) -> tuple[jax.Array, jax.Array]:
+def _means(x: jax.Array, own: jax.Array, num_clusters: int) -> tuple[jax.Array, jax.Array]:
+    # One cluster more, which is cut off.
+    slots = jnp.where(own >= 0, own, num_clusters)
     sums, counts = (found[:-1] for found in cluster_sums(x, slots, num_clusters + 1))
     return sums / jnp.maximum(counts, 1)[:, None], counts
 

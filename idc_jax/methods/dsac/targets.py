@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from idc_jax import losses, ops, scores
+from idc_jax import ops, scores
 from idc_jax.annotate.evidence import Evidence
 from idc_jax.annotate.questions import Role
-from idc_jax.methods.common.choosing import again
+from idc_jax.methods.common.choosing import again, mean_centers
 from idc_jax.methods.common.class_space import (
     Heard,
     around_answers,
@@ -97,12 +97,11 @@ def make_targets(
     weights = _class_weights(told >= 0, z, context, options)
     classes, c = jnp.asarray(told), state.centers.shape[0]
     more = len(z) - len(told)
-    known, own = jnp.pad(classes, (0, more), constant_values=-1), again(state.assignments, more)
-    class_centers, _ = losses.class_means(trained, known, known >= 0, c)
+    class_centers, _ = mean_centers(trained, classes, c)
     centers = state.centers
     if options.space != "network":
-        every = jnp.arange(len(z)) < len(told)
-        centers, _ = losses.class_means(trained, own, every, c)
+        centers, _ = mean_centers(trained, state.assignments, c)
+    own = again(state.assignments, more)
     distances2 = ops.within_cluster_squared_distances(trained, centers, own)
     distances2 = sharded.first(distances2, len(told))
     _, age = scores.self_paced_weights(distances2, options.percentile)
