@@ -9,7 +9,6 @@ call while the host reads.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -161,7 +160,7 @@ def run_steps(
     """
     found = []
     whole = program.mesh
-    own = mesh_of_batch(whole, rows.shape[1] * math.prod(data.shape[1:]))
+    own = mesh_of_batch(whole, (rows.shape[1], *data.shape[1:]))
     program = program._replace(mesh=own)
     learner, shared = replicate((learner, shared), own)
     for chunk in chunks(data, rows):

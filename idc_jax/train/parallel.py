@@ -9,10 +9,11 @@ batch is split over it.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar
 
 import jax
@@ -25,8 +26,8 @@ from idc_jax.errors import UserError
 # The mesh's only axis: batches are split along it.
 BATCH = "batch"
 
-# Numbers of a batch from which on it is worth splitting over processes: of less, the gradients'
-# way costs more than the part of the batch that somebody else takes.
+# Numbers of a batch of images from which on it is worth splitting over processes: of less, the
+# gradients' way costs more than the part of the batch that somebody else takes.
 _WORTH_SENDING = 2**18
 # The same of all samples, and of the whole run.
 _WORTH_SHARING = 2**22
@@ -98,13 +99,15 @@ def mesh_of(samples: Samples) -> Mesh | None:
     return mesh
 
 
-def mesh_of_batch(mesh: Mesh | None, numbers: int) -> Mesh | None:
-    """The part of ``mesh`` that a step's batch of so many ``numbers`` is split over.
+def mesh_of_batch(mesh: Mesh | None, shape: tuple[int, ...]) -> Mesh | None:
+    """The part of ``mesh`` that a step's batch of a ``shape`` ``[b, ...]`` is split over.
 
     Of several processes each computes a small batch as a whole, over devices of its own (None for
-    a single one): no gradient is sent, and the program is the one that it would compile alone.
+    a single one): no gradient is sent, and the program is the one that it would compile alone. So
+    with all vectors: networks of them do little between two gradients.
     """
-    if mesh is None or jax.process_count() == 1 or numbers >= _WORTH_SENDING:
+    images = len(shape) > 2
+    if mesh is None or jax.process_count() == 1 or (images and math.prod(shape) >= _WORTH_SENDING):
         return mesh
     own = mesh.local_devices
     return None if len(own) == 1 else Mesh(np.asarray(own), (BATCH,))
@@ -120,17 +123,16 @@ def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
       mesh: of all processes or of this one; None leaves where they are arrays that are on this
         process's devices, and takes its own copy of those that others have, too.
     """
-    target = everywhere(mesh)
-    if target is None:
+    if mesh is None:
         return jax.tree.map(lambda a: a if _is_ours(a) else a.addressable_data(0), tree)
+    target = NamedSharding(mesh, PartitionSpec())
+    several = jax.process_count() > 1
+    if several:
+        tree = jax.tree.map(partial(_of_copies, target=target, mesh=mesh), tree)
     if all(isinstance(a, jax.Array) and a.sharding == target for a in jax.tree.leaves(tree)):
         return tree
-    if jax.process_count() == 1:
-        return jax.device_put(tree, target)
-    leaves, treedef = jax.tree.flatten(tree)
-    leaves = [_of_copies(leaf, target) for leaf in leaves]
     # Each process has computed the same; asking the others whether it did would cost a round.
-    return _placed_at(target)(jax.tree.unflatten(treedef, leaves))
+    return _placed_at(target)(tree) if several else jax.device_put(tree, target)
 
 
 def _is_ours(leaf: object) -> bool:
@@ -140,14 +142,15 @@ def _is_ours(leaf: object) -> bool:
     return leaf.is_fully_addressable
 
 
-def _of_copies(leaf: Leaf, target: NamedSharding) -> Leaf | jax.Array:
+def _of_copies(leaf: Leaf, target: NamedSharding, mesh: Mesh) -> Leaf | jax.Array:
     """A copied array on ``target``'s devices, of its copies there where this process has all."""
-    if not isinstance(leaf, jax.Array) or not leaf.is_fully_replicated:
+    if not isinstance(leaf, jax.Array) or not leaf.is_fully_replicated or leaf.sharding == target:
         return leaf
     copies = {shard.device: shard.data for shard in leaf.addressable_shards}
     if not target.addressable_devices <= copies.keys():
         return leaf
-    here = [copies[device] for device in target.addressable_devices]
+    # In the mesh's order, which keys of random numbers need.
+    here = [copies[device] for device in mesh.local_devices]
     return jax.make_array_from_single_device_arrays(leaf.shape, target, here)
 
 

@@ -1,7 +1,9 @@
 """Train a little network in every way there is, and print the losses.
 
     python parallel_run.py                          # on all local devices
-    python parallel_run.py ADDRESS PROCESS COUNT    # as one of COUNT processes, with spread samples
+    python parallel_run.py ADDRESS PROCESS COUNT WORTH  # as one of COUNT processes
+
+With several processes, samples are spread, and a batch of WORTH numbers is split over all.
 
 Run with XLA_FLAGS=--xla_force_host_platform_device_count=N for N devices per process.
 """
@@ -24,6 +26,7 @@ from idc_jax.methods.pcl.training import PclTraining
 from idc_jax.models.heads import ClusterNet
 from idc_jax.models.layers import Conv, batch_norm
 from idc_jax.ops import sharded
+from idc_jax.train import parallel
 from idc_jax.train.engine import Learner
 from idc_jax.train.finetune import FinetuneOptions, Supervision, finetune
 from idc_jax.train.loop import run_blocks, run_network
@@ -141,8 +144,9 @@ def images():
 
 def main(arguments):
     if arguments:
-        address, process, count = arguments
+        address, process, count, worth = arguments
         jax.distributed.initialize(address, int(count), int(process))
+        parallel._WORTH_SENDING = int(worth)
     mesh = make_mesh()
     samples = place(images(), 10**6, everywhere(mesh))
     if arguments:
@@ -151,12 +155,12 @@ def main(arguments):
     others, seen_too = train_others(samples)
     seen += seen_too
     trained = [s for s, _, train in seen if train]
-    split = [s for s in trained if not s.is_fully_replicated]
+    split = [len(s.device_set) for s in trained if not s.is_fully_replicated]
     print(
         json.dumps(
             {
                 "devices": jax.device_count(),
-                "split": len(split),
+                "split": split,
                 "all": len(trained),
                 **figures,
                 "others": others,

@@ -62,19 +62,22 @@ def test_four_devices_give_the_losses_of_one(alone):
     found = figures(start(4))
     assert found["devices"] == 4
     # Every batch that the network was trained on lay split over the devices.
-    assert found["split"] == found["all"] > 0
+    assert found["split"] == [4] * found["all"] != []
     same(found, alone)
 
 
 @pytest.mark.slow
-def test_two_processes_with_spread_samples_give_the_losses_of_one(alone):
+@pytest.mark.parametrize(("worth", "devices"), [(0, 6), (10**6, 3)], ids=["large", "small"])
+def test_two_processes_with_spread_samples_give_the_losses_of_one(alone, worth, devices):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     # Of 20 samples, six devices have four each: the first ones are there again.
-    both = [start(3, address, str(process), "2") for process in range(2)]
+    both = [start(3, address, str(process), "2", str(worth)) for process in range(2)]
     for found in [figures(process) for process in both]:
         assert found["devices"] == 6
+        # A small batch lies on each process's own devices.
+        assert found["split"] == [devices] * found["all"] != []
         same(found, alone)
 
 
