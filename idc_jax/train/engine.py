@@ -24,7 +24,7 @@ from idc_jax.data.residency import Samples, chunks, taken
 from idc_jax.data.views import Views
 from idc_jax.models.base import Model, Variables
 from idc_jax.train.log import Log
-from idc_jax.train.parallel import mesh_of_batch, replicate
+from idc_jax.train.parallel import mesh_of_batch, on_own, replicate
 
 Metrics = dict[str, jax.Array]
 # ``variables -> (loss, metrics, variables with BatchNorm's averages moved)``.
@@ -162,7 +162,7 @@ def run_steps(
     whole = program.mesh
     own = mesh_of_batch(whole, (rows.shape[1], *data.shape[1:]))
     program = program._replace(mesh=own)
-    learner, shared = replicate((learner, shared), own)
+    learner, shared = on_own((learner, shared), whole, own)
     for chunk in chunks(data, rows):
         left = None
         if count is not None:
@@ -172,7 +172,7 @@ def run_steps(
         told = jax.tree.map(partial(taken, steps=chunk.steps), plan)
         array, indices = chunk.array, chunk.indices
         if own is not whole:
-            array, indices, told = replicate((array, indices, told), own)
+            array, indices, told = on_own((array, indices, told), whole, own)
         learner, metrics = _run(
             learner, array, indices, told, shared, left, step=step, program=program
         )

@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable
 from functools import cache, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -33,7 +33,7 @@ _WORTH_SENDING = 2**18
 _WORTH_SHARING = 2**22
 
 Tree = TypeVar("Tree")
-Leaf = TypeVar("Leaf")
+Leaf = TypeVar("Leaf", bound=Any)
 
 
 def all_devices() -> list[jax.Device]:
@@ -135,7 +135,22 @@ def replicate(tree: Tree, mesh: Mesh | None) -> Tree:
     return _placed_at(target)(tree) if several else jax.device_put(tree, target)
 
 
-def _is_ours(leaf: object) -> bool:
+def on_own(tree: Tree, whole: Mesh | None, own: Mesh | None) -> Tree:
+    """Copies on the devices ``own`` of arrays on those of ``whole``, perhaps spread over them.
+
+    Args:
+      tree: of arrays, of which some may be on this process's devices alone.
+      whole: of all processes.
+      own: what :func:`mesh_of_batch` made of it.
+    """
+
+    def together(leaf: Leaf) -> Leaf:
+        return leaf if _is_ours(leaf) or leaf.is_fully_replicated else replicate(leaf, whole)
+
+    return replicate(jax.tree.map(together, tree), own)
+
+
+def _is_ours(leaf: Any) -> bool:
     """Whether all of an array is on this process's devices; what has no place yet is."""
     if isinstance(leaf, jax.core.Tracer) or not isinstance(leaf, jax.Array):
         return True

@@ -151,6 +151,12 @@ def main(arguments):
     samples = place(images(), 10**6, everywhere(mesh))
     if arguments:
         samples, _ = place_rows(images(), sharded.rows_over(mesh))
+        spread, _ = place_rows(np.arange(12), sharded.rows_over(mesh))
+        own = parallel.mesh_of_batch(mesh, (4, 2))
+        # What is spread over all processes comes together before each takes its own copy.
+        (taken,) = parallel.on_own((spread,), mesh, own)
+        assert taken.is_fully_addressable
+        assert np.asarray(taken).tolist() == list(range(12))
     figures, seen = train(samples)
     others, seen_too = train_others(samples)
     seen += seen_too
