@@ -4,7 +4,7 @@ The raw samples, the network and the optimiser are on every device; each step's 
 The programs are written for the whole batch, and XLA's partitioner puts in the communication, so
 BatchNorm's statistics and the negatives of a contrast are those of the whole batch by
 construction. A training function is told by where its data are: replicated over a mesh, the
-batch is split over it.
+batch is split over it. Of several processes each computes a small batch by itself.
 """
 
 from __future__ import annotations
