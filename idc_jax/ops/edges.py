@@ -154,27 +154,20 @@ def spread_edges(neighbors: Neighbors, how: sharded.Rows) -> Edges:
     return Edges._make((neighbors.indices, weights, *lists, degrees))
 
 
+@jax.jit
 def _weighed(neighbors: Neighbors) -> tuple[jax.Array, ...]:
     """Weights ``[n, k]``, degrees ``[n]``, how many name each ``[n]``.
 
     And how many further lists some device has, at most.
     """
-    weights, degrees = weights_and_degrees(neighbors)
-    return _scaled(neighbors.indices, weights, degrees), degrees, *_counted(neighbors.indices)
-
-
-@jax.jit
-def _scaled(indices: jax.Array, weights: jax.Array, degrees: jax.Array) -> jax.Array:
+    indices = neighbors.indices
+    weights, degrees = jax.lax.optimization_barrier(weights_and_degrees(neighbors))
     root = jax.lax.rsqrt(degrees)
-    return weights * root[:, None] * sharded.at(root, indices)
-
-
-@jax.jit
-def _counted(indices: jax.Array) -> tuple[jax.Array, jax.Array]:
+    weights = weights * root[:, None] * sharded.at(root, indices)
     named = sharded.sums_at(indices, jnp.ones_like(indices))
     how = sharded.current()
     further = _further(named, indices.shape[1]).reshape(how.size if how else 1, -1)
-    return named, jnp.max(further.sum(1))
+    return weights, degrees, named, jnp.max(further.sum(1))
 
 
 @partial(jax.jit, static_argnames=("how", "size"))

@@ -185,32 +185,23 @@ def _whitened(
     return narrow.mean(z), vectors * (scale * jnp.sign(largest))
 
 
+@jax.jit
 def weights_and_degrees(neighbors: Neighbors) -> tuple[jax.Array, jax.Array]:
     """The edges' own weights ``[n, k]``, in (0, 1], and what they add up to at each end ``[n]``.
 
     A distance counts relative to the sample's own k-th distance (Zelnik-Manor and Perona,
     "Self-Tuning Spectral Clustering", 2004), so that no scale has to be chosen.
     """
-    weights = _weights(neighbors)
-    # A program of its own: XLA would begin the sums with what is added to them.
-    given_back = _sums_at(neighbors.indices, weights)
-    return weights, _degrees(weights, given_back)
-
-
-@jax.jit
-def _weights(neighbors: Neighbors) -> jax.Array:
     distances2, indices = neighbors.distances2, neighbors.indices
     local = jnp.maximum(distances2[:, -1], 1e-12)
     scale = jnp.sqrt(local[:, None] * sharded.at(local, indices))
-    return jnp.exp(-distances2 / scale)
-
-
-_sums_at = jax.jit(sharded.sums_at)
-
-
-@jax.jit
-def _degrees(weights: jax.Array, given_back: jax.Array) -> jax.Array:
-    return jnp.maximum(weights.sum(1) + given_back, 1e-12)
+    weights = jnp.exp(-distances2 / scale)
+    # Each by itself: fused with the sums, XLA rounds weights in another way, and begins the sums
+    # with what is added to them.
+    apart = jax.lax.optimization_barrier
+    weights = apart(weights)
+    given_back = apart(sharded.sums_at(indices, weights))
+    return weights, jnp.maximum(weights.sum(1) + given_back, 1e-12)
 
 
 def gathered(x: jax.Array, indices: jax.Array, weights: jax.Array) -> jax.Array:
