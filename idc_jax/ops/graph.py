@@ -198,9 +198,8 @@ def weights_and_degrees(neighbors: Neighbors) -> tuple[jax.Array, jax.Array]:
     weights = jnp.exp(-distances2 / scale)
     # Each by itself: fused with the sums, XLA rounds weights in another way, and begins the sums
     # with what is added to them.
-    apart = jax.lax.optimization_barrier
-    weights = apart(weights)
-    given_back = apart(sharded.sums_at(indices, weights))
+    weights = jax.lax.optimization_barrier(weights)
+    given_back = jax.lax.optimization_barrier(sharded.sums_at(indices, weights))
     return weights, jnp.maximum(weights.sum(1) + given_back, 1e-12)
 
 
