@@ -59,6 +59,9 @@ def meet(meeting: Meeting, about: Mapping[str, Any]) -> None:
     if by_hand:
         _check(meeting)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # Programs that need nothing of each other would run at once, and what they send would meet
+    # what another program of another process waits for.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     if not by_hand:
         meeting, server = _meet_by_cluster(meeting)
     else:
