@@ -72,6 +72,8 @@ def meet(meeting: Meeting, about: Mapping[str, Any]) -> None:
         lines, welcome = _gather(meeting, server, about)
     else:
         lines, welcome = _join(meeting, about)
+    # Programs that a CPU's cache gave back sent in another order than was waited for.
+    jax.config.update("jax_enable_compilation_cache", False)
     group.join(meeting.process, meeting.processes, lines)
     if by_hand:
         with apart():
