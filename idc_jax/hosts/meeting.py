@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.experimental.compilation_cache import compilation_cache
 
 from idc_jax.errors import UserError, printable
 from idc_jax.hosts import group
@@ -59,9 +60,6 @@ def meet(meeting: Meeting, about: Mapping[str, Any]) -> None:
     if by_hand:
         _check(meeting)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    # Programs that need nothing of each other would run at once, and what they send would meet
-    # what another program of another process waits for.
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
     if not by_hand:
         meeting, server = _meet_by_cluster(meeting)
     else:
@@ -72,8 +70,6 @@ def meet(meeting: Meeting, about: Mapping[str, Any]) -> None:
         lines, welcome = _gather(meeting, server, about)
     else:
         lines, welcome = _join(meeting, about)
-    # Programs that a CPU's cache gave back sent in another order than was waited for.
-    jax.config.update("jax_enable_compilation_cache", False)
     group.join(meeting.process, meeting.processes, lines)
     if by_hand:
         with apart():
@@ -84,9 +80,23 @@ def meet(meeting: Meeting, about: Mapping[str, Any]) -> None:
                 cluster_detection_method="deactivate",
                 coordinator_bind_address=welcome["address"] if _at_home(meeting) else None,
             )
+    _compile_anew_on_cpus()
     # The devices' own lines are laid while all are here: later, one may keep the others waiting
     # for longer than the library's patience.
     multihost_utils.sync_global_devices("met")
+
+
+def _compile_anew_on_cpus() -> None:
+    """Have CPUs' programs compiled by each process that runs them.
+
+    In what the compilation cache gives back, XLA has lost that a program's exchanges go one after
+    the other: those that need nothing of each other come in any order, and another process takes
+    one for the other.
+    """
+    if jax.default_backend() == "cpu":
+        jax.config.update("jax_enable_compilation_cache", False)
+        # JAX looks at it once.
+        compilation_cache.reset_cache()
 
 
 def _check(meeting: Meeting) -> None:
