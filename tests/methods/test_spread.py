@@ -63,6 +63,19 @@ def test_a_skip_says_nothing(two_groups: tuple[ops.Neighbors, jax.Array]) -> Non
     )
 
 
+def test_rounding_does_not_choose_who_stands_in_for_a_cluster(
+    two_groups: tuple[ops.Neighbors, jax.Array],
+) -> None:
+    surest = np.full((10, 3), 0.25, np.float32)
+    surest[[2, 7], 1] = 0.5
+    found = []
+    for sample in (2, 7):
+        prior = surest.copy()
+        prior[sample, 1] = np.nextafter(np.float32(0.5), np.float32(1))
+        found.append(spread(two_groups, {1: 0, 8: 2}, prior=jnp.asarray(prior)))
+    np.testing.assert_allclose(*found, atol=1e-6)
+
+
 def test_where_no_evidence_arrives_the_prior_stays(
     two_groups: tuple[ops.Neighbors, jax.Array],
 ) -> None:

@@ -16,6 +16,8 @@ from idc_jax.ops.neighbors import Neighbors
 # Next to a named sample, what "none of these" leaves open says little.
 _LEFT_OPEN = 0.25
 _NOTHING = 1e-12
+# As sure as the surest but for rounding, which hangs on the machine: the first of them is taken.
+_ROUNDING = 1e-5
 
 
 def spread_answers(
@@ -110,7 +112,8 @@ def _seeds(
     clusters = prior.shape[1]
     counts = jax.nn.one_hot(choice, clusters).sum(0)
     silent = choice[:, None] < NONE_OF_THESE
-    surest = jnp.argmax(jnp.where(silent, prior, 0.0), axis=0)
+    sure = jnp.where(silent, prior, 0.0)
+    surest = jnp.argmax(sure >= (1.0 - _ROUNDING) * sure.max(axis=0), axis=0)
     nobody = jnp.zeros_like(prior)
     stand_in = nobody.at[surest, jnp.arange(clusters)].set((counts == 0).astype(prior.dtype))
     return seed(probabilities, choice, rejected) + stand_in
